@@ -1,0 +1,1 @@
+"""The entry points: Typer commands, the Textual App object, settings and the key table."""

@@ -1,0 +1,19 @@
+"""Errors that are meant for a person: one line that says what was wrong, where, and what to do."""
+
+
+class QcrdError(Exception):
+    """Something went wrong that the user can understand and act on; the command ends with exit code 1."""
+
+    exit_code = 1
+
+
+class UsageError(QcrdError):
+    """What was asked for cannot be done as asked (a bad spec, a missing file, an unknown run); exit code 2."""
+
+    exit_code = 2
+
+
+class Interrupted(QcrdError):
+    """The run was asked to stop, saved a checkpoint and can be resumed; exit code 130."""
+
+    exit_code = 130

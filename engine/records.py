@@ -1,0 +1,93 @@
+"""The nouns that travel between the stages of a run; `docs/architecture.md` has the words."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+Polarity = Literal["positive", "negative", "dropped", "unparsed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One question with its gold answer, which may be missing."""
+
+    id: str
+    question: str
+    answer: str | None = None
+    choices: tuple[str, ...] = ()
+    """The options, in order, of a multiple-choice question; empty otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """The examples of a run by split; `splits` always has "train", "validation" and "test"."""
+
+    name: str
+    splits: dict[str, tuple[Example, ...]]
+    hash: str
+    """SHA-256 over every id, question, answer and split, in order: 64 hex digits."""
+    notes: tuple[str, ...] = ()
+    """What loading had to do (split by hash, cut questions), each a line for the run's log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One teacher completion, raw, as paid for."""
+
+    example_id: str
+    slot: int
+    """Its number among the example's K samples, from 0."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """An answer found in a text, and the rule that found it; `answer` is None where none did."""
+
+    answer: str | None
+    rule: str
+    """"strict", the name of a fallback, or "miss"."""
+    rationale: str
+    """The chain of thought without the answer line and without any run-on into a next question."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rationale:
+    """A chain of thought for an example, with the answer it ends in."""
+
+    number: int
+    """Counts the rationales of a run from 0, in an order that a resumed run repeats; the key in the store."""
+    example_id: str
+    text: str
+    answer: str | None
+    rule: str
+    polarity: Polarity
+    source: str
+    """"teacher", "minority" or "self"."""
+    iteration: int = 0
+    """Of a self-adversarial negative: the iteration whose weights wrote it; 0 for the teacher's."""
+    slot: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Voted:
+    """What the vote made of one example's samples."""
+
+    example: Example
+    answer: str | None
+    """The winning answer; None where no sample parsed or the vote was a tie that drops the example."""
+    votes: int
+    """Samples in the winning cluster."""
+    parsed: int
+    """Samples whose answer could be parsed."""
+    tie: bool
+    positives: tuple[Rationale, ...]
+    negatives: tuple[Rationale, ...]
+    others: tuple[Rationale, ...] = field(default=())
+    """Unparsed and dropped rationales: stored and shown, never trained on."""
+
+
+def all_rationales(voted: Sequence[Voted]) -> list[Rationale]:
+    """Every rationale of the vote, by number."""
+    found = [r for v in voted for r in (*v.positives, *v.negatives, *v.others)]
+    return sorted(found, key=lambda r: r.number)

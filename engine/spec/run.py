@@ -1,0 +1,64 @@
+"""A run, whole: the root of the TOML file."""
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from engine.spec.methods import MethodConfig, Qcrd
+from engine.spec.sections import (
+    DataConfig,
+    EvaluationConfig,
+    Section,
+    StudentConfig,
+    TeacherConfig,
+    TrainingConfig,
+    VoteConfig,
+)
+
+
+class RunSpec(Section):
+    """Everything a run needs to know; equal specs, data and code give equal runs on the CPU."""
+
+    name: Annotated[str, Field(min_length=1, max_length=100)] = "arithmetic-qcrd"
+    """What the run is called in every list; need not be unique."""
+    seed: int = 0
+    """Everything random comes from here."""
+    data: DataConfig = DataConfig()
+    """Which questions."""
+    teacher: TeacherConfig = TeacherConfig()
+    """Who writes the rationales."""
+    vote: VoteConfig = VoteConfig()
+    """How samples become positive and negative."""
+    student: StudentConfig = StudentConfig()
+    """Who learns."""
+    method: MethodConfig = Qcrd()
+    """How it learns: finetune, single-task, dss, positives or qcrd."""
+    training: TrainingConfig = TrainingConfig()
+    """How long and how fast."""
+    evaluation: EvaluationConfig = EvaluationConfig()
+    """How the student is judged."""
+
+    @property
+    def data_seed(self) -> int:
+        """The data's own seed, else the run's."""
+        return self.seed if self.data.seed is None else self.data.seed
+
+    @property
+    def needs_teacher(self) -> bool:
+        """False for the one method that learns from gold answers alone."""
+        return self.method.name != "finetune"
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "RunSpec":
+        if self.training.iterations > self.training.steps:
+            raise ValueError(
+                f"training.iterations = {self.training.iterations} must not exceed training.steps = "
+                f"{self.training.steps}: an iteration is at least one step"
+            )
+        if isinstance(self.method, Qcrd) and "self" in self.method.negatives.sources:
+            if self.method.negatives.lag >= self.training.iterations:
+                raise ValueError(
+                    f"method.negatives.lag = {self.method.negatives.lag} must be smaller than training.iterations = "
+                    f"{self.training.iterations}: otherwise no self-adversarial negative is ever used"
+                )
+        return self

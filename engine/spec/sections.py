@@ -1,0 +1,128 @@
+"""The sections of a run's TOML file. Keys are a contract: `docs/spec.md` lists them, `qcrd init` writes them out."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+AnswerKind = Literal["number", "equation", "choice", "text", "latex"]
+
+
+class Section(BaseModel):
+    """A table of the TOML file: immutable, unknown keys refused, each field's docstring is its help."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class DataConfig(Section):
+    """Which questions."""
+
+    dataset: str = "arithmetic"
+    """Preset (arithmetic svamp cqa anli1 esnli gsm8k math), path (.jsonl .csv .parquet, or a folder with one file a
+    split), or Hugging Face id."""
+    columns: dict[Literal["id", "question", "answer", "choices"], str] = Field(default_factory=dict)
+    """Which column of the file holds what, e.g. {question = "body", answer = "label"}."""
+    answer: AnswerKind = "number"
+    """Kind of answer: how it is parsed and compared."""
+    labels: Literal["teacher", "gold"] = "teacher"
+    """Who supervises: the teacher's vote, or the dataset's gold answers."""
+    train_share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Share of the training questions that is used, in (0, 1]."""
+    seed: int | None = None
+    """Seed of the generator and of the hashed split; the run's seed where unset."""
+    limit: Annotated[int, Field(ge=1)] | None = None
+    """At most this many questions a split (the first ones); unset: all."""
+
+
+class TeacherConfig(Section):
+    """Who writes the rationales."""
+
+    model: str = "builtin/arithmetic"
+    """Any LiteLLM model string, builtin/arithmetic, or replay:FILE (recorded outputs)."""
+    samples: Annotated[int, Field(ge=1)] = 5
+    """Rationales sampled for each training question (the paper's K)."""
+    temperature: Annotated[float, Field(ge=0)] = 0.7
+    """Sampling temperature."""
+    max_tokens: Annotated[int, Field(ge=1)] = 512
+    """Longest completion, in tokens."""
+    prompt: str = "default"
+    """"default" (few-shot, by kind of answer, in the paper's layout), or a TOML file with system, shots and format."""
+    api_base: str | None = None
+    """URL of an OpenAI-compatible server, e.g. http://127.0.0.1:8000/v1."""
+    api_key_env: str | None = None
+    """Name of the environment variable that holds the key; LiteLLM's own name for the provider where unset."""
+    concurrency: Annotated[int, Field(ge=1)] = 16
+    """Requests in flight at once."""
+    timeout: Annotated[float, Field(gt=0)] = 120.0
+    """Seconds to wait for one answer."""
+    attempts: Annotated[int, Field(ge=1)] = 5
+    """Tries per request before it counts as failed; each is a row."""
+
+
+class VoteConfig(Section):
+    """How samples become positive and negative."""
+
+    tie: Literal["drop", "first"] = "drop"
+    """A tie for the largest cluster: drop the example from every teacher-supervised method, or take the first cluster."""
+    drop_right_negatives: Literal["auto", "never"] = "auto"
+    """auto: a negative whose answer is right is dropped (right by gold where labels = "gold", by the vote elsewhere)."""
+
+
+class StudentConfig(Section):
+    """Who learns."""
+
+    model: str = "builtin/t5-tiny"
+    """builtin/t5-tiny, a Hugging Face id, or a local folder."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """auto: bf16 autocast over fp32 weights on CUDA, fp32 elsewhere. fp16 overflows in T5 and is not offered."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to train; auto: the GPU if there is one."""
+    max_question_tokens: Annotated[int, Field(ge=8)] = 512
+    """Longest prompt in the student's tokens; what exceeds it is counted and shown."""
+    max_rationale_tokens: Annotated[int, Field(ge=8)] = 512
+    """Longest target in the student's tokens; what exceeds it is counted and shown."""
+    too_long: Literal["cut", "skip"] = "cut"
+    """A question longer than max_question_tokens: cut it, or leave the example out. Both are counted."""
+    answer_in_rationale: bool = True
+    """The explain target ends in the answer, so that the head can be scored."""
+
+
+class TrainingConfig(Section):
+    """How long and how fast."""
+
+    steps: Annotated[int, Field(ge=1)] = 2000
+    """Optimiser steps."""
+    iterations: Annotated[int, Field(ge=1)] = 50
+    """Snapshots are counted in iterations: one is steps / iterations steps."""
+    batch_size: Annotated[int, Field(ge=1)] = 32
+    """Questions per step."""
+    lr: Annotated[float, Field(gt=0)] = 2e-3
+    """Peak learning rate of AdamW."""
+    warmup: Annotated[int, Field(ge=0)] = 100
+    """Steps of linear warm-up."""
+    schedule: Literal["constant", "linear"] = "linear"
+    """After warm-up: keep the learning rate, or let it fall linearly to 0."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """AdamW's decoupled weight decay."""
+    clip: Annotated[float, Field(gt=0)] = 1.0
+    """Largest gradient norm."""
+    checkpoint_every: Annotated[int, Field(ge=1)] = 200
+    """Steps between checkpoints."""
+    keep: Annotated[int, Field(ge=1)] = 2
+    """Checkpoints kept beside the best one; older ones are deleted."""
+    threads: Annotated[int, Field(ge=0)] = 0
+    """CPU threads; 0: all cores. A resumed run keeps the number it began with, so that it stays bit-exact."""
+
+
+class EvaluationConfig(Section):
+    """How the student is judged."""
+
+    every: Annotated[int, Field(ge=1)] = 200
+    """Steps between evaluations on the validation set."""
+    samples: Annotated[int, Field(ge=1)] = 1
+    """Answers per question; more than one adds majority vote and pass@k."""
+    validation_limit: Annotated[int, Field(ge=1)] = 500
+    """Validation questions used while training (the first ones)."""
+    followed: Annotated[int, Field(ge=0)] = 200
+    """Training questions whose rationales are stored at every visit."""
+    batch_size: Annotated[int, Field(ge=1)] = 128
+    """Questions generated at once."""

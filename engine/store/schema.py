@@ -1,0 +1,308 @@
+"""The tables and views of experiments.db, as SQL. `migrations.py` applies them; `docs/schema.md` explains them to users.
+
+Keys are given by the worker, not by SQLite, wherever a resumed run writes the same rows again: replacing them is then
+free of duplicates. What is tailed by id has AUTOINCREMENT, since SQLite may give a deleted rowid out again.
+"""
+
+SCHEMA_VERSION = 1
+"""Also in PRAGMA user_version, so that a reader can tell without sqlite-utils."""
+
+TABLES = """
+CREATE TABLE runs (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('queued', 'running', 'paused', 'interrupted', 'failed', 'done')),
+    method TEXT NOT NULL,
+    dataset TEXT NOT NULL,
+    teacher TEXT NOT NULL,
+    student TEXT NOT NULL,
+    seed INTEGER NOT NULL,
+    spec TEXT NOT NULL,                 -- the full spec, JSON
+    folder TEXT NOT NULL,               -- checkpoints and exports, relative to the database's folder
+    created_at REAL NOT NULL,           -- all times: seconds since 1970, UTC
+    started_at REAL,
+    ended_at REAL,
+    heartbeat_at REAL,
+    step INTEGER NOT NULL DEFAULT 0,
+    steps INTEGER NOT NULL,
+    iteration INTEGER NOT NULL DEFAULT 0,
+    iterations INTEGER NOT NULL,
+    error TEXT                          -- the one line of the failure
+);
+CREATE TABLE sessions (                 -- each process that worked on a run
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    run_id INTEGER NOT NULL REFERENCES runs(id),
+    pid INTEGER NOT NULL,
+    host TEXT NOT NULL,
+    started_at REAL NOT NULL,
+    last_at REAL NOT NULL,              -- the session's last heartbeat, or its end
+    first_step INTEGER NOT NULL DEFAULT 0,
+    outcome TEXT                        -- done, failed, interrupted; null while it works or when it was killed
+);
+CREATE TABLE provenance (
+    run_id INTEGER NOT NULL REFERENCES runs(id),
+    key TEXT NOT NULL,                  -- commit, python, torch, cpu, gpu, data_hash, ...
+    value TEXT,
+    PRIMARY KEY (run_id, key)
+) WITHOUT ROWID;
+CREATE TABLE stages (
+    run_id INTEGER NOT NULL REFERENCES runs(id),
+    position INTEGER NOT NULL,
+    name TEXT NOT NULL,                 -- data, sample, vote, judge, train, evaluate, export
+    state TEXT NOT NULL CHECK (state IN ('waiting', 'running', 'done', 'failed')),
+    done INTEGER NOT NULL DEFAULT 0,
+    total INTEGER,
+    unit TEXT NOT NULL DEFAULT '',
+    started_at REAL,
+    ended_at REAL,
+    PRIMARY KEY (run_id, position)
+) WITHOUT ROWID;
+CREATE TABLE orders (                   -- what people ask of a run; the worker reads them between steps
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    run_id INTEGER NOT NULL REFERENCES runs(id),
+    name TEXT NOT NULL CHECK (name IN ('pause', 'resume', 'stop', 'checkpoint')),
+    created_at REAL NOT NULL,
+    taken_at REAL
+);
+CREATE TABLE logs (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    run_id INTEGER NOT NULL REFERENCES runs(id),
+    at REAL NOT NULL,
+    level TEXT NOT NULL CHECK (level IN ('debug', 'info', 'warning', 'error')),
+    stage TEXT NOT NULL DEFAULT '',
+    message TEXT NOT NULL,
+    detail TEXT                         -- a traceback
+);
+CREATE INDEX logs_run ON logs (run_id, id);
+
+CREATE TABLE series (
+    id INTEGER PRIMARY KEY,
+    run_id INTEGER NOT NULL REFERENCES runs(id),
+    name TEXT NOT NULL,
+    UNIQUE (run_id, name)
+);
+CREATE TABLE points (
+    series_id INTEGER NOT NULL REFERENCES series(id),
+    step INTEGER NOT NULL,
+    value REAL,                         -- null where special says what it was
+    special TEXT,                       -- nan, inf, -inf
+    at REAL NOT NULL,
+    PRIMARY KEY (series_id, step)
+) WITHOUT ROWID;
+
+CREATE TABLE texts (                    -- every text once, whoever wrote it and however often
+    id INTEGER PRIMARY KEY,
+    hash BLOB NOT NULL UNIQUE,          -- first 16 bytes of SHA-256 of the UTF-8 text
+    text TEXT NOT NULL
+);
+CREATE TABLE datasets (
+    id INTEGER PRIMARY KEY,
+    hash TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL
+);
+CREATE TABLE examples (
+    dataset_id INTEGER NOT NULL REFERENCES datasets(id),
+    key TEXT NOT NULL,                  -- the example's own id
+    split TEXT NOT NULL,
+    question TEXT NOT NULL,
+    answer TEXT,                        -- gold; null where missing
+    PRIMARY KEY (dataset_id, key)
+) WITHOUT ROWID;
+CREATE TABLE run_datasets (
+    run_id INTEGER PRIMARY KEY REFERENCES runs(id),
+    dataset_id INTEGER NOT NULL REFERENCES datasets(id)
+);
+
+CREATE TABLE attempts (                 -- every request to a teacher, written before it is sent
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    run_id INTEGER NOT NULL REFERENCES runs(id),
+    example TEXT NOT NULL,
+    slots INTEGER NOT NULL,             -- samples asked for
+    attempt INTEGER NOT NULL,           -- 1 for the first try
+    state TEXT NOT NULL CHECK (state IN ('sent', 'done', 'failed')),
+    sent_at REAL NOT NULL,
+    ended_at REAL,
+    status INTEGER,                     -- HTTP status where there was one
+    error TEXT                          -- one line, secrets removed
+);
+CREATE INDEX attempts_run ON attempts (run_id, id);
+CREATE TABLE samples (                  -- every completion as paid for; shared by all runs that ask the same
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    key BLOB NOT NULL UNIQUE,           -- hash over model, messages, sampling settings and the slot's number
+    model TEXT NOT NULL,
+    text_id INTEGER NOT NULL REFERENCES texts(id),
+    finish TEXT,
+    input_tokens INTEGER,
+    output_tokens INTEGER,
+    attempt_id INTEGER REFERENCES attempts(id),
+    created_at REAL NOT NULL
+);
+CREATE TABLE run_samples (
+    run_id INTEGER NOT NULL REFERENCES runs(id),
+    example TEXT NOT NULL,
+    slot INTEGER NOT NULL,
+    sample_id INTEGER NOT NULL REFERENCES samples(id),
+    PRIMARY KEY (run_id, example, slot)
+) WITHOUT ROWID;
+
+CREATE TABLE votes (                    -- one row a training example
+    run_id INTEGER NOT NULL REFERENCES runs(id),
+    example TEXT NOT NULL,
+    position INTEGER NOT NULL,          -- order in the training set
+    answer TEXT,
+    votes INTEGER NOT NULL,
+    parsed INTEGER NOT NULL,
+    samples INTEGER NOT NULL,
+    tie INTEGER NOT NULL,
+    correct INTEGER,                    -- the vote against gold; null where gold is missing
+    followed INTEGER NOT NULL,          -- 1: every visit of its rationales is kept
+    PRIMARY KEY (run_id, example)
+) WITHOUT ROWID;
+CREATE TABLE rationales (
+    run_id INTEGER NOT NULL REFERENCES runs(id),
+    number INTEGER NOT NULL,
+    example TEXT NOT NULL,
+    polarity TEXT NOT NULL CHECK (polarity IN ('positive', 'negative', 'dropped', 'unparsed')),
+    source TEXT NOT NULL,               -- teacher, minority, self
+    iteration INTEGER NOT NULL,         -- whose weights wrote it; 0: the teacher
+    slot INTEGER NOT NULL,
+    text_id INTEGER NOT NULL REFERENCES texts(id),
+    answer TEXT,
+    rule TEXT NOT NULL,
+    PRIMARY KEY (run_id, number)
+) WITHOUT ROWID;
+CREATE INDEX rationales_example ON rationales (run_id, example);
+CREATE TABLE visits (                   -- followed questions: every visit of every rationale
+    run_id INTEGER NOT NULL REFERENCES runs(id),
+    example TEXT NOT NULL,
+    step INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    iteration INTEGER NOT NULL,
+    quality REAL,                       -- null: the method has no discriminator
+    cross_entropy REAL NOT NULL,
+    weight REAL NOT NULL,               -- d loss / d cross-entropy, times the number of examples in the batch
+    chosen INTEGER NOT NULL,
+    active INTEGER NOT NULL,            -- 0: the hinge silenced it
+    PRIMARY KEY (run_id, example, step, number)
+) WITHOUT ROWID;
+CREATE TABLE last_visits (              -- every question: the last visit of every rationale
+    run_id INTEGER NOT NULL REFERENCES runs(id),
+    number INTEGER NOT NULL,
+    example TEXT NOT NULL,
+    step INTEGER NOT NULL,
+    iteration INTEGER NOT NULL,
+    quality REAL,
+    cross_entropy REAL NOT NULL,
+    weight REAL NOT NULL,
+    chosen INTEGER NOT NULL,
+    active INTEGER NOT NULL,
+    PRIMARY KEY (run_id, number)
+) WITHOUT ROWID;
+
+CREATE TABLE predictions (              -- what the student answered at each evaluation
+    run_id INTEGER NOT NULL REFERENCES runs(id),
+    split TEXT NOT NULL,                -- followed, validation, test, unseen
+    example TEXT NOT NULL,
+    head TEXT NOT NULL CHECK (head IN ('predict', 'explain')),
+    step INTEGER NOT NULL,
+    text_id INTEGER NOT NULL REFERENCES texts(id),
+    answer TEXT,
+    correct INTEGER,                    -- null where there is nothing to compare with
+    PRIMARY KEY (run_id, split, example, head, step)
+) WITHOUT ROWID;
+CREATE TABLE scores (                   -- accuracies with their 95 % Wilson interval
+    run_id INTEGER NOT NULL REFERENCES runs(id),
+    split TEXT NOT NULL,                -- train, validation, test, unseen
+    who TEXT NOT NULL,                  -- student, untrained, majority class, teacher sample, teacher vote
+    head TEXT NOT NULL,                 -- predict, explain; '' where there is none
+    step INTEGER NOT NULL,
+    correct INTEGER NOT NULL,
+    total INTEGER NOT NULL,
+    accuracy REAL NOT NULL,
+    low REAL NOT NULL,
+    high REAL NOT NULL,
+    PRIMARY KEY (run_id, split, who, head, step)
+) WITHOUT ROWID;
+CREATE TABLE facts (                    -- what stages counted: misses by rule, ties, cut questions, AUC by source, ...
+    run_id INTEGER NOT NULL REFERENCES runs(id),
+    stage TEXT NOT NULL,
+    name TEXT NOT NULL,
+    value REAL,
+    PRIMARY KEY (run_id, stage, name)
+) WITHOUT ROWID;
+"""
+
+STALE_AFTER = 15.0
+"""Seconds without a heartbeat after which a running worker counts as dead."""
+
+VIEWS = f"""
+CREATE VIEW run_summary AS
+SELECT
+    r.id, r.name,
+    CASE WHEN r.status IN ('running', 'paused')
+              AND coalesce(r.heartbeat_at, r.started_at, r.created_at) < (julianday('now') - 2440587.5) * 86400.0 - {STALE_AFTER}
+         THEN 'stale' ELSE r.status END AS status,
+    r.method, r.dataset, r.teacher, r.student, r.seed,
+    r.step, r.steps, r.iteration, r.iterations,
+    p.accuracy AS predict_accuracy, p.low AS predict_accuracy_low, p.high AS predict_accuracy_high,
+    e.accuracy AS explain_accuracy, e.low AS explain_accuracy_low, e.high AS explain_accuracy_high,
+    coalesce(e.split, p.split) AS accuracy_split,
+    (SELECT sum(s.last_at - s.started_at) FROM sessions s WHERE s.run_id = r.id) AS seconds,
+    r.created_at, r.started_at, r.ended_at, r.heartbeat_at, r.error, r.folder
+FROM runs r
+LEFT JOIN scores p ON p.run_id = r.id AND p.who = 'student' AND p.head = 'predict' AND (p.split, p.step) = (
+    SELECT s.split, s.step FROM scores s
+    WHERE s.run_id = r.id AND s.who = 'student' AND s.head = 'predict' AND s.split IN ('test', 'validation')
+    ORDER BY s.split = 'test' DESC, s.step DESC LIMIT 1)
+LEFT JOIN scores e ON e.run_id = r.id AND e.who = 'student' AND e.head = 'explain' AND (e.split, e.step) = (
+    SELECT s.split, s.step FROM scores s
+    WHERE s.run_id = r.id AND s.who = 'student' AND s.head = 'explain' AND s.split IN ('test', 'validation')
+    ORDER BY s.split = 'test' DESC, s.step DESC LIMIT 1);
+
+CREATE VIEW metric_points AS
+SELECT s.run_id, s.name, p.step, p.value, p.special, p.at
+FROM series s JOIN points p ON p.series_id = s.id;
+
+CREATE VIEW rationale_visits AS
+SELECT run_id, example, step, number, iteration, quality, cross_entropy, weight, chosen, active FROM visits
+UNION ALL
+SELECT l.run_id, l.example, l.step, l.number, l.iteration, l.quality, l.cross_entropy, l.weight, l.chosen, l.active
+FROM last_visits l
+WHERE NOT EXISTS (
+    SELECT 1 FROM visits v
+    WHERE v.run_id = l.run_id AND v.example = l.example AND v.step = l.step AND v.number = l.number);
+
+CREATE VIEW rationale_pairs AS
+SELECT
+    v.run_id, v.iteration, v.step, v.example, x.question, x.answer AS gold, o.answer AS vote,
+    pt.text AS positive, pr.answer AS positive_answer, v.quality AS positive_quality,
+    v.cross_entropy AS positive_cross_entropy, v.weight AS positive_weight, pr.source AS positive_source,
+    nt.text AS negative, nr.answer AS negative_answer, n.quality AS negative_quality,
+    n.cross_entropy AS negative_cross_entropy, n.weight AS negative_weight, nr.source AS negative_source,
+    n.active
+FROM rationale_visits v
+JOIN rationales pr ON pr.run_id = v.run_id AND pr.number = v.number AND pr.polarity = 'positive'
+JOIN texts pt ON pt.id = pr.text_id
+JOIN run_datasets d ON d.run_id = v.run_id
+JOIN examples x ON x.dataset_id = d.dataset_id AND x.key = v.example
+LEFT JOIN votes o ON o.run_id = v.run_id AND o.example = v.example
+LEFT JOIN (
+    rationale_visits n
+    JOIN rationales nr ON nr.run_id = n.run_id AND nr.number = n.number AND nr.polarity = 'negative'
+    JOIN texts nt ON nt.id = nr.text_id
+) ON n.run_id = v.run_id AND n.example = v.example AND n.step = v.step AND n.chosen = 1
+WHERE v.chosen = 1;
+
+CREATE VIEW teacher_samples AS
+SELECT
+    u.run_id, u.example, u.slot, x.question, x.answer AS gold, t.text, s.model, s.finish,
+    s.input_tokens, s.output_tokens, s.created_at,
+    r.polarity, r.answer, r.rule, rt.text AS rationale
+FROM run_samples u
+JOIN samples s ON s.id = u.sample_id
+JOIN texts t ON t.id = s.text_id
+JOIN run_datasets d ON d.run_id = u.run_id
+JOIN examples x ON x.dataset_id = d.dataset_id AND x.key = u.example
+LEFT JOIN rationales r ON r.run_id = u.run_id AND r.example = u.example AND r.slot = u.slot AND r.iteration = 0
+LEFT JOIN texts rt ON rt.id = r.text_id;
+"""

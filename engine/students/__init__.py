@@ -1,0 +1,1 @@
+"""Small models behind one seam: `encode` a prompt, `score` targets, `generate` text."""

@@ -1,0 +1,1 @@
+"""One Textual screen per file, its .tcss beside it; shared widgets in `widgets/`."""

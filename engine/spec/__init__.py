@@ -1,1 +1,1 @@
-"""What to run: the TOML file's models (`sections`, `methods`, `run`), reading it (`load`) and writing one (`template`)."""
+"""What to run: the TOML file's models (`sections`, `methods`, `run`), reading it (`load`), writing one (`template`)."""

@@ -75,7 +75,7 @@ class QcrdDiscriminator(Section):
     """Who judges the quality of a rationale."""
 
     encoder: str = "student-sized"
-    """student-sized: an encoder of the student's shape from scratch; or a T5 hub id or folder whose encoder starts it."""
+    """student-sized: an encoder of the student's shape, from scratch; or a T5 hub id or folder to start from."""
     pretrain_steps: Annotated[int, Field(ge=0)] = 500
     """Steps of pre-training on the teacher's positives and negatives (the paper: at most 500)."""
     every: Annotated[int, Field(ge=1)] = 10

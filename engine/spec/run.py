@@ -21,7 +21,7 @@ class RunSpec(Section):
 
     name: Annotated[str, Field(min_length=1, max_length=100)] = "arithmetic-qcrd"
     """What the run is called in every list; need not be unique."""
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Everything random comes from here."""
     data: DataConfig = DataConfig()
     """Which questions."""
@@ -55,10 +55,10 @@ class RunSpec(Section):
                 f"training.iterations = {self.training.iterations} must not exceed training.steps = "
                 f"{self.training.steps}: an iteration is at least one step"
             )
-        if isinstance(self.method, Qcrd) and "self" in self.method.negatives.sources:
-            if self.method.negatives.lag >= self.training.iterations:
-                raise ValueError(
-                    f"method.negatives.lag = {self.method.negatives.lag} must be smaller than training.iterations = "
-                    f"{self.training.iterations}: otherwise no self-adversarial negative is ever used"
-                )
+        negatives = self.method.negatives if isinstance(self.method, Qcrd) else None
+        if negatives and "self" in negatives.sources and negatives.lag >= self.training.iterations:
+            raise ValueError(
+                f"method.negatives.lag = {negatives.lag} must be smaller than training.iterations = "
+                f"{self.training.iterations}: otherwise no self-adversarial negative is ever used"
+            )
         return self

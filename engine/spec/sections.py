@@ -10,7 +10,7 @@ AnswerKind = Literal["number", "equation", "choice", "text", "latex"]
 class Section(BaseModel):
     """A table of the TOML file: immutable, unknown keys refused, each field's docstring is its help."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class DataConfig(Section):
@@ -27,7 +27,7 @@ class DataConfig(Section):
     """Who supervises: the teacher's vote, or the dataset's gold answers."""
     train_share: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Share of the training questions that is used, in (0, 1]."""
-    seed: int | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     """Seed of the generator and of the hashed split; the run's seed where unset."""
     limit: Annotated[int, Field(ge=1)] | None = None
     """At most this many questions a split (the first ones); unset: all."""
@@ -62,9 +62,9 @@ class VoteConfig(Section):
     """How samples become positive and negative."""
 
     tie: Literal["drop", "first"] = "drop"
-    """A tie for the largest cluster: drop the example from every teacher-supervised method, or take the first cluster."""
+    """A tie for the largest cluster: drop the example from all teacher-supervised methods, or take the first cluster."""
     drop_right_negatives: Literal["auto", "never"] = "auto"
-    """auto: a negative whose answer is right is dropped (right by gold where labels = "gold", by the vote elsewhere)."""
+    """auto: a negative with the right answer is dropped (right by gold where labels = "gold", by the vote elsewhere)."""
 
 
 class StudentConfig(Section):

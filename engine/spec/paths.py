@@ -1,0 +1,89 @@
+"""The files and folders a spec names, found: stored specs have absolute paths, so that a run resumes from anywhere."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from engine.errors import UsageError
+from engine.spec.methods import Qcrd
+from engine.spec.run import RunSpec
+from engine.spec.wrong import nearest
+
+PRESETS = ("arithmetic", "svamp", "cqa", "anli1", "esnli", "gsm8k", "math")
+DATA_FILES = (".jsonl", ".csv", ".parquet", ".jsonl.gz", ".json", ".tsv")
+STUDENTS = ("builtin/t5-tiny",)
+TEACHERS = ("builtin/arithmetic",)
+
+
+def resolve_paths(spec: RunSpec, folders: Sequence[Path], where: str) -> RunSpec:
+    """The spec with its relative paths made absolute, looked for in `folders` in order. Raises UsageError."""
+    data = spec.data.model_copy(update={"dataset": _dataset(spec.data.dataset, folders, where)})
+    model, prompt = spec.teacher.model, spec.teacher.prompt
+    if model.startswith("replay:"):
+        model = "replay:" + _must_find(model.removeprefix("replay:"), folders, f"{where}: teacher.model")
+    elif model.startswith("builtin/") and model not in TEACHERS:
+        raise UsageError(f"{where}: teacher.model: unknown {model!r}{nearest(model, list(TEACHERS))}")
+    if prompt != "default":
+        prompt = _must_find(prompt, folders, f"{where}: teacher.prompt")
+    teacher = spec.teacher.model_copy(update={"model": model, "prompt": prompt})
+    student = spec.student.model_copy(update={"model": _model(spec.student.model, folders, f"{where}: student.model")})
+    update = {"data": data, "teacher": teacher, "student": student}
+    if isinstance(spec.method, Qcrd) and spec.method.discriminator.encoder != "student-sized":
+        judge = spec.method.discriminator
+        encoder = _model(judge.encoder, folders, f"{where}: method.discriminator.encoder")
+        judge = judge.model_copy(update={"encoder": encoder})
+        return spec.model_copy(update={**update, "method": spec.method.model_copy(update={"discriminator": judge})})
+    return spec.model_copy(update=update)
+
+
+def _dataset(name: str, folders: Sequence[Path], where: str) -> str:
+    if name in PRESETS:
+        return name
+    if found := _find(name, folders):
+        return found
+    if name.lower().endswith(DATA_FILES) or _looks_like_path(name):
+        raise UsageError(f"{where}: data.dataset: no such file: {name} (looked in {_listed(folders)})")
+    if "/" not in name:  # hub ids have an owner; the few old ones without are reached by their full id as well
+        said = nearest(name, list(PRESETS))
+        raise UsageError(f"{where}: data.dataset: {name!r} is no preset, file or Hugging Face id (owner/name){said}")
+    return name
+
+
+def _model(name: str, folders: Sequence[Path], where: str) -> str:
+    """A builtin, a folder (made absolute) or a hub id (as it is)."""
+    if name.startswith("builtin/"):
+        if name not in STUDENTS:
+            raise UsageError(f"{where}: unknown {name!r}{nearest(name, list(STUDENTS))}")
+        return name
+    if found := _find(name, folders):
+        return found
+    if _looks_like_path(name):
+        raise UsageError(f"{where}: no such folder: {name} (looked in {_listed(folders)})")
+    return name
+
+
+def _must_find(name: str, folders: Sequence[Path], where: str) -> str:
+    found = _find(name, folders)
+    if found is None:
+        raise UsageError(f"{where}: no such file: {name or '(empty)'} (looked in {_listed(folders)})")
+    return found
+
+
+def _find(name: str, folders: Sequence[Path]) -> str | None:
+    if not name or "\0" in name:
+        return None
+    for folder in folders:
+        try:
+            path = (folder / Path(name).expanduser()).resolve()
+            if path.exists():
+                return str(path)
+        except (OSError, RuntimeError):  # a name too long to be a path, or ~nobody: not here
+            continue
+    return None
+
+
+def _looks_like_path(name: str) -> bool:
+    return not name or name.startswith((".", "/", "~")) or name.endswith("/") or name.count("/") > 1
+
+
+def _listed(folders: Sequence[Path]) -> str:
+    return " and ".join(dict.fromkeys(str(folder.resolve()) for folder in folders))

@@ -1,0 +1,78 @@
+"""A RunSpec written as TOML: bare (`to_toml`, reads back exactly) or with each field's help above it (`template`)."""
+
+import json
+from collections.abc import Iterator, Mapping
+from textwrap import wrap
+from typing import Any
+
+from engine.spec.methods import METHOD_MODELS
+from engine.spec.run import RunSpec
+from engine.spec.sections import Section
+
+
+def to_toml(spec: RunSpec) -> str:
+    """The whole spec as TOML; `load_spec` on it gives an equal one. What is unset is left out."""
+    return "\n".join(_table(spec, (), comments=False)) + "\n"
+
+
+def template() -> str:
+    """What `qcrd init` writes: every key at its default below its explanation; loads back equal to `RunSpec()`."""
+    head = ["# A run of qcrd. Every key is at its default: delete what you do not change. `qcrd run FILE` runs it,"]
+    head += ["# `qcrd run FILE --dry-run` checks it first, `--set training.lr=1e-4` changes one key for one run.", ""]
+    return "\n".join([*head, *_table(RunSpec(), (), comments=True)]) + "\n"
+
+
+def toml_value(value: Any) -> str:
+    """One value as TOML on one line. Raises TypeError for what TOML cannot hold."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(toml_value(item) for item in value) + "]"
+    if isinstance(value, Mapping):
+        inside = ", ".join(f"{key} = {toml_value(item)}" for key, item in value.items())
+        return "{" + inside + "}"
+    raise TypeError(f"TOML has no {type(value).__name__}")
+
+
+def _table(section: Section, key: tuple[str, ...], comments: bool) -> Iterator[str]:
+    fields = type(section).model_fields
+    if key:
+        yield ""
+        if comments:
+            yield from _comment(type(section).__doc__ or "")
+        yield f"[{'.'.join(key)}]"
+    values = {name: getattr(section, name) for name in fields}
+    for name, value in values.items():
+        if isinstance(value, Section):
+            continue
+        if comments:
+            yield from _comment(fields[name].description or ("Which method; the keys and tables below are its own."))
+        if value is not None:
+            yield f"{name} = {toml_value(value)}"
+        elif comments:
+            yield f"# {name} ="
+    if comments and key == ("method",):
+        yield from _other_methods(section)
+    for name, value in values.items():
+        if isinstance(value, Section):
+            yield from _table(value, (*key, name), comments)
+
+
+def _other_methods(chosen: Section) -> Iterator[str]:
+    yield from _comment("The other methods, with the keys they take here in place of the tables below:")
+    for name, model in METHOD_MODELS.items():
+        if model is type(chosen):
+            continue
+        keys = ", ".join(f"{key} = {toml_value(f.default)}" for key, f in model.model_fields.items() if key != "name")
+        yield from _comment(f"  {name}: {keys or 'none'}")
+
+
+def _comment(text: str) -> Iterator[str]:
+    text = text.replace("\n", " ")
+    indent = " " * (len(text) - len(text.lstrip()))
+    for line in wrap(text.strip(), width=110):
+        yield f"# {indent}{line}"

@@ -1,0 +1,20 @@
+"""What every test may use."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of recorded teacher outputs; skips where it is not at hand, fails in CI."""
+    folder = Path(os.environ.get("QCRD_DATA") or ROOT.parent / "shared" / "data")
+    if not (folder / "svamp_train.jsonl").is_file():
+        message = f"no recorded teacher outputs in {folder}; set QCRD_DATA to their folder"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return folder

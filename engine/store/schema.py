@@ -1,4 +1,4 @@
-"""The tables and views of experiments.db, as SQL. `migrations.py` applies them; `docs/schema.md` explains them to users.
+"""The tables and views of experiments.db, as SQL; `migrations.py` applies them, `docs/schema.md` explains them.
 
 Keys are given by the worker, not by SQLite, wherever a resumed run writes the same rows again: replacing them is then
 free of duplicates. What is tailed by id has AUTOINCREMENT, since SQLite may give a deleted rowid out again.
@@ -6,6 +6,8 @@ free of duplicates. What is tailed by id has AUTOINCREMENT, since SQLite may giv
 
 SCHEMA_VERSION = 1
 """Also in PRAGMA user_version, so that a reader can tell without sqlite-utils."""
+APPLICATION_ID = 0x71637264
+"""In PRAGMA application_id: "qcrd", so that another program's database is never taken for ours."""
 
 TABLES = """
 CREATE TABLE runs (
@@ -29,6 +31,7 @@ CREATE TABLE runs (
     iterations INTEGER NOT NULL,
     error TEXT                          -- the one line of the failure
 );
+CREATE INDEX runs_name ON runs (name);
 CREATE TABLE sessions (                 -- each process that worked on a run
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     run_id INTEGER NOT NULL REFERENCES runs(id),
@@ -39,6 +42,7 @@ CREATE TABLE sessions (                 -- each process that worked on a run
     first_step INTEGER NOT NULL DEFAULT 0,
     outcome TEXT                        -- done, failed, interrupted; null while it works or when it was killed
 );
+CREATE INDEX sessions_run ON sessions (run_id, id);
 CREATE TABLE provenance (
     run_id INTEGER NOT NULL REFERENCES runs(id),
     key TEXT NOT NULL,                  -- commit, python, torch, cpu, gpu, data_hash, ...
@@ -64,6 +68,7 @@ CREATE TABLE orders (                   -- what people ask of a run; the worker 
     created_at REAL NOT NULL,
     taken_at REAL
 );
+CREATE INDEX orders_waiting ON orders (run_id, id) WHERE taken_at IS NULL;
 CREATE TABLE logs (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     run_id INTEGER NOT NULL REFERENCES runs(id),
@@ -196,7 +201,7 @@ CREATE TABLE last_visits (              -- every question: the last visit of eve
     weight REAL NOT NULL,
     chosen INTEGER NOT NULL,
     active INTEGER NOT NULL,
-    PRIMARY KEY (run_id, number)
+    PRIMARY KEY (run_id, example, number)
 ) WITHOUT ROWID;
 
 CREATE TABLE predictions (              -- what the student answered at each evaluation
@@ -235,12 +240,40 @@ CREATE TABLE facts (                    -- what stages counted: misses by rule, 
 STALE_AFTER = 15.0
 """Seconds without a heartbeat after which a running worker counts as dead."""
 
+
+def _pairs_from(visits: str) -> str:
+    """Chosen positive beside chosen negative, from one table.
+
+    Joining a UNION, or a bracketed join, would materialise it for every run in the file; CROSS JOIN keeps the order.
+    """
+    return f"""
+SELECT
+    v.run_id, v.iteration, v.step, v.example, x.question, x.answer AS gold, o.answer AS vote,
+    pt.text AS positive, pr.answer AS positive_answer, v.quality AS positive_quality,
+    v.cross_entropy AS positive_cross_entropy, v.weight AS positive_weight, pr.source AS positive_source,
+    nt.text AS negative, nr.answer AS negative_answer, n.quality AS negative_quality,
+    n.cross_entropy AS negative_cross_entropy, n.weight AS negative_weight, nr.source AS negative_source,
+    n.active
+FROM {visits} v
+CROSS JOIN rationales pr ON pr.run_id = v.run_id AND pr.number = v.number AND pr.polarity = 'positive'
+CROSS JOIN texts pt ON pt.id = pr.text_id
+CROSS JOIN run_datasets d ON d.run_id = v.run_id
+CROSS JOIN examples x ON x.dataset_id = d.dataset_id AND x.key = v.example
+LEFT JOIN votes o ON o.run_id = v.run_id AND o.example = v.example
+LEFT JOIN {visits} n ON n.run_id = v.run_id AND n.example = v.example AND n.step = v.step AND n.chosen = 1
+    AND (SELECT k.polarity FROM rationales k WHERE k.run_id = n.run_id AND k.number = n.number) = 'negative'
+LEFT JOIN rationales nr ON nr.run_id = n.run_id AND nr.number = n.number
+LEFT JOIN texts nt ON nt.id = nr.text_id
+WHERE v.chosen = 1""".strip()
+
+
 VIEWS = f"""
 CREATE VIEW run_summary AS
 SELECT
     r.id, r.name,
     CASE WHEN r.status IN ('running', 'paused')
-              AND coalesce(r.heartbeat_at, r.started_at, r.created_at) < (julianday('now') - 2440587.5) * 86400.0 - {STALE_AFTER}
+              AND coalesce(r.heartbeat_at, r.started_at, r.created_at)
+                  < (julianday('now') - 2440587.5) * 86400.0 - {STALE_AFTER}
          THEN 'stale' ELSE r.status END AS status,
     r.method, r.dataset, r.teacher, r.student, r.seed,
     r.step, r.steps, r.iteration, r.iterations,
@@ -273,25 +306,12 @@ WHERE NOT EXISTS (
     WHERE v.run_id = l.run_id AND v.example = l.example AND v.step = l.step AND v.number = l.number);
 
 CREATE VIEW rationale_pairs AS
-SELECT
-    v.run_id, v.iteration, v.step, v.example, x.question, x.answer AS gold, o.answer AS vote,
-    pt.text AS positive, pr.answer AS positive_answer, v.quality AS positive_quality,
-    v.cross_entropy AS positive_cross_entropy, v.weight AS positive_weight, pr.source AS positive_source,
-    nt.text AS negative, nr.answer AS negative_answer, n.quality AS negative_quality,
-    n.cross_entropy AS negative_cross_entropy, n.weight AS negative_weight, nr.source AS negative_source,
-    n.active
-FROM rationale_visits v
-JOIN rationales pr ON pr.run_id = v.run_id AND pr.number = v.number AND pr.polarity = 'positive'
-JOIN texts pt ON pt.id = pr.text_id
-JOIN run_datasets d ON d.run_id = v.run_id
-JOIN examples x ON x.dataset_id = d.dataset_id AND x.key = v.example
-LEFT JOIN votes o ON o.run_id = v.run_id AND o.example = v.example
-LEFT JOIN (
-    rationale_visits n
-    JOIN rationales nr ON nr.run_id = n.run_id AND nr.number = n.number AND nr.polarity = 'negative'
-    JOIN texts nt ON nt.id = nr.text_id
-) ON n.run_id = v.run_id AND n.example = v.example AND n.step = v.step AND n.chosen = 1
-WHERE v.chosen = 1;
+{_pairs_from("visits")}
+UNION ALL
+{_pairs_from("last_visits")}
+AND NOT EXISTS (
+    SELECT 1 FROM visits w
+    WHERE w.run_id = v.run_id AND w.example = v.example AND w.step = v.step AND w.number = v.number);
 
 CREATE VIEW teacher_samples AS
 SELECT

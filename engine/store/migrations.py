@@ -1,0 +1,45 @@
+"""The steps from an empty file to the present schema, applied with sqlite-utils in one transaction.
+
+A step that has been released is never edited: add another, and raise `schema.SCHEMA_VERSION`.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from engine.store.schema import APPLICATION_ID, SCHEMA_VERSION, TABLES, VIEWS
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+
+def migrate(conn: sqlite3.Connection) -> None:
+    """Bring the schema up to date; `conn` must be inside BEGIN IMMEDIATE, so that a crash between steps undoes all."""
+    from sqlite_utils import Database
+    from sqlite_utils.migrations import Migrations
+
+    steps = Migrations("qcrd")
+    steps(name="0001_first_schema")(_first_schema)
+    steps.apply(Database(conn, recursive_triggers=False, execute_plugins=False))
+    conn.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    conn.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def _first_schema(db: "Database") -> None:
+    _run(db.conn, TABLES + VIEWS)
+
+
+def _run(conn: sqlite3.Connection, script: str) -> None:
+    """Run each statement of a script: `executescript` would commit the transaction that we are in."""
+    for statement in statements(script):
+        conn.execute(statement)
+
+
+def statements(script: str) -> Iterator[str]:
+    """The statements of an SQL script, one by one."""
+    pending = ""
+    for line in script.splitlines(keepends=True):
+        pending += line
+        if sqlite3.complete_statement(pending):
+            yield pending
+            pending = ""

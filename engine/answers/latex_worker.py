@@ -1,7 +1,7 @@
 """The process that runs math-verify: JSON lines [gold, answer] in, {"equal", "ran_out"} out. `limited.py` starts it.
 
 The kernel ends it when a comparison uses more CPU time than its limit: SIGPROF without a handler works where Python
-cannot act, inside one huge power. It also ends when its standard input does: it outlives its parent by one limit at most.
+cannot act, inside one huge power. It also ends when its standard input does, one limit after its parent at the latest.
 """
 
 import contextlib

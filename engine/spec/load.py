@@ -1,4 +1,4 @@
-"""A TOML file and `--set` overrides -> a RunSpec with absolute paths; every mistake is one line that names its place."""
+"""A TOML file and `--set` overrides -> a RunSpec with absolute paths; a mistake is one line that names its place."""
 
 import tomllib
 from collections.abc import Sequence

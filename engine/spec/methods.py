@@ -68,7 +68,7 @@ class QcrdNegatives(Section):
     per_example: Annotated[int, Field(ge=1)] = 1
     """Self-adversarial negatives per example and iteration."""
     select: Literal["max", "min"] = "max"
-    """Under minmax and maxmin: the paper's max of the hinge, or min = the hardest negative."""
+    """Under minmax: the paper's max of the hinge (the easiest negative), or min, the hardest."""
 
 
 class QcrdDiscriminator(Section):

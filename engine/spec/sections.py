@@ -62,9 +62,9 @@ class VoteConfig(Section):
     """How samples become positive and negative."""
 
     tie: Literal["drop", "first"] = "drop"
-    """A tie for the largest cluster: drop the example from all teacher-supervised methods, or take the first cluster."""
+    """A tie for the largest cluster: drop the example from every teacher-supervised method, or take the first one."""
     drop_right_negatives: Literal["auto", "never"] = "auto"
-    """auto: a negative with the right answer is dropped (right by gold where labels = "gold", by the vote elsewhere)."""
+    """auto: a negative with the right answer is dropped (by gold where labels = "gold", by the vote elsewhere)."""
 
 
 class StudentConfig(Section):

@@ -1,0 +1,374 @@
+"""What a worker says about its run, in verbs; all of it queued through the one writer.
+
+Every row has a key that a resumed run gives again, so that saying a thing twice leaves one row.
+"""
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine.errors import QcrdError, UsageError
+from engine.intervals import wilson
+from engine.records import Dataset, Example, Rationale, Voted, all_rationales
+from engine.store.texts import storable, text_hash
+from engine.store.writer import Writer
+
+CHUNK = 5_000
+"""Rows in one statement for many; between two of them other threads' rows get in."""
+ADD_TEXT = "INSERT OR IGNORE INTO texts (hash, text) VALUES (?, ?)"
+MINE = " AND NOT EXISTS (SELECT 1 FROM sessions WHERE run_id = :run AND id > :session)"
+"""A process that slept while another took its run over must not speak for it any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What the method made of one rationale when its example was in the batch."""
+
+    number: int
+    """The rationale's, within the run."""
+    example: str
+    quality: float | None
+    """The discriminator's score in [0, 1]; None without one."""
+    cross_entropy: float
+    """Mean over the target's tokens, in nats."""
+    weight: float
+    """d loss / d cross-entropy, times the number of examples in the batch."""
+    chosen: bool
+    active: bool
+    """False: the hinge silenced it."""
+    followed: bool
+    """Whether every visit of this example is kept, not the last alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the student answered to one question."""
+
+    example: str
+    text: str
+    answer: str | None
+    correct: bool | None
+    """None where there is nothing to compare with."""
+
+
+class Recorder:
+    """The verbs of one run."""
+
+    def __init__(self, writer: Writer, run_id: int) -> None:
+        self.writer = writer
+        self.run_id = run_id
+        self._session = 0
+        self._series: dict[str, int] = {}
+
+    # the run and its process
+
+    def start_session(self, pid: int, host: str, step: int) -> int:
+        """Say which process works on the run, from which step on; gives the id of the session that `claim` began."""
+        now = time.time()
+
+        def start(conn: Any) -> int:
+            row = conn.execute(
+                "SELECT id, pid, host, outcome FROM sessions WHERE run_id = ? ORDER BY id DESC LIMIT 1", (self.run_id,)
+            ).fetchone()
+            if row is not None and (row["pid"], row["host"], row["outcome"]) == (pid, host, None):
+                conn.execute("UPDATE sessions SET first_step = ?, last_at = ? WHERE id = ?", (step, now, row["id"]))
+                return int(row["id"])
+            made = conn.execute(
+                "INSERT INTO sessions (run_id, pid, host, started_at, last_at, first_step) VALUES (?, ?, ?, ?, ?, ?)",
+                (self.run_id, pid, host, now, now, step),
+            )
+            return int(made.lastrowid)
+
+        self._session = self.writer.call(start).result()
+        return self._session
+
+    def heartbeat(self, session_id: int) -> None:
+        """Say that the process lives: every few seconds, `schema.STALE_AFTER` at the latest."""
+        now = time.time()
+        self.writer.execute("UPDATE sessions SET last_at = ? WHERE id = ?", (now, session_id))
+        self._of_run("heartbeat_at = :now", now=now)
+
+    def end_session(self, session_id: int, outcome: str) -> None:
+        """Say how the process ended: done, failed or interrupted."""
+        self.writer.execute(
+            "UPDATE sessions SET last_at = ?, outcome = ? WHERE id = ?", (time.time(), outcome, session_id)
+        )
+
+    def status(self, status: str, error: str | None = None) -> None:
+        """Set the run's status, and the one line of its error (None clears it)."""
+        now = time.time()
+        line = None if error is None else storable(error)
+        if status in ("done", "failed", "interrupted"):
+            self._of_run("status = :status, error = :error, ended_at = :now", status=status, error=line, now=now)
+        else:
+            self._of_run(
+                "status = :status, error = :error, ended_at = NULL, heartbeat_at = :now,"
+                " started_at = coalesce(started_at, CASE WHEN :status = 'queued' THEN NULL ELSE :now END)",
+                status=status,
+                error=line,
+                now=now,
+            )
+
+    def progress(self, step: int, iteration: int) -> None:
+        """Say how far training is."""
+        self._of_run("step = :step, iteration = :iteration", step=step, iteration=iteration)
+
+    def declare_stages(self, stages: Sequence[tuple[str, str]]) -> None:
+        """Name the run's stages, in order, each with the unit it is counted in. A resumed run keeps their state."""
+        self.writer.many(
+            "INSERT INTO stages (run_id, position, name, unit, state) VALUES (?, ?, ?, ?, 'waiting')"
+            " ON CONFLICT (run_id, position) DO UPDATE SET name = excluded.name, unit = excluded.unit",
+            [(self.run_id, at, name, unit) for at, (name, unit) in enumerate(stages)],
+        )
+
+    def stage(self, name: str, *, state: str | None = None, done: int | None = None, total: int | None = None) -> None:
+        """Update a declared stage: state is waiting, running, done or failed; what is None stays as it was."""
+        self.writer.execute(
+            "UPDATE stages SET state = coalesce(:state, state), done = coalesce(:done, done),"
+            " total = coalesce(:total, total),"
+            " started_at = CASE WHEN :state = 'running' AND (started_at IS NULL OR state <> 'running') THEN :now"
+            "                   WHEN :state = 'waiting' THEN NULL ELSE started_at END,"
+            " ended_at = CASE WHEN :state IN ('done', 'failed') THEN :now"
+            "                 WHEN :state IN ('running', 'waiting') THEN NULL ELSE ended_at END"
+            " WHERE run_id = :run AND name = :name",
+            {"run": self.run_id, "name": name, "state": state, "done": done, "total": total, "now": time.time()},
+        )
+
+    def provenance(self, facts: Mapping[str, str]) -> None:
+        """Store what made the run: code, machine, data."""
+        self.writer.many(
+            "INSERT OR REPLACE INTO provenance (run_id, key, value) VALUES (?, ?, ?)",
+            [(self.run_id, key, storable(value)) for key, value in facts.items()],
+        )
+
+    def log(self, level: str, message: str, stage: str = "", detail: str | None = None) -> None:
+        """A line of the run's log: level is debug, info, warning or error; `detail` holds a traceback."""
+        self.writer.execute(
+            "INSERT INTO logs (run_id, at, level, stage, message, detail) VALUES (?, ?, ?, ?, ?, ?)",
+            (self.run_id, time.time(), level, stage, storable(message), detail and storable(detail)),
+        )
+
+    # what the stages found
+
+    def dataset(self, dataset: Dataset) -> None:
+        """Store the examples, once for all runs on the same data. Raises UsageError where two have the same id."""
+        seen: dict[str, str] = {}
+        rows: list[tuple[str, str, str, str, str | None]] = []
+        for split, examples in dataset.splits.items():
+            for example in examples:
+                if example.id in seen:
+                    raise UsageError(
+                        f"dataset {dataset.name}: the id {example.id!r} is used twice"
+                        f" (in {seen[example.id]} and {split}): give every example its own"
+                    )
+                seen[example.id] = split
+                rows.append(self._example_row(dataset.hash, split, example))
+        self.writer.execute("INSERT OR IGNORE INTO datasets (hash, name) VALUES (?, ?)", (dataset.hash, dataset.name))
+        self._many(
+            "INSERT OR IGNORE INTO examples (dataset_id, key, split, question, answer)"
+            " VALUES ((SELECT id FROM datasets WHERE hash = ?), ?, ?, ?, ?)",
+            rows,
+        )
+        self.writer.execute(
+            "INSERT OR REPLACE INTO run_datasets (run_id, dataset_id) SELECT ?, id FROM datasets WHERE hash = ?",
+            (self.run_id, dataset.hash),
+        )
+
+    def votes(
+        self,
+        voted: Sequence[Voted],
+        samples_per_example: int,
+        followed: set[str],
+        correct: Mapping[str, bool | None] | None = None,
+    ) -> None:
+        """Store the vote of each training example, in order, and all its rationales.
+
+        `correct`: by example id, whether the vote matches the gold answer; None or absent where it cannot be told.
+        """
+        right = correct or {}
+        self._many(
+            "INSERT OR REPLACE INTO votes"
+            " (run_id, example, position, answer, votes, parsed, samples, tie, correct, followed)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (
+                    self.run_id,
+                    storable(v.example.id),
+                    position,
+                    v.answer and storable(v.answer),
+                    v.votes,
+                    v.parsed,
+                    samples_per_example,
+                    v.tie,
+                    right.get(v.example.id),
+                    v.example.id in followed,
+                )
+                for position, v in enumerate(voted)
+            ],
+        )
+        self.rationales(all_rationales(voted))
+
+    def rationales(self, rationales: Sequence[Rationale]) -> None:
+        """Store rationales by number, each text once."""
+        self._texts([r.text for r in rationales])
+        self._many(
+            "INSERT OR REPLACE INTO rationales"
+            " (run_id, number, example, polarity, source, iteration, slot, answer, rule, text_id)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, (SELECT id FROM texts WHERE hash = ?))",
+            [
+                (
+                    self.run_id,
+                    r.number,
+                    storable(r.example_id),
+                    r.polarity,
+                    r.source,
+                    r.iteration,
+                    r.slot,
+                    r.answer and storable(r.answer),
+                    r.rule,
+                    text_hash(r.text),
+                )
+                for r in rationales
+            ],
+        )
+
+    def visits(self, step: int, iteration: int, visits: Sequence[Visit]) -> None:
+        """Store what a training step made of the rationales it saw: of all the last visit, of followed ones each."""
+        if not visits:
+            return
+        rows = [
+            (
+                self.run_id,
+                storable(v.example),
+                step,
+                v.number,
+                iteration,
+                v.quality,
+                _number(v.cross_entropy),
+                _number(v.weight),
+                v.chosen,
+                v.active,
+            )
+            for v in visits
+        ]
+        columns = "(run_id, example, step, number, iteration, quality, cross_entropy, weight, chosen, active)"
+        values = "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        self._many(f"INSERT OR REPLACE INTO last_visits {columns} {values}", rows)
+        kept = [row for row, v in zip(rows, visits, strict=True) if v.followed]
+        self._many(f"INSERT OR REPLACE INTO visits {columns} {values}", kept)
+
+    def points(self, step: int, values: Mapping[str, float]) -> None:
+        """Store metrics at a step. What is not a number is stored as such."""
+        new = [name for name in values if name not in self._series]
+        if new:
+            self._series |= self.writer.call(lambda conn: self._series_ids(conn, new)).result()
+        now = time.time()
+        self.writer.many(
+            "INSERT OR REPLACE INTO points (series_id, step, value, special, at) VALUES (?, ?, ?, ?, ?)",
+            [(self._series[name], step, *_stored(float(value)), now) for name, value in values.items()],
+        )
+
+    def predictions(self, split: str, head: str, step: int, predictions: Sequence[Prediction]) -> None:
+        """Store what the student answered: split is followed, validation, test or unseen; head predict or explain."""
+        self._texts([p.text for p in predictions])
+        self._many(
+            "INSERT OR REPLACE INTO predictions (run_id, split, example, head, step, answer, correct, text_id)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, (SELECT id FROM texts WHERE hash = ?))",
+            [
+                (
+                    self.run_id,
+                    split,
+                    storable(p.example),
+                    head,
+                    step,
+                    p.answer and storable(p.answer),
+                    p.correct,
+                    text_hash(p.text),
+                )
+                for p in predictions
+            ],
+        )
+
+    def score(self, split: str, who: str, head: str, step: int, correct: int, total: int) -> None:
+        """Store an accuracy with its 95 % interval; nothing where `total` is 0."""
+        if total == 0:
+            return
+        low, high = wilson(correct, total)
+        self.writer.execute(
+            "INSERT OR REPLACE INTO scores (run_id, split, who, head, step, correct, total, accuracy, low, high)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (self.run_id, split, who, head, step, correct, total, correct / total, low, high),
+        )
+
+    def fact(self, stage: str, name: str, value: float | None) -> None:
+        """Store something a stage counted or measured."""
+        self.writer.execute(
+            "INSERT OR REPLACE INTO facts (run_id, stage, name, value) VALUES (?, ?, ?, ?)",
+            (self.run_id, stage, name, value),
+        )
+
+    # going on and going back
+
+    def rewind(self, step: int, number: int | None = None) -> None:
+        """Forget what lies beyond a checkpoint at `step`: metrics, visits, predictions, the student's scores.
+
+        `number`: also the student's own rationales from that number on. Returns when it is committed.
+        """
+        run = self.run_id
+
+        def forget(conn: Any) -> None:
+            conn.execute(
+                "DELETE FROM points WHERE series_id IN (SELECT id FROM series WHERE run_id = ?) AND step > ?",
+                (run, step),
+            )
+            for table in ("visits", "last_visits", "predictions", "scores"):
+                conn.execute(f"DELETE FROM {table} WHERE run_id = ? AND step > ?", (run, step))
+            if number is not None:
+                conn.execute(
+                    "DELETE FROM rationales WHERE run_id = ? AND number >= ? AND source = 'self'", (run, number)
+                )
+
+        self.writer.call(forget).result()
+
+    def flush(self) -> None:
+        """Return when all that was said is committed; raise the writer's error if it has one."""
+        self.writer.flush()
+
+    def _of_run(self, change: str, **values: Any) -> None:
+        self.writer.execute(
+            f"UPDATE runs SET {change} WHERE id = :run" + (MINE if self._session else ""),
+            {"run": self.run_id, "session": self._session, **values},
+        )
+
+    def _many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        for at in range(0, len(rows), CHUNK):
+            self.writer.many(sql, rows[at : at + CHUNK])
+
+    def _texts(self, texts: Sequence[str]) -> None:
+        self._many(ADD_TEXT, [(text_hash(text), storable(text)) for text in dict.fromkeys(texts)])
+
+    def _series_ids(self, conn: Any, names: Sequence[str]) -> dict[str, int]:
+        conn.executemany("INSERT OR IGNORE INTO series (run_id, name) VALUES (?, ?)", [(self.run_id, n) for n in names])
+        rows = conn.execute("SELECT name, id FROM series WHERE run_id = ?", (self.run_id,)).fetchall()
+        return {row["name"]: row["id"] for row in rows}
+
+    @staticmethod
+    def _example_row(key: str, split: str, example: Example) -> tuple[str, str, str, str, str | None]:
+        answer = None if example.answer is None else storable(example.answer)
+        return key, storable(example.id), split, storable(example.question), answer
+
+
+def _stored(value: float) -> tuple[float | None, str | None]:
+    """The columns value and special: SQLite takes NaN for null."""
+    if math.isfinite(value):
+        return value, None
+    return None, "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
+
+
+def _number(value: float) -> float:
+    """SQLite has no NaN, and these columns must not be empty."""
+    if math.isnan(value):
+        raise QcrdError("a visit's cross-entropy or weight is not a number: training has diverged, lower training.lr")
+    return float(value)

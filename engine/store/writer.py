@@ -1,0 +1,256 @@
+"""The one thread of a worker that writes: everything queued goes into one transaction, a few times a second."""
+
+import contextlib
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+from engine.errors import QcrdError
+from engine.store.connect import explain, open_writer
+
+T = TypeVar("T")
+Row = Sequence[Any]
+
+DELAY = 0.2
+"""Seconds that rows may wait for company before they are committed."""
+BATCH_ROWS = 20_000
+"""Rows that are committed without waiting for more."""
+QUEUE_ROWS = 200_000
+"""Rows that may wait; whoever adds more waits too."""
+LOCK_SECONDS = 120.0
+"""How long another program may hold the database's lock before the writer gives up."""
+FATAL = (
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_NOTADB,
+)
+"""Primary codes after which the transaction is lost, not the statement alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """Something to do within a transaction; `future` is of those who wait for the commit."""
+
+    act: Callable[[sqlite3.Connection], Any]
+    rows: int
+    future: "Future[Any] | None" = None
+
+
+class Writer:
+    """Writes rows in the order they were queued, from any number of threads, and commits them together.
+
+    The first error is kept and raised by every later call, as a QcrdError with one line for the user; what was queued
+    beside a statement that failed is still written. After a lost transaction (disk full) nothing more is written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Opens (creates, migrates) the database. Raises as `open_writer` does."""
+        self.path = path.absolute()
+        self._conn = open_writer(path, checkpoints=True)
+        self._inode = _inode(self.path)
+        self._items: deque[_Item] = deque()
+        self._rows = 0
+        self._hurried = False
+        self._closing = False
+        self._error: QcrdError | None = None
+        self._dead = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="qcrd-writer", daemon=True)
+        self._thread.start()
+
+    def execute(self, sql: str, params: Row | Mapping[str, Any] = ()) -> None:
+        """Queue one statement."""
+        self._put(_Item(lambda conn: conn.execute(sql, params), 1))
+
+    def many(self, sql: str, rows: Sequence[Row]) -> None:
+        """Queue one statement for many rows, not to be changed afterwards: all are written or, where it fails, none."""
+        if rows:
+            self._put(_Item(lambda conn: conn.executemany(sql, rows), len(rows)))
+
+    def call(self, function: Callable[[sqlite3.Connection], T]) -> "Future[T]":
+        """Run `function` in the next transaction, at once; the future has its result when that is committed.
+
+        What it raises goes to the future alone, and what it had written is taken back. It must not commit.
+        """
+        future: Future[T] = Future()
+        self._put(_Item(function, 1, future), hurry=True)
+        return future
+
+    def flush(self) -> None:
+        """Return when everything queued so far is committed; raise the writer's error if it has one."""
+        self.call(lambda conn: None).result()
+        self._raise_error()
+
+    def close(self) -> None:
+        """Write what is queued, then close the connection; raise the writer's error if it has one. May be repeated."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        self._thread.join()
+        self._raise_error()
+
+    def __enter__(self) -> "Writer":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.close()
+        except QcrdError:
+            if error is None:  # an error on its way out must not be hidden by this one
+                raise
+
+    def _put(self, item: _Item, *, hurry: bool = False) -> None:
+        with self._changed:
+            while self._rows >= QUEUE_ROWS and self._error is None and not self._closing:
+                self._changed.wait()
+            self._raise_error()
+            if self._closing:
+                raise QcrdError(f"the writer of {self.path} is closed")
+            self._items.append(item)
+            self._rows += item.rows
+            self._hurried = self._hurried or hurry
+            if hurry or len(self._items) == 1 or self._rows >= BATCH_ROWS:
+                self._changed.notify_all()
+
+    def _raise_error(self) -> None:
+        if self._error is not None:
+            raise type(self._error)(str(self._error)) from self._error  # anew: a traceback must not grow at each raise
+
+    def _run(self) -> None:
+        while True:
+            batch = self._next_batch()
+            if not batch:
+                break
+            if self._dead:
+                self._refuse(batch)
+            else:
+                self._write(batch)
+        self._conn.close()
+
+    def _next_batch(self) -> list[_Item]:
+        """Waits for items, then a little for company; empty when closing and all is written."""
+        with self._changed:
+            while not self._items and not self._closing:
+                self._changed.wait()
+            until = time.monotonic() + DELAY
+            while not (self._hurried or self._closing or self._rows >= BATCH_ROWS):
+                left = until - time.monotonic()
+                if left <= 0:
+                    break
+                self._changed.wait(left)
+            batch = [_settled(item) for item in self._items]
+            self._items.clear()
+            self._rows = 0
+            self._hurried = False
+            self._changed.notify_all()
+            return batch
+
+    def _write(self, batch: list[_Item]) -> None:
+        done: list[tuple[Future[Any], Any]] = []
+        failed: list[tuple[Future[Any], BaseException]] = []
+        try:
+            self._check_file()
+            self._begin()
+            for item in batch:
+                self._act(item, done, failed)
+            self._conn.execute("COMMIT")
+        except Exception as error:  # noqa: BLE001 - whoever waits must hear of it, whatever it is
+            self._dead = True
+            self._fail(self._line(error))
+            self._refuse(batch)
+            with contextlib.suppress(sqlite3.Error):  # SQLite may have rolled back by itself
+                self._conn.execute("ROLLBACK")
+            return
+        for future, result in done:
+            future.set_result(result)
+        for future, reason in failed:
+            future.set_exception(reason)
+
+    def _act(
+        self, item: _Item, done: list[tuple["Future[Any]", Any]], failed: list[tuple["Future[Any]", BaseException]]
+    ) -> None:
+        """One item within a savepoint of its own; raises only what has lost the whole transaction."""
+        self._conn.execute("SAVEPOINT item")
+        try:
+            result = item.act(self._conn)
+        except Exception as error:  # passed on to whoever queued it
+            if isinstance(error, sqlite3.Error) and _is_fatal(error):
+                raise
+            self._conn.execute("ROLLBACK TO item")
+            if item.future is not None:
+                failed.append((item.future, error))
+            else:
+                self._fail(self._line(error))
+        else:
+            if item.future is not None:
+                done.append((item.future, result))
+        self._conn.execute("RELEASE item")
+
+    def _begin(self) -> None:
+        """BEGIN IMMEDIATE, with patience for another program that holds the lock."""
+        until = time.monotonic() + LOCK_SECONDS
+        while True:
+            try:
+                self._conn.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                    raise
+
+    def _check_file(self) -> None:
+        """SQLite itself would go on writing into a deleted file."""
+        if _inode(self.path) != self._inode:
+            raise QcrdError(
+                f"{self.path} was deleted or replaced while a run was writing to it: put it back, then `qcrd resume`"
+            )
+
+    def _line(self, error: Exception) -> QcrdError:
+        if isinstance(error, QcrdError):
+            return error
+        if isinstance(error, sqlite3.Error):
+            return explain(error, self.path, "writing")
+        return QcrdError(f"cannot write to {self.path}: {type(error).__name__}: {error}")
+
+    def _fail(self, error: QcrdError) -> None:
+        with self._changed:
+            self._error = self._error or error
+            self._changed.notify_all()
+
+    def _refuse(self, batch: list[_Item]) -> None:
+        for item in batch:
+            if item.future is not None and not item.future.done():
+                assert self._error is not None
+                item.future.set_exception(type(self._error)(str(self._error)))
+
+
+def _settled(item: _Item) -> _Item:
+    """From now on its future cannot be cancelled; where it was, the rows are written still: they may be paid for."""
+    if item.future is None or item.future.set_running_or_notify_cancel():
+        return item
+    return _Item(item.act, item.rows)
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _is_fatal(error: sqlite3.Error) -> bool:
+    code = getattr(error, "sqlite_errorcode", None)  # absent where Python itself refused the statement
+    return code is not None and code & 0xFF in FATAL

@@ -1,0 +1,88 @@
+"""Start the process that works on a run, detached from this terminal, and tell whether one still lives."""
+
+import os
+import site
+import socket
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import engine
+from engine.errors import UsageError
+from engine.store.connect import open_reader
+
+
+def run_folder(database: Path, run_id: int) -> Path:
+    """Where a run's checkpoints, exports and worker.log are. Raises UsageError where there is no such run."""
+    with closing(open_reader(database)) as connection:
+        row = connection.execute("SELECT folder FROM runs WHERE id = ?", (run_id,)).fetchone()
+    if row is None:
+        raise UsageError(f"there is no run {run_id}: `qcrd runs` lists them")
+    return database.absolute().parent / str(row["folder"])
+
+
+def worker_log(database: Path, run_id: int) -> Path:
+    """What the worker and its libraries print."""
+    return run_folder(database, run_id) / "worker.log"
+
+
+def start_worker(database: Path, run_id: int) -> subprocess.Popen[bytes]:
+    """A worker on the run, in a session of its own: it outlives this process and its terminal.
+
+    Its output is appended to the run's worker.log. Raises OSError where the run's folder cannot be written.
+    """
+    log = worker_log(database, run_id)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            # -P: a folder called engine/ where the user happens to stand must not be taken for ours
+            [sys.executable, "-P", "-m", "engine.worker", str(database.resolve()), str(run_id)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env=_environment(),
+        )
+
+
+def is_alive(pid: int, host: str) -> bool | None:
+    """Whether that process is there; None where it is another machine's, which only its heartbeat can tell."""
+    if host != socket.gethostname():
+        return None
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return not _is_zombie(pid)
+
+
+def log_tail(database: Path, run_id: int, lines: int = 8) -> list[str]:
+    """The last lines of worker.log, raw; empty where there is none."""
+    try:
+        with worker_log(database, run_id).open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 64 * 1024))
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return []
+    return text.splitlines()[-lines:]
+
+
+def _is_zombie(pid: int) -> bool:
+    """Dead, but not yet collected by the process that started it (told on Linux alone)."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return False
+    return stat.rpartition(b")")[2].split()[:1] == [b"Z"]
+
+
+def _environment() -> dict[str, str]:
+    environment = dict(os.environ)
+    root = str(Path(engine.__file__).resolve().parent.parent)
+    if root not in site.getsitepackages():  # a checkout that is not installed
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH", "")]))
+    environment["PYTHONUNBUFFERED"] = "1"
+    return environment

@@ -1,0 +1,142 @@
+"""The interactive console: a reader of experiments.db that can be closed and opened again without any run noticing."""
+
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from textual.app import App, SystemCommand
+from textual.message import Message
+from textual.screen import Screen
+
+from screens.base import Ask, Open, View
+from screens.help import HelpScreen
+from screens.keys import KEYS, bindings
+from screens.live import LiveScreen
+from screens.rationales import RationalesScreen
+from screens.reader import Found, Reader, Said, Snapshot
+from screens.runs import RunsScreen
+from screens.widgets.words import line
+
+
+class Read(Message):
+    """The reader's thread has something."""
+
+    def __init__(self, result: Snapshot | Said | Found) -> None:
+        super().__init__()
+        self.result = result
+
+
+class Console(App[None]):
+    """Three screens over one reader."""
+
+    TITLE = "qcrd"
+    BINDINGS = bindings("all")
+
+    def __init__(self, database: Path, run_id: int | None = None, clock: Callable[[], float] = time.time) -> None:
+        super().__init__()
+        self.animation_level = "none"
+        self.run_id = run_id
+        """The run that live and rationales show."""
+        self._runs = RunsScreen(clock)
+        self._live = LiveScreen()
+        self._rationales = RationalesScreen()
+        self._views: dict[str, View] = {"runs": self._runs, "live": self._live, "rationales": self._rationales}
+        self._reader = Reader(database, lambda result: self.post_message(Read(result)), clock)
+
+    def on_mount(self) -> None:
+        """Open where asked, and start to read."""
+        for name, view in self._views.items():
+            self.install_screen(view, name)
+        if self.run_id is None:
+            self.push_screen("runs")
+        else:
+            self._runs.selected = self.run_id
+            self._live.open(self.run_id)
+            self.push_screen("live")
+        self._reader.start()
+
+    def on_unmount(self) -> None:
+        """Let no thread keep the process alive."""
+        self._reader.stop()
+
+    def on_look(self) -> None:
+        """The screen in front wants to see something."""
+        view = self._front()
+        if view is not None:
+            self._reader.watch(view.wanted())
+
+    def on_ask(self, message: Ask) -> None:
+        """Work for the reader's thread."""
+        self._reader.do(partial(message.job, self._reader))
+
+    def on_open(self, message: Open) -> None:
+        """A run was chosen in the list."""
+        self.run_id = message.run_id
+        self.action_go("live")
+
+    def on_read(self, message: Read) -> None:
+        """Hand what was read to the screen it is for."""
+        result = message.result
+        if isinstance(result, Said):
+            self.notify(line(result.text, 400), severity=result.severity, markup=False)
+        elif isinstance(result, Found):
+            self._rationales.found(result)
+        else:
+            view = self._front()
+            # the answer to what was wanted before is of no use: the next one is on its way
+            if view is not None and view.is_mounted and result.watch == view.wanted():
+                view.show_problem(result.problem)
+                view.show(result)
+
+    def action_go(self, place: str) -> None:
+        """To one of the three screens."""
+        if place != "runs":
+            run_id = self._runs.selected if self._front() is self._runs else self.run_id
+            if run_id is None:
+                self.notify("no run to show yet", severity="warning", markup=False)
+                return
+            self.run_id = run_id
+            self._live.open(run_id)
+            self._rationales.open(run_id)
+        if self._front() is not self._views[place]:
+            self.switch_screen(place)
+
+    async def action_back(self) -> None:
+        """One level up; out of a search or a maximised pane first."""
+        view = self._front()
+        if view is self._rationales:
+            if self._rationales.close_search():
+                return
+            if self._rationales.maximized is not None:
+                self._rationales.minimize()
+                return
+            self.action_go("live")
+        elif view is self._live:
+            self.action_go("runs")
+
+    def action_keys_help(self) -> None:
+        """All keys."""
+        self.push_screen(HelpScreen())
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """What the palette offers: the table's commands that make sense here, and the theme."""
+        view = self._front()
+        place = next((name for name, v in self._views.items() if v is view), "")
+        for key in KEYS:
+            if key.place in ("all", place) and key.action not in ("back", "up", "down"):
+                yield SystemCommand(key.label, f"{key.help} ({key.shown})", partial(self._act, key.action, key.place))
+        yield SystemCommand("theme", "Change the colours; ansi-dark uses the terminal's own", self.action_change_theme)
+
+    async def _act(self, action: str, place: str) -> None:
+        await self.run_action(action, default_namespace=self if place == "all" else self._front())
+
+    def _front(self) -> View | None:
+        """The view in front, below any box that asks something."""
+        return next((s for s in reversed(self.screen_stack) if isinstance(s, View)), None)
+
+
+def run(database: Path, run_id: int | None = None) -> None:
+    """Open the console on a database (which need not exist yet), on a run's live screen where one is named."""
+    Console(database, run_id).run()

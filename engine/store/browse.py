@@ -1,0 +1,271 @@
+"""What the console reads of the runs and of one run in progress: immutable rows, made to be compared and drawn.
+
+Every function takes an open connection and leaves no transaction behind. Texts are raw: cleaning is the drawing's part.
+"""
+
+import math
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from engine.store.schema import STALE_AFTER
+
+LOG_LINES = 500
+CURVE_POINTS = 4096
+"""A curve longer than this is thinned to the lowest and highest of each stretch: no screen has more columns."""
+LINE_LENGTH = 4000
+"""Characters read of a log line or an error; the whole is in the database."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """A share of right answers with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run, as the list of runs shows it; times in seconds since 1970."""
+
+    id: int
+    name: str
+    status: str
+    """As stored, or "stale" once `with_clock` has seen it."""
+    method: str
+    dataset: str
+    teacher: str
+    student: str
+    seed: int
+    step: int
+    steps: int
+    iteration: int
+    iterations: int
+    predict: Accuracy | None
+    explain: Accuracy | None
+    accuracy_split: str | None
+    seconds: float | None
+    created_at: float
+    started_at: float | None
+    ended_at: float | None
+    heartbeat_at: float | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage of a run."""
+
+    name: str
+    state: str
+    done: int
+    total: int | None
+    unit: str
+    started_at: float | None
+    ended_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The last process that worked on a run."""
+
+    pid: int
+    host: str
+    started_at: float
+    last_at: float
+    first_step: int
+    outcome: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """A line of a run's log; ids grow."""
+
+    id: int
+    at: float
+    level: str
+    stage: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """An accuracy of someone on a split."""
+
+    split: str
+    who: str
+    head: str
+    step: int
+    accuracy: Accuracy
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A metric over steps; NaN is a gap."""
+
+    name: str
+    steps: tuple[int, ...]
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """Everything the live screen shows of one run at one moment."""
+
+    run: RunRow
+    stages: tuple[Stage, ...]
+    session: Session | None
+    curves: tuple[Curve, ...]
+    scores: tuple[Score, ...]
+    logs: tuple[LogLine, ...]
+    waiting: tuple[str, ...]
+    """Orders given and not yet taken."""
+
+    def curve(self, name: str) -> Curve | None:
+        """The curve of that name, if there is one."""
+        return next((c for c in self.curves if c.name == name), None)
+
+
+def with_clock(run: RunRow, now: float) -> RunRow:
+    """The same run, "stale" where a worker should be alive and its heartbeat is old."""
+    if run.status in ("running", "paused"):
+        beat = run.heartbeat_at or run.started_at or run.created_at
+        if now - beat > STALE_AFTER:
+            return replace(run, status="stale")
+    return run
+
+
+RUN_QUERY = f"""
+SELECT s.id, s.name, r.status, s.method, s.dataset, s.teacher, s.student, s.seed, s.step, s.steps, s.iteration,
+       s.iterations, s.predict_accuracy, s.predict_accuracy_low, s.predict_accuracy_high,
+       s.explain_accuracy, s.explain_accuracy_low, s.explain_accuracy_high, s.accuracy_split, s.seconds,
+       s.created_at, s.started_at, s.ended_at, s.heartbeat_at, substr(s.error, 1, {LINE_LENGTH})
+FROM run_summary s JOIN runs r ON r.id = s.id
+"""
+
+
+def read_runs(con: sqlite3.Connection) -> tuple[RunRow, ...]:
+    """Every run, newest first."""
+    return tuple(_run(row) for row in con.execute(RUN_QUERY + "ORDER BY s.id DESC").fetchall())
+
+
+def read_run(con: sqlite3.Connection, run_id: int) -> RunRow | None:
+    """One run, or None."""
+    row = con.execute(RUN_QUERY + "WHERE s.id = ?", (run_id,)).fetchone()
+    return None if row is None else _run(row)
+
+
+def _run(row: tuple[Any, ...]) -> RunRow:
+    def accuracy(at: int) -> Accuracy | None:
+        return None if row[at] is None else Accuracy(row[at], row[at + 1], row[at + 2])
+
+    values: list[Any] = [*row[:12], accuracy(12), accuracy(15), *row[18:]]
+    return RunRow(*values)
+
+
+def read_scores(con: sqlite3.Connection, run_id: int) -> tuple[Score, ...]:
+    """Who reached what, the last of each kind alone; who is not the student first."""
+    rows = con.execute(
+        "SELECT split, who, head, max(step), accuracy, low, high FROM scores WHERE run_id = ?"
+        " GROUP BY split, who, head ORDER BY who = 'student', split, who, head",
+        (run_id,),
+    ).fetchall()
+    return tuple(Score(row[0], row[1], row[2], row[3], Accuracy(*row[4:])) for row in rows)
+
+
+@dataclass
+class LiveReader:
+    """Reads one run again and again, and of its curves only what is new."""
+
+    run_id: int
+    _session: int = -1
+    _points: dict[int, tuple[str, list[int], list[float]]] = field(default_factory=dict)
+    _curves: dict[int, Curve] = field(default_factory=dict)
+
+    def read(self, con: sqlite3.Connection) -> Live | None:
+        """The run now, or None if there is no such run."""
+        run = read_run(con, self.run_id)
+        if run is None:
+            return None
+        key = (self.run_id,)
+        stages = con.execute(
+            "SELECT name, state, done, total, unit, started_at, ended_at FROM stages"
+            " WHERE run_id = ? ORDER BY position",
+            key,
+        ).fetchall()
+        session = con.execute(
+            "SELECT id, pid, host, started_at, last_at, first_step, outcome FROM sessions WHERE run_id = ?"
+            " ORDER BY id DESC LIMIT 1",
+            key,
+        ).fetchone()
+        logs = con.execute(
+            f"SELECT id, at, level, stage, substr(message, 1, {LINE_LENGTH}) FROM logs WHERE run_id = ?"
+            " ORDER BY id DESC LIMIT ?",
+            (self.run_id, LOG_LINES),
+        ).fetchall()
+        orders = con.execute(
+            "SELECT name FROM orders WHERE run_id = ? AND taken_at IS NULL ORDER BY id", key
+        ).fetchall()
+        return Live(
+            run=run,
+            stages=tuple(Stage(*row) for row in stages),
+            session=None if session is None else Session(*session[1:]),
+            curves=self._read_curves(con, -1 if session is None else session[0]),
+            scores=read_scores(con, self.run_id),
+            logs=tuple(LogLine(*row) for row in reversed(logs)),
+            waiting=tuple(row[0] for row in orders),
+        )
+
+    def _read_curves(self, con: sqlite3.Connection, session: int) -> tuple[Curve, ...]:
+        # a resumed run goes back to its checkpoint and writes later steps again
+        if session != self._session:
+            self._session = session
+            self._points.clear()
+            self._curves.clear()
+        rows = con.execute(
+            "SELECT s.id, s.name, (SELECT max(p.step) FROM points p WHERE p.series_id = s.id)"
+            " FROM series s WHERE s.run_id = ? ORDER BY s.name",
+            (self.run_id,),
+        ).fetchall()
+        curves = []
+        for key, name, last in rows:
+            known = self._points.get(key)
+            if known is None or (known[1] and (last is None or last < known[1][-1])):
+                known = self._points[key] = (name, [], [])
+                self._curves.pop(key, None)
+            _, steps, values = known
+            if last is not None and (not steps or last > steps[-1]):
+                new = con.execute(
+                    "SELECT step, CASE WHEN special IS NULL THEN value END FROM points"
+                    " WHERE series_id = ? AND step > ? ORDER BY step",
+                    (key, steps[-1] if steps else -(2**62)),
+                ).fetchall()
+                steps.extend(row[0] for row in new)
+                values.extend(math.nan if row[1] is None else row[1] for row in new)
+                if len(steps) > CURVE_POINTS:
+                    steps[:], values[:] = thin(steps, values, CURVE_POINTS // 2)
+                self._curves.pop(key, None)
+            if key not in self._curves:
+                self._curves[key] = Curve(name, tuple(steps), tuple(values))
+            curves.append(self._curves[key])
+        return tuple(curves)
+
+
+def thin(steps: Sequence[int], values: Sequence[float], keep: int) -> tuple[list[int], list[float]]:
+    """At most about `keep` points: of each stretch its lowest and highest; one without a number stays a gap."""
+    size = max(2, math.ceil(len(steps) / max(1, keep // 2)))
+    out_steps: list[int] = []
+    out_values: list[float] = []
+    for start in range(0, len(steps), size):
+        stretch = range(start, min(start + size, len(steps)))
+        real = [i for i in stretch if not math.isnan(values[i])]
+        picked = {min(real, key=values.__getitem__), max(real, key=values.__getitem__)} if real else {start}
+        if start + size >= len(steps):
+            picked.add(len(steps) - 1)  # the newest point is what people look at
+        for i in sorted(picked):
+            out_steps.append(steps[i])
+            out_values.append(values[i])
+    return out_steps, out_values

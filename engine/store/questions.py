@@ -1,0 +1,222 @@
+"""What the console reads of one question: its rationales as they stood at one visit, and their history over visits.
+
+A followed question has every visit; any other its last one. Every function leaves no transaction behind; texts are raw.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+TEXT_LENGTH = 20_000
+"""Characters read of a text; `length` says how long it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A rationale with what the method made of it at a visit; None: not visited then, or no discriminator."""
+
+    number: int
+    polarity: str
+    source: str
+    iteration: int
+    answer: str | None
+    text: str
+    length: int
+    """Characters of the whole text."""
+    copies: int
+    """How many samples had this very text."""
+    quality: float | None = None
+    cross_entropy: float | None = None
+    weight: float | None = None
+    chosen: bool = False
+    active: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One training question of a run at one visit."""
+
+    run_id: int
+    run_name: str
+    index: int
+    """Place in the training set, from 0."""
+    count: int
+    example: str
+    text: str
+    length: int
+    gold: str | None
+    vote: str | None
+    votes: int
+    samples: int
+    tie: bool
+    vote_right: bool | None
+    followed: bool
+    step: int | None
+    """The visit shown; None: not visited yet."""
+    iteration: int | None
+    iterations: int
+    visits: tuple[int, ...]
+    """Steps of all visits kept, in order."""
+    delta: float | None
+    """The hinge's bound on a negative's cross-entropy; None where the method has none."""
+    positives: tuple[Candidate, ...]
+    negatives: tuple[Candidate, ...]
+    earlier: int
+    """Self-written negatives of other iterations, not shown."""
+    dropped: int
+    unparsed: int
+    chosen_positive: tuple[float, ...]
+    """Cross-entropy of the chosen positive at each visit."""
+    chosen_negative: tuple[float, ...]
+    answers: tuple[bool | None, ...]
+    """Whether the student was right at each evaluation."""
+    student_answer: str | None
+    student_right: bool | None
+    student_asked: bool
+
+
+def read_keys(con: sqlite3.Connection, run_id: int) -> tuple[str, ...]:
+    """The run's training questions that were voted on, in the order of the training set."""
+    rows = con.execute("SELECT example FROM votes WHERE run_id = ? ORDER BY position", (run_id,)).fetchall()
+    return tuple(row[0] for row in rows)
+
+
+def read_question(
+    con: sqlite3.Connection, run_id: int, keys: Sequence[str], index: int, step: int | None = None
+) -> Question | None:
+    """The question at `index`, at the visit at `step` (None: the last); None where there is no such question."""
+    if not 0 <= index < len(keys):
+        return None
+    example = keys[index]
+    head = con.execute(
+        "SELECT r.name, r.iterations, json_extract(r.spec, '$.method.loss.delta'), v.answer, v.votes, v.samples, v.tie,"
+        " v.correct, v.followed, substr(x.question, 1, ?), length(x.question), x.answer"
+        " FROM runs r JOIN votes v ON v.run_id = r.id AND v.example = ?"
+        " LEFT JOIN run_datasets d ON d.run_id = r.id"
+        " LEFT JOIN examples x ON x.dataset_id = d.dataset_id AND x.key = v.example WHERE r.id = ?",
+        (TEXT_LENGTH, example, run_id),
+    ).fetchone()
+    if head is None:
+        return None
+    name, iterations, delta, vote, votes, samples, tie, vote_right, followed, text, length, gold = head
+    rows = con.execute(
+        "SELECT r.number, r.polarity, r.source, r.iteration, r.answer, substr(t.text, 1, ?), length(t.text), r.text_id,"
+        " l.step, l.iteration, l.quality, l.cross_entropy, l.weight, l.chosen, l.active"
+        " FROM rationales r JOIN texts t ON t.id = r.text_id"
+        " LEFT JOIN last_visits l ON l.run_id = r.run_id AND l.example = r.example AND l.number = r.number"
+        " WHERE r.run_id = ? AND r.example = ? ORDER BY r.number",
+        (TEXT_LENGTH, run_id, example),
+    ).fetchall()
+    kept = con.execute(
+        "SELECT step, number, iteration, quality, cross_entropy, weight, chosen, active FROM visits"
+        " WHERE run_id = ? AND example = ? ORDER BY step",
+        (run_id, example),
+    ).fetchall()
+    # by step, by number: (iteration, quality, cross-entropy, weight, chosen, active)
+    by_step: dict[int, dict[int, tuple[Any, ...]]] = {}
+    for row in rows:
+        if row[8] is not None:
+            by_step.setdefault(row[8], {})[row[0]] = row[9:15]
+    for at, number, *rest in kept:
+        by_step.setdefault(at, {})[number] = tuple(rest)
+    # of a question that is not followed only the last visit is whole
+    steps = sorted(by_step) if kept else sorted(by_step)[-1:]
+    shown = step if step in by_step else steps[-1] if steps else None
+    visit = by_step.get(shown, {}) if shown is not None else {}
+    polarity = {row[0]: row[1] for row in rows}
+    answers = con.execute(
+        "SELECT p.step, p.answer, p.correct, p.head FROM predictions p WHERE p.run_id = ? AND p.split = 'followed'"
+        " AND p.example = ? ORDER BY p.step, p.head = 'explain'",
+        (run_id, example),
+    ).fetchall()
+    # where the student has no explain head its label is all there is
+    last_of = {at: (answer, right) for at, answer, right, _ in answers}
+    told = [value for at, value in sorted(last_of.items()) if shown is None or step is None or at <= shown]
+    return Question(
+        run_id=run_id,
+        run_name=name,
+        index=index,
+        count=len(keys),
+        example=example,
+        text=text or "",
+        length=length or 0,
+        gold=gold,
+        vote=vote,
+        votes=votes,
+        samples=samples,
+        tie=bool(tie),
+        vote_right=_maybe(vote_right),
+        followed=bool(followed),
+        step=shown,
+        iteration=next(iter(visit.values()))[0] if visit else None,
+        iterations=iterations,
+        visits=tuple(steps),
+        delta=delta,
+        positives=_candidates(rows, visit, "positive"),
+        negatives=_candidates(rows, visit, "negative"),
+        earlier=sum(row[1] == "negative" and row[2] == "self" and row[0] not in visit for row in rows),
+        dropped=sum(row[1] == "dropped" for row in rows),
+        unparsed=sum(row[1] == "unparsed" for row in rows),
+        chosen_positive=_history(by_step, steps, polarity, "positive"),
+        chosen_negative=_history(by_step, steps, polarity, "negative"),
+        answers=tuple(_maybe(right) for _, (_, right) in sorted(last_of.items())),
+        student_answer=told[-1][0] if told else None,
+        student_right=_maybe(told[-1][1]) if told else None,
+        student_asked=bool(told),
+    )
+
+
+def find_question(con: sqlite3.Connection, run_id: int, keys: Sequence[str], after: int, words: str) -> int | None:
+    """The next place after `after` (round the end) of a question that holds `words` in itself or a rationale."""
+    rows = con.execute(
+        "SELECT v.example FROM votes v JOIN run_datasets d ON d.run_id = v.run_id"
+        " JOIN examples x ON x.dataset_id = d.dataset_id AND x.key = v.example"
+        " WHERE v.run_id = ?1 AND (instr(lower(x.question), lower(?2)) > 0 OR v.example = ?2)"
+        " UNION SELECT r.example FROM rationales r JOIN texts t ON t.id = r.text_id"
+        " WHERE r.run_id = ?1 AND instr(lower(t.text), lower(?2)) > 0",
+        (run_id, words),
+    ).fetchall()
+    found = {row[0] for row in rows}
+    places = [*range(after + 1, len(keys)), *range(min(after + 1, len(keys)))]
+    return next((i for i in places if keys[i] in found), None)
+
+
+def _maybe(flag: int | None) -> bool | None:
+    return None if flag is None else bool(flag)
+
+
+def _candidates(
+    rows: Sequence[tuple[Any, ...]], visit: dict[int, tuple[Any, ...]], polarity: str
+) -> tuple[Candidate, ...]:
+    """The rationales of one polarity: the chosen first, those of one text told once; of selves only those visited."""
+    groups: dict[tuple[int, str, int], list[tuple[Any, ...]]] = {}
+    for row in rows:
+        if row[1] == polarity and (row[2] != "self" or row[0] in visit):
+            groups.setdefault((row[7], row[2], row[3]), []).append(row)
+    found = []
+    for same in groups.values():
+        # the visited one, and of those the chosen one, speaks for its copies
+        row = max(same, key=lambda r: (r[0] in visit, visit[r[0]][4] if r[0] in visit else 0))
+        number, _, source, iteration, answer, text, length = row[:7]
+        candidate = Candidate(number, polarity, source, iteration, answer, text, length, len(same))
+        if number in visit:
+            _, quality, cross_entropy, weight, chosen, active = visit[number]
+            candidate = Candidate(
+                number, polarity, source, iteration, answer, text, length, len(same),
+                quality, cross_entropy, weight, bool(chosen), bool(active),
+            )  # fmt: skip
+        found.append(candidate)
+    return tuple(sorted(found, key=lambda c: (not c.chosen, c.number)))
+
+
+def _history(
+    by_step: dict[int, dict[int, tuple[Any, ...]]], steps: Sequence[int], polarity: dict[int, str], wanted: str
+) -> tuple[float, ...]:
+    """Cross-entropy of the chosen rationale of that polarity at each visit that chose one."""
+    return tuple(
+        values[2]
+        for step in steps
+        for number, values in by_step[step].items()
+        if values[4] and polarity.get(number) == wanted
+    )

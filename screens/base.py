@@ -1,0 +1,65 @@
+"""What the three screens share: their keys, the line that says what is wrong, and how they ask for something."""
+
+from collections.abc import Callable
+
+from textual.content import Content
+from textual.message import Message
+from textual.screen import Screen
+from textual.widgets import Static
+
+from screens.reader import Found, Reader, Said, Snapshot, Watch
+from screens.widgets.words import line
+
+
+class Look(Message):
+    """The screen in front wants to see something else."""
+
+
+class Open(Message):
+    """Open the live screen on a run."""
+
+    def __init__(self, run_id: int) -> None:
+        super().__init__()
+        self.run_id = run_id
+
+
+class Ask(Message):
+    """Have the reader's thread do something; `job` gets the reader."""
+
+    def __init__(self, job: Callable[[Reader], Said | Found]) -> None:
+        super().__init__()
+        self.job = job
+
+
+class View(Screen[None]):
+    """A screen of the console: it shows snapshots and never reads the database itself."""
+
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-medium"), (120, "-wide")]  # noqa: RUF012
+    CSS = """
+    View { layout: vertical; }
+    #problem { display: none; height: auto; padding: 0 1; background: $error 30%; }
+    #problem.-shown { display: block; }
+    """
+
+    def wanted(self) -> Watch:
+        """What the reader should look at while this screen is in front."""
+        raise NotImplementedError
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Draw a snapshot that answers `wanted`."""
+        raise NotImplementedError
+
+    def problem(self) -> Static:
+        """The line that `show_problem` fills; each screen puts it first."""
+        return Static("", id="problem", markup=False)
+
+    def show_problem(self, text: str | None) -> None:
+        """Say why nothing (or nothing newer) can be read; None: all is well."""
+        banner = self.query_one("#problem", Static)
+        banner.set_class(text is not None, "-shown")
+        if text is not None:
+            banner.update(Content(f"✗ {line(text, 500)}"))
+
+    def on_screen_resume(self) -> None:
+        """In front again: look here."""
+        self.post_message(Look())

@@ -1,0 +1,90 @@
+"""The one table of keys: bindings, footer, hints in borders and the help screen are all made from it.
+
+Terminals and multiplexers take Ctrl+B, Ctrl+S and Ctrl+H/I/J/M: none of them is used.
+"""
+
+from dataclasses import dataclass
+
+from textual.binding import Binding, BindingType
+
+PLACES = {"all": "Everywhere", "runs": "Runs", "live": "Live", "rationales": "Rationales"}
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One line of the table."""
+
+    keys: str
+    """Textual's names, comma between alternatives."""
+    shown: str
+    """As people write it."""
+    action: str
+    place: str
+    """A key of PLACES."""
+    label: str
+    """One or two words, for footer and borders."""
+    help: str
+    footer: bool = False
+    pane: str = ""
+    """The pane whose border names it."""
+
+
+KEYS = (
+    Key("1", "1", "go('runs')", "all", "runs", "The list of all runs"),
+    Key("2", "2", "go('live')", "all", "live", "The run: its stages, curves and log"),
+    Key(
+        "3", "3", "go('rationales')", "all", "rationales", "The run's rationales, positive beside negative", footer=True
+    ),
+    Key("escape", "Esc", "back", "all", "back", "Back: from rationales to the run, from the run to the list"),
+    Key("question_mark", "?", "keys_help", "all", "help", "All keys", footer=True),
+    Key("q", "q", "quit", "all", "quit", "Leave the console; runs go on without it", footer=True),
+    Key("enter", "Enter", "open", "runs", "open", "Open the run under the cursor", footer=True, pane="runs"),
+    Key("j,down", "j ↓", "down", "runs", "down", "Next run"),
+    Key("k,up", "k ↑", "up", "runs", "up", "Previous run"),
+    Key("g,home", "g", "top", "runs", "first", "First run"),
+    Key("G,end", "G", "bottom", "runs", "last", "Last run"),
+    Key("pagedown", "PgDn", "page(1)", "runs", "page down", "A page down"),
+    Key("pageup", "PgUp", "page(-1)", "runs", "page up", "A page up"),
+    Key("p", "p", "pause", "live", "pause", "Pause the run, or let a paused one go on", footer=True),
+    Key("x", "x", "stop", "live", "stop", "Save a checkpoint and stop the run (asks first)", footer=True),
+    Key("c", "c", "checkpoint", "live", "checkpoint", "Save a checkpoint now"),
+    Key("r", "r", "resume", "live", "resume", "Start a new worker for a stopped, failed or stale run", footer=True),
+    Key("s", "s", "smooth", "live", "smooth", "Smooth the curves of the losses", pane="loss"),
+    Key("y", "y", "log_y", "live", "log y", "Logarithmic axis for the losses", pane="loss"),
+    Key("t", "t", "next_tab", "live", "next tab", "Next of Charts, Stages and Log, where they do not fit side by side"),
+    Key("j,down", "j ↓", "down", "live", "down", "Scroll the log down", pane="log"),
+    Key("k,up", "k ↑", "up", "live", "up", "Scroll the log up", pane="log"),
+    Key("g,home", "g", "top", "live", "oldest", "Oldest line of the log"),
+    Key("G,end", "G", "bottom", "live", "newest", "Newest line of the log, and follow it", pane="log"),
+    Key("J", "J", "question(1)", "rationales", "next", "Next question", footer=True),
+    Key("K", "K", "question(-1)", "rationales", "previous", "Previous question", footer=True),
+    Key(
+        "left_square_bracket",
+        "[",
+        "visit(-1)",
+        "rationales",
+        "earlier",
+        "Earlier visit of this question",
+        pane="history",
+    ),
+    Key("right_square_bracket", "]", "visit(1)", "rationales", "later", "Later visit of this question", pane="history"),
+    Key("slash", "/", "search", "rationales", "search", "Find a question by its text or a rationale's", footer=True),
+    Key("n", "n", "search_next", "rationales", "next match", "Next question that matches the search"),
+    Key("j,down", "j ↓", "down", "rationales", "down", "Scroll the pane down"),
+    Key("k,up", "k ↑", "up", "rationales", "up", "Scroll the pane up"),
+    Key("tab", "Tab", "app.focus_next", "rationales", "other pane", "To the other pane"),
+    Key("g,home", "g", "first", "rationales", "first", "First question"),
+    Key("G,end", "G", "last", "rationales", "last", "Last question"),
+    Key("w", "w", "wrap", "rationales", "wrap", "Wrap long lines, or let them run off the edge", pane="positives"),
+    Key("z", "z", "maximise", "rationales", "maximise", "The pane alone on the screen, and back", pane="negatives"),
+)
+
+
+def bindings(place: str) -> list[BindingType]:
+    """What Textual binds on a screen; "all" is for the App."""
+    return [Binding(k.keys, k.action, k.label, show=k.footer, key_display=k.shown) for k in KEYS if k.place == place]
+
+
+def hints(place: str, pane: str) -> str:
+    """The keys that belong to a pane, for its border."""
+    return "  ".join(f"{k.shown} {k.label}" for k in KEYS if k.place == place and k.pane == pane)

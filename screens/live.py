@@ -1,0 +1,367 @@
+"""The live screen: is it learning? Stages with progress and time left, curves, and the end of the log."""
+
+import time
+from functools import partial
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.widgets import Footer, RichLog, Static, Tab, Tabs
+
+from engine.store.browse import Live, LogLine, Stage
+from engine.store.runs import Order
+from screens.base import Ask, View
+from screens.confirm import ConfirmScreen
+from screens.keys import bindings, hints
+from screens.orders import order, resume
+from screens.reader import Snapshot, Watch
+from screens.runs import score_table
+from screens.widgets.chart import Chart, Line
+from screens.widgets.words import STAGE, STATUS, accuracy, bar, count, duration, line, three
+
+TABS = ("charts", "stages", "log")
+STYLES = ("$text-warning", "$text-success", "$text-primary", "$text-accent", "$text-error")
+LEVELS = {"debug": "dim", "info": "", "warning": "yellow", "error": "bold red"}
+
+
+class LiveScreen(View):
+    """One run, as it goes."""
+
+    CSS_PATH = "live.tcss"
+    BINDINGS = bindings("live")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.run_id: int | None = None
+        self._live: Live | None = None
+        self._smooth = False
+        self._log_y = False
+        self._logged: tuple[int | None, int] = (None, 0)
+        """The run whose log is shown, and the id of its last line."""
+
+    def compose(self) -> ComposeResult:
+        """Charts above, stages and log below; on a narrow terminal one of the three at a time."""
+        yield self.problem()
+        yield Static("", id="head", markup=False)
+        yield Static("", id="strip", markup=False)
+        yield Static("", id="state", markup=False)
+        yield Tabs(*(Tab(Content(name.capitalize()), id=name) for name in TABS))
+        with Vertical(id="charts"):
+            with Horizontal(id="large"):
+                yield Chart("accuracy", id="accuracy")
+                yield Chart("loss", id="loss")
+            with Horizontal(id="small"):
+                yield Chart("quality", id="quality")
+                yield Chart("negatives active", id="active")
+                yield Chart("tokens/s", id="speed")
+        with Horizontal(id="lower"):
+            with VerticalScroll(id="stages", can_focus=False) as stages:
+                stages.border_title = Content("Stages")
+                yield Static("", markup=False)
+            with Vertical(id="log-pane") as pane:
+                pane.border_title = Content("Log")
+                pane.border_subtitle = Content(hints("live", "log"))
+                yield RichLog(max_lines=2000, wrap=True, markup=False, highlight=False, min_width=1)
+        yield Footer(show_command_palette=False)
+
+    def on_mount(self) -> None:
+        """Keys in borders; the charts are the first tab."""
+        self.query_one("#loss", Chart).border_subtitle = Content(hints("live", "loss"))
+        self._on_tab("charts")
+
+    def open(self, run_id: int) -> None:
+        """Show that run from now on."""
+        if run_id != self.run_id:
+            self.run_id = run_id
+            self._live = None
+
+    def wanted(self) -> Watch:
+        """This run."""
+        return Watch("live", self.run_id)
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Draw the run."""
+        if snapshot.live is None:
+            if snapshot.problem is None:
+                self.show_problem(f"there is no run {self.run_id} in this database: 1 shows those there are")
+            return
+        live = self._live = snapshot.live
+        self.query_one("#head", Static).update(head(live))
+        self.query_one("#strip", Static).update(strip(live, self.size.width))
+        text = state_line(live)
+        state = self.query_one("#state", Static)
+        state.set_class(bool(text), "-shown")
+        state.set_class(live.run.status == "failed", "-failed")
+        state.update(text)
+        self._draw_charts(live)
+        self.query_one("#stages Static", Static).update(stage_table(live))
+        self._draw_log(live)
+
+    def _draw_charts(self, live: Live) -> None:
+        latest = {s.head: s.accuracy for s in live.scores if s.who == "student" and s.split in ("validation", "test")}
+        heads = (("explain", "e", "$text-success"), ("predict", "p", "$text-primary"))
+        self.query_one("#accuracy", Chart).show(
+            tuple(
+                Line(h, letter, style, live.curve(f"accuracy/{h}"), accuracy(latest[h]) if h in latest else "")
+                for h, letter, style in heads
+            )
+        )
+        self.query_one("#loss", Chart).show(losses(live), self._log_y, self._smooth)
+        self.query_one("#quality", Chart).show(
+            (
+                Line("", "+", "$text-success", live.curve("quality/positive")),
+                Line("", "−", "$text-error", live.curve("quality/negative")),
+            )
+        )
+        active = live.curve("active_share")
+        share = f"{100 * active.values[-1]:.0f} %" if active and active.values[-1] == active.values[-1] else ""
+        self.query_one("#active", Chart).show((Line("", "a", "$text-warning", active, share),))
+        self.query_one("#speed", Chart).show((Line("", "t", "$text-primary", live.curve("tokens_per_second")),))
+        judged = live.run.method == "qcrd"
+        for name, curve in (("quality", live.curve("quality/positive")), ("active", active)):
+            self.query_one(f"#{name}").display = judged or curve is not None
+
+    def _draw_log(self, live: Live) -> None:
+        log = self.query_one(RichLog)
+        run, last = self._logged
+        if run != live.run.id:
+            log.clear()
+            last = 0
+        new = [entry for entry in live.logs if entry.id > last]
+        if new or run != live.run.id:
+            follow = log.is_vertical_scroll_end or run != live.run.id
+            for entry in new:
+                log.write(log_text(entry), scroll_end=follow)
+            self._logged = (live.run.id, new[-1].id if new else last)
+
+    def on_tabs_tab_activated(self, event: Tabs.TabActivated) -> None:
+        """Another of the three."""
+        if event.tab.id is not None:
+            self._on_tab(event.tab.id)
+
+    def _on_tab(self, shown: str) -> None:
+        for name in TABS:
+            self.set_class(name == shown, f"-on-{name}")
+
+    def action_next_tab(self) -> None:
+        """Charts, Stages, Log, and round again."""
+        tabs = self.query_one(Tabs)
+        if tabs.display:
+            tabs.action_next_tab()
+
+    def action_smooth(self) -> None:
+        """Smooth the losses, or not."""
+        self._smooth = not self._smooth
+        self._redraw()
+
+    def action_log_y(self) -> None:
+        """Logarithmic axis of the losses, or not."""
+        self._log_y = not self._log_y
+        self._redraw()
+
+    def _redraw(self) -> None:
+        if self._live is not None:
+            self._draw_charts(self._live)
+
+    def on_resize(self) -> None:
+        """Bars have another length."""
+        if self._live is not None:
+            self.query_one("#strip", Static).update(strip(self._live, self.size.width))
+            self._logged = (None, 0)  # its lines are broken anew
+            self.call_after_refresh(self._draw_log, self._live)
+
+    def action_down(self) -> None:
+        """Scroll the log."""
+        self.query_one(RichLog).scroll_relative(y=1, animate=False)
+
+    def action_up(self) -> None:
+        """Scroll the log."""
+        self.query_one(RichLog).scroll_relative(y=-1, animate=False)
+
+    def action_top(self) -> None:
+        """The log's oldest line."""
+        self.query_one(RichLog).scroll_home(animate=False)
+
+    def action_bottom(self) -> None:
+        """The log's newest line."""
+        self.query_one(RichLog).scroll_end(animate=False)
+
+    def action_pause(self) -> None:
+        """Pause; or go on."""
+        status = self._status()
+        if status in ("running", "paused"):
+            self._order("resume" if status == "paused" else "pause")
+        elif status:
+            self._refuse("pause", status)
+
+    def action_checkpoint(self) -> None:
+        """Save a checkpoint now."""
+        status = self._status()
+        if status in ("running", "paused"):
+            self._order("checkpoint")
+        elif status:
+            self._refuse("save", status)
+
+    def action_stop(self) -> None:
+        """Stop, after a question."""
+        status = self._status()
+        if status not in ("running", "paused"):
+            if status:
+                self._refuse("stop", status)
+            return
+        assert self._live is not None
+        name = line(self._live.run.name, 40)
+        self.app.push_screen(
+            ConfirmScreen(f"Stop {name}?", "It saves a checkpoint first; r resumes it from there."),
+            lambda yes: self._order("stop") if yes else None,
+        )
+
+    def action_resume(self) -> None:
+        """A new worker for a run that has none."""
+        status = self._status()
+        if status == "paused":
+            self._order("resume")
+        elif status in ("queued", "interrupted", "failed", "stale"):
+            assert self.run_id is not None
+            self.post_message(Ask(partial(resume, run_id=self.run_id)))
+        elif status:
+            self._refuse("resume", status)
+
+    def _status(self) -> str | None:
+        return None if self._live is None or self._live.run.id != self.run_id else self._live.run.status
+
+    def _order(self, name: Order) -> None:
+        assert self.run_id is not None
+        self.post_message(Ask(partial(order, run_id=self.run_id, name=name)))
+
+    def _refuse(self, verb: str, status: str) -> None:
+        self.notify(f"nothing to {verb}: the run is {status}", severity="warning", markup=False)
+
+
+def losses(live: Live) -> tuple[Line, ...]:
+    """Every curve named loss/…, each with a letter of its name that no other has."""
+    found: list[Line] = []
+    for curve in live.curves:
+        if curve.name.startswith("loss/"):
+            name = line(curve.name.removeprefix("loss/"), 20)
+            taken = {other.letter for other in found}
+            letter = next((c for c in name if c.isalpha() and c not in taken), "*")
+            found.append(Line(name, letter, STYLES[len(found) % len(STYLES)], curve))
+    return tuple(found)
+
+
+def head(live: Live) -> Content:
+    """Who this is, and how far."""
+    run = live.run
+    glyph, style = STATUS[run.status]
+    left = time_left(live)
+    return Content.assemble(
+        (f"{glyph} {run.status} ", style),
+        (line(run.name, 60), "bold"),
+        ("  " + " · ".join((line(run.method, 20), line(run.student, 40), line(run.teacher, 40))), "dim"),
+        (f" · seed {run.seed}", "dim"),
+        f"   iteration {run.iteration}/{run.iterations}",
+        f"   ≈ {duration(left)} left" if left is not None else "",
+    )
+
+
+def strip(live: Live, width: int) -> Content:
+    """The stages in a line, the running one with its bar."""
+    parts: list[Content] = []
+    for stage in live.stages:
+        glyph, style = STAGE[stage.state]
+        name = line(stage.name, 20).capitalize()
+        if stage.state == "running" and stage.total:
+            cells = max(6, min(30, width // 8))
+            progress = f"{bar(stage.done / stage.total, cells)} {count(stage.done)}/{count(stage.total)}"
+            parts.append(Content.assemble((f"{name} ", "bold"), (progress, style)))
+        else:
+            parts.append(Content.assemble(f"{name} ", (glyph, style)))
+    return Content("  ").join(parts)
+
+
+def state_line(live: Live) -> Content:
+    """What keeps the run from going on, and what to do; empty where nothing does."""
+    run = live.run
+    if run.status == "stale":
+        since = run.heartbeat_at or run.started_at or run.created_at
+        at = "" if live.session is None else f" (worker {live.session.pid} on {line(live.session.host, 40)})"
+        beat = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(since))
+        return Content(f"? no sign of life since {beat}{at}: r starts a new worker from the last checkpoint")
+    if run.status == "failed":
+        why = run.error or next((entry.message for entry in reversed(live.logs) if entry.level == "error"), None)
+        return Content(f"✗ {line(why, 600) if why else 'failed without a word: see the log'}   r tries again")
+    if run.status == "interrupted":
+        return Content(f"■ stopped at step {count(run.step)}: r resumes it from its checkpoint")
+    if run.status == "queued":
+        return Content("◌ queued: no worker has taken it yet; r starts one")
+    if live.waiting and run.status in ("running", "paused"):
+        return Content(f"asked to {', '.join(live.waiting)}: the run takes it up between two steps")
+    if run.status == "paused":
+        return Content(f"‖ paused at step {count(run.step)}: p lets it go on")
+    return Content("")
+
+
+def rate(live: Live, stage: Stage) -> float | None:
+    """Units a second of a stage, by what its present process has done of it."""
+    if stage.started_at is None:
+        return None
+    begun, before = stage.started_at, 0
+    end = stage.ended_at
+    if end is None:
+        if live.session is None:
+            return None
+        end = live.session.last_at
+        if live.session.started_at > begun:
+            begun = live.session.started_at
+            before = live.session.first_step if stage.name == "train" else 0
+    return (stage.done - before) / (end - begun) if end > begun and stage.done > before else None
+
+
+def time_left(live: Live) -> float | None:
+    """Seconds until the running stage is over; None where that can't be told."""
+    if live.run.status != "running":
+        return None
+    stage = next((s for s in live.stages if s.state == "running"), None)
+    speed = None if stage is None else rate(live, stage)
+    if stage is None or stage.total is None or not speed:
+        return None
+    return max(0.0, (stage.total - stage.done) / speed)
+
+
+def stage_table(live: Live) -> Content:
+    """A line a stage, then who reached what."""
+    parts = []
+    for stage in live.stages:
+        glyph, style = STAGE[stage.state]
+        title = line(stage.name, 10)
+        if stage.state == "waiting":
+            parts.append(Content.styled(f"{glyph} {title}", style))
+            continue
+        total = f"/{count(stage.total)}" if stage.total and stage.state != "done" else ""
+        done = f"{count(stage.done)}{total} {line(stage.unit, 12) if stage.unit else ''}".strip()
+        took = duration(stage.ended_at - stage.started_at) if stage.ended_at and stage.started_at else ""
+        left = time_left(live) if stage.state == "running" else None
+        if left is not None:
+            took = f"≈ {duration(left)} left"
+        speed = rate(live, stage)
+        per_second = f"{three(speed)}/s" if speed else ""
+        parts.append(
+            Content.assemble((glyph, style), f" {title:<10}", f"{done:>20}", (f" {per_second:>8} {took:>12}", "dim"))
+        )
+    if live.scores:
+        parts += [Content(""), score_table(live.scores)]
+    return Content("\n").join(parts)
+
+
+def log_text(entry: LogLine) -> Text:
+    """A line of the log; the level in words where it matters."""
+    at = time.strftime("%H:%M:%S", time.localtime(entry.at))
+    level = f"{entry.level}: " if entry.level in ("warning", "error") else ""
+    text = Text()
+    text.append(f"{at} ", style="dim")
+    if entry.stage:
+        text.append(f"{line(entry.stage, 12):<9} ", style="dim")
+    text.append(level + line(entry.message, 2000), style=LEVELS.get(entry.level, ""))
+    return text

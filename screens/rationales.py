@@ -1,0 +1,305 @@
+"""The rationale screen: one question, what pulls the student beside what it is pushed from."""
+
+from functools import partial
+
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Container, VerticalScroll
+from textual.content import Content
+from textual.widgets import Footer, Input, Static
+
+from engine.store.questions import Candidate, Question
+from screens.base import Ask, Look, View
+from screens.keys import bindings, hints
+from screens.reader import Found, Reader, Snapshot, Watch
+from screens.widgets.pair import Parting, heading, layout, parting
+from screens.widgets.words import UNKNOWN, count, line, marks, paragraph, spark, three
+
+QUESTION_LENGTH = 1500
+"""Characters of a question that are shown."""
+NOTHING = (
+    "This run has no rationales yet.\n\n"
+    "They appear once the teacher's samples have been voted on;\n"
+    "finetune learns from gold answers alone and never has any.\n\n2 goes back to the run"
+)
+
+
+class Pane(VerticalScroll):
+    """One side: rationales of one polarity, drawn at the width there is."""
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self._drawn: tuple[object, ...] = ()
+        self._candidates: tuple[Candidate, ...] = ()
+        self._delta: float | None = None
+        self._apart: Parting | None = None
+        self.wrap = True
+
+    def compose(self) -> ComposeResult:
+        """One text."""
+        yield Static("", markup=False)
+
+    def show(self, candidates: tuple[Candidate, ...], delta: float | None, apart: Parting | None) -> None:
+        """Draw these."""
+        self._candidates, self._delta, self._apart = candidates, delta, apart
+        self.draw()
+
+    def draw(self) -> None:
+        """Lay the text out, unless it is as it was."""
+        width = self.scrollable_content_region.width
+        wanted = (self._candidates, self._delta, self._apart, self.wrap, width)
+        if width and wanted != self._drawn:
+            self._drawn = wanted
+            self.set_class(not self.wrap, "-unwrapped")
+            text = layout(self._candidates, width, self._delta, apart=self._apart, wrap=self.wrap)
+            self.query_one(Static).update(text)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Another width, other lines."""
+        self.draw()
+
+
+class RationalesScreen(View):
+    """One question of a run at a time."""
+
+    CSS_PATH = "rationales.tcss"
+    BINDINGS = bindings("rationales")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.run_id: int | None = None
+        self._index = 0
+        self._step: int | None = None
+        self._question: Question | None = None
+        self._words = ""
+
+    def compose(self) -> ComposeResult:
+        """Question above, the two sides, its history below."""
+        yield self.problem()
+        yield Static(Content(NOTHING), id="empty")
+        yield Static("", id="question", markup=False)
+        with Container(id="panes"):
+            yield Pane(id="positives")
+            yield Pane(id="negatives")
+        yield Static("", id="history", markup=False)
+        yield Input(placeholder="words of a question or of a rationale, Enter finds the next, Esc leaves", id="search")
+        yield Footer(show_command_palette=False)
+
+    def on_mount(self) -> None:
+        """Keys in borders; the first pane scrolls."""
+        self.query_one("#positives").border_subtitle = Content(hints("rationales", "positives"))
+        self.query_one("#negatives").border_subtitle = Content(hints("rationales", "negatives"))
+        self.query_one("#history").border_subtitle = Content(hints("rationales", "history"))
+        self.query_one("#positives").focus()
+
+    def open(self, run_id: int) -> None:
+        """Show that run's questions from now on."""
+        if run_id != self.run_id:
+            self.run_id, self._index, self._step, self._question = run_id, 0, None, None
+
+    def wanted(self) -> Watch:
+        """This question at this visit."""
+        return Watch("rationales", self.run_id, self._index, self._step)
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Draw the question."""
+        question = snapshot.question
+        if question is None and snapshot.problem is not None:
+            return
+        self.set_class(question is None, "-empty")
+        self._question = question
+        if question is None:
+            return
+        top = self.query_one("#question", Static)
+        top.border_title = title(question)
+        top.border_subtitle = Content(f"question {count(question.index + 1)}/{count(question.count)}")
+        top.update(top_text(question))
+        self.query_one("#positives").border_title = Content(heading("+", "positives", question.positives))
+        self.query_one("#negatives").border_title = negatives_title(question)
+        apart = chosen_parting(question)
+        self.query_one("#positives", Pane).show(question.positives, question.delta, None)
+        self.query_one("#negatives", Pane).show(question.negatives, question.delta, apart)
+        self._draw_history()
+
+    def on_resize(self) -> None:
+        """The history has another width."""
+        self._draw_history()
+
+    def _draw_history(self) -> None:
+        if self._question is not None:
+            pane = self.query_one("#history", Static)
+            pane.border_title = Content(visit_title(self._question))
+            pane.update(history(self._question, self.size.width - 4))
+
+    def _go(self, index: int) -> None:
+        if self._question is None:
+            return
+        index = max(0, min(index, self._question.count - 1))
+        if index != self._index:
+            self._index, self._step = index, None
+            for pane in self.query(Pane):
+                pane.scroll_home(animate=False)
+            self.post_message(Look())
+
+    def action_question(self, by: int) -> None:
+        """Next or previous question."""
+        self._go(self._index + by)
+
+    def action_first(self) -> None:
+        """The first question."""
+        self._go(0)
+
+    def action_last(self) -> None:
+        """The last question."""
+        if self._question is not None:
+            self._go(self._question.count - 1)
+
+    def action_visit(self, by: int) -> None:
+        """An earlier or later visit; the last one follows the run."""
+        question = self._question
+        if question is None or not question.visits:
+            return
+        shown = question.step if self._step is None else self._step
+        at = question.visits.index(shown) if shown in question.visits else len(question.visits) - 1
+        at = max(0, min(at + by, len(question.visits) - 1))
+        self._step = None if at == len(question.visits) - 1 else question.visits[at]
+        if not question.followed and len(question.visits) < 2:
+            self.notify("only the last visit of this question is kept: it is not among the followed", markup=False)
+        self.post_message(Look())
+
+    def action_wrap(self) -> None:
+        """Wrap, or not."""
+        for pane in self.query(Pane):
+            pane.wrap = not pane.wrap
+            pane.draw()
+
+    def action_maximise(self) -> None:
+        """The pane alone, and back."""
+        if self.maximized is not None:
+            self.minimize()
+            return
+        pane = self.focused if isinstance(self.focused, Pane) else self.query_one("#positives")
+        self.maximize(pane)
+
+    def action_down(self) -> None:
+        """Scroll the pane in focus."""
+        self._pane().scroll_relative(y=1, animate=False)
+
+    def action_up(self) -> None:
+        """Scroll the pane in focus."""
+        self._pane().scroll_relative(y=-1, animate=False)
+
+    def _pane(self) -> Pane:
+        return self.focused if isinstance(self.focused, Pane) else self.query_one("#positives", Pane)
+
+    def action_search(self) -> None:
+        """Type words to look for."""
+        field = self.query_one("#search", Input)
+        field.add_class("-shown")
+        field.focus()
+
+    def action_search_next(self) -> None:
+        """The next match of the last search."""
+        if self._words and self.run_id is not None:
+            self.post_message(Ask(partial(_find, run_id=self.run_id, after=self._index, words=self._words)))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Look for the words."""
+        self._words = event.value.strip()
+        self.close_search()
+        self.action_search_next()
+
+    def close_search(self) -> bool:
+        """Put the search field away; False where it was not open."""
+        field = self.query_one("#search", Input)
+        was_open = field.has_class("-shown")
+        field.remove_class("-shown")
+        if was_open:
+            self.query_one("#positives").focus()
+        return was_open
+
+    def found(self, found: Found) -> None:
+        """Go where the search led."""
+        if found.run_id != self.run_id:
+            return
+        if found.index is None:
+            self.notify(f"no question or rationale holds {line(found.words, 60)!r}", severity="warning", markup=False)
+        else:
+            self._go(found.index)
+
+
+def _find(reader: Reader, run_id: int, after: int, words: str) -> Found:
+    return reader.find(run_id, after, words)
+
+
+def title(question: Question) -> Content:
+    """Run and moment."""
+    when = "not visited yet" if question.iteration is None else f"iteration {question.iteration}/{question.iterations}"
+    return Content(f"{line(question.run_name, 50)} · {when}")
+
+
+def top_text(question: Question) -> Content:
+    """The question, and who says what of it."""
+    parts: list[Content | tuple[str, str]] = [
+        Content(paragraph(question.text, QUESTION_LENGTH, question.length) or UNKNOWN),
+        Content("\n"),
+        Content.styled("gold ", "dim"),
+        Content.styled(line(question.gold, 60), "bold"),
+        Content.styled(" · vote ", "dim"),
+        Content(f"{line(question.vote, 60)} ({question.votes} of {question.samples})"),
+    ]
+    if question.tie:
+        parts.append(Content(" tie"))
+    if question.vote_right is not None:
+        parts.append(_mark(question.vote_right))
+    parts.append(Content.styled(" · student now " if question.student_asked else " · student ", "dim"))
+    parts.append(Content(line(question.student_answer, 60) if question.student_asked else "not asked"))
+    if question.student_right is not None:
+        parts.append(_mark(question.student_right))
+    rest = [f"{n} {what}" for n, what in ((question.dropped, "dropped"), (question.unparsed, "unparsed")) if n]
+    if rest:
+        parts.append(Content.styled(" · " + ", ".join(rest), "dim"))
+    return Content.assemble(*parts)
+
+
+def _mark(right: bool) -> Content:
+    return Content.styled(" ✓", "$success") if right else Content.styled(" ✗", "$error")
+
+
+def negatives_title(question: Question) -> Content:
+    """How many, and how many of earlier selves are not shown."""
+    earlier = f" · {question.earlier} of other iterations" if question.earlier else ""
+    return Content(heading("−", "negatives", question.negatives) + earlier)
+
+
+def chosen_parting(question: Question) -> Parting | None:
+    """Where the chosen negative leaves the chosen positive."""
+    positive = next((c for c in question.positives if c.chosen), None)
+    negative = next((c for c in question.negatives if c.chosen), None)
+    if positive is None or negative is None:
+        return None
+    return parting(paragraph(positive.text, QUESTION_LENGTH * 2), paragraph(negative.text, QUESTION_LENGTH * 2))
+
+
+def visit_title(question: Question) -> str:
+    """Which visit of how many."""
+    if question.step is None or not question.visits:
+        return "this question over visits"
+    at = question.visits.index(question.step) + 1 if question.step in question.visits else len(question.visits)
+    kept = "" if question.followed else " (not followed: the last is kept)"
+    return f"this question over visits · {at} of {len(question.visits)}, step {count(question.step)}{kept}"
+
+
+def history(question: Question, width: int) -> Content:
+    """Cross-entropies of the chosen pair and the student's answers, over time."""
+    cells = max(4, min(30, (width - 50) // 3))
+    parts: list[Content] = []
+    for name, values, style in (
+        ("CE chosen +", question.chosen_positive, "$success"),
+        ("CE chosen −", question.chosen_negative, "$error"),
+    ):
+        last = three(values[-1]) if values else UNKNOWN
+        parts.append(Content.assemble((f"{name} ", "dim"), (spark(values, cells), style), f" {last}"))
+    answers = marks(question.answers, cells)
+    parts.append(Content.assemble(("answer ", "dim"), answers or UNKNOWN))
+    return Content("    ").join(parts)

@@ -1,0 +1,63 @@
+"""Intervals and areas, against values from tables and against their definitions."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.intervals import auc, t_interval, t_quantile_975, wilson
+
+SCORES = st.lists(st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]), max_size=12)
+
+
+@pytest.mark.parametrize(
+    ("right", "total", "low", "high"),
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
+)
+def test_wilson_against_known_values(right: int, total: int, low: float, high: float) -> None:
+    """Newcombe 1998 (Statistics in Medicine 17:857), table I, method 3."""
+    assert wilson(right, total) == pytest.approx((low, high), abs=5e-5)
+
+
+@given(st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_wilson_holds_the_share_within_0_and_1(case: tuple[int, int]) -> None:
+    right, total = case
+    low, high = wilson(right, total)
+    assert 0 <= low <= right / total <= high <= 1
+    assert low < high
+    assert wilson(total - right, total) == pytest.approx((1 - high, 1 - low))
+
+
+def test_wilson_of_nothing_and_of_nonsense() -> None:
+    assert wilson(0, 0) == (0.0, 1.0)
+    with pytest.raises(ValueError, match="not a proportion"):
+        wilson(3, 2)
+
+
+@pytest.mark.parametrize(
+    ("freedom", "quantile"),
+    [(1, 12.7062), (2, 4.30265), (3, 3.18245), (4, 2.77645), (9, 2.26216), (10, 2.22814), (30, 2.04227), (120, 1.97993),
+     (1000, 1.96234), (20_000, 1.96008)],
+)  # fmt: skip
+def test_t_against_the_table(freedom: int, quantile: float) -> None:
+    assert t_quantile_975(freedom) == pytest.approx(quantile, abs=6e-6)
+
+
+def test_t_interval() -> None:
+    low, high = t_interval([0.61, 0.64, 0.70]) or (math.nan, math.nan)
+    assert (low, high) == pytest.approx((0.536162, 0.763838), abs=1e-6)
+    assert t_interval([1.0]) is None
+    assert t_interval([2.0, 2.0, 2.0]) == (2.0, 2.0)
+    with pytest.raises(ValueError, match="degree of freedom"):
+        t_quantile_975(0)
+
+
+@given(SCORES, SCORES)
+def test_auc_is_the_share_of_pairs(positives: list[float], negatives: list[float]) -> None:
+    found = auc(positives, negatives)
+    if not positives or not negatives:
+        assert found is None
+        return
+    pairs = [(p > n) + (p == n) / 2 for p in positives for n in negatives]
+    assert found == pytest.approx(sum(pairs) / len(pairs))

@@ -10,7 +10,7 @@ DEEPEST = 40
 """Nested parentheses and signs."""
 START = re.compile(r"[-+*/().,\d\s×÷−$]+")
 ALLOWED = re.compile(r"[-+*/().\d ]+")
-LAST = re.compile(r"((?:[($]\s?|-(?=[\d.])){0,10}\d[-+*/().,\d ×÷−$]{0,200})=")
+LAST = re.compile(r"(?<![\w.])((?:[($]\s?|-(?=[\d.])){0,10}\d[-+*/().,\d ×÷−$]{0,200})=")
 PART = re.compile(r"[-+*/×÷−][ ]{0,5}\Z")
 """Before a match: it is the tail of something else ("x + 3 * 2 = ...")."""
 
@@ -44,7 +44,7 @@ def read(clause: str, choices: tuple[str, ...] = ()) -> str | None:
     goes_on = clause[match.end() : match.end() + 1].isalpha() and found[-1:] in set("-+*/(")
     while found:
         if value(found) is not None:
-            return None if goes_on else found
+            return None if goes_on else found.rstrip(". ")
         if goes_on:
             return None
         found = found[:-1].rstrip()

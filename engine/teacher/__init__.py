@@ -1,1 +1,1 @@
-"""Sampling rationales: prompts, the one LiteLLM call, the built-in and replay teachers, and the resumable sampling loop."""
+"""Sampling rationales: prompts, the one LiteLLM call, the built-in and replay teachers, the resumable sampling loop."""

@@ -33,9 +33,9 @@ def answer(question: str, seed: int) -> str:
     about_question = random.Random(question)
     rng = random.Random(f"{seed} {question}")
     tricky = about_question.random() < TRICKY_SHARE
-    misconceptions = [e for e in _errors(problem) if e[0] != "slip"]
+    misconceptions = [e for e in _errors(problem) if e[0] != "slip"] if tricky else []
     error: Error | None = None
-    if tricky and misconceptions:
+    if misconceptions:
         shared = about_question.choice(misconceptions)
         error = shared if rng.random() < MISCONCEPTION else None
     else:

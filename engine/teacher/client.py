@@ -1,0 +1,179 @@
+"""The one place that calls litellm. It is imported inside functions: it takes seconds, and readers never need it."""
+
+import os
+from functools import cache
+from typing import Any
+
+from engine.errors import UsageError
+from engine.spec.sections import TeacherConfig
+from engine.teacher.outcome import Completion, Fault, TeacherError, redact
+
+Messages = list[dict[str, str]]
+NO_KEY = "none-needed"
+"""Sent to an api_base where no key is set: local servers want none, the OpenAI client insists on one."""
+
+
+async def complete(teacher: TeacherConfig, messages: Messages, n: int, first_slot: int = 0) -> list[Completion]:
+    """One request for n completions; between 1 and n come back, never none and never an empty one.
+
+    `first_slot` (the number of the first sample asked for) is the seed of the built-in teacher; other providers get no
+    seed, since they would repeat themselves. Retries are the caller's. Raises TeacherError, and nothing else that the
+    provider or the network may cause.
+    """
+    litellm = _litellm()
+    key = _key(teacher)
+    options: dict[str, Any] = {"n": n} if n > 1 else {}
+    if teacher.model.startswith("builtin/"):
+        options["seed"] = first_slot
+    if teacher.api_base:
+        options["api_base"] = teacher.api_base
+    if key:
+        options["api_key"] = key
+    try:
+        response = await litellm.acompletion(
+            model=teacher.model,
+            messages=messages,
+            temperature=teacher.temperature,
+            max_tokens=teacher.max_tokens,
+            timeout=teacher.timeout,
+            max_retries=0,
+            num_retries=0,
+            **options,
+        )
+    except Exception as error:  # noqa: BLE001 - litellm lets through whatever the provider's client or a broken body raised
+        raise TeacherError(_fault(error, key)) from None
+    return _completions(response, n)
+
+
+def accepts_n(teacher: TeacherConfig) -> bool:
+    """Whether the provider takes several completions in one request."""
+    if teacher.model.startswith("builtin/"):
+        return True
+    litellm = _litellm()
+    model, provider, _, _ = litellm.get_llm_provider(teacher.model, api_base=teacher.api_base)
+    return "n" in (litellm.get_supported_openai_params(model, custom_llm_provider=provider) or [])
+
+
+def check(teacher: TeacherConfig) -> None:
+    """Everything about a teacher that can be checked without a request: a known provider, a key where one is needed.
+
+    Raises UsageError that names the variable to set. Imports litellm, except for replayed teachers.
+    """
+    if teacher.model.startswith(("replay:", "builtin/")):
+        return
+    if teacher.api_key_env and not os.environ.get(teacher.api_key_env):
+        raise UsageError(
+            f"teacher.api_key_env: the environment variable {teacher.api_key_env} is not set; export it with the "
+            "teacher's key"
+        )
+    litellm = _litellm()
+    try:
+        litellm.get_llm_provider(teacher.model, api_base=teacher.api_base)
+    except Exception:  # noqa: BLE001 - litellm's many words for one thing
+        raise UsageError(
+            f"teacher.model: {teacher.model!r} names no provider that litellm knows; write provider/model, such as "
+            "openai/gpt-4o-mini, or openai/NAME with teacher.api_base for a server of your own"
+        ) from None
+    if teacher.api_key_env or teacher.api_base:
+        return
+    found = litellm.validate_environment(teacher.model)
+    # one that ends otherwise (a region, a base URL) may come from a profile or has a default
+    missing = [name for name in found["missing_keys"] if name.endswith("_API_KEY")]
+    if missing and not found["keys_in_environment"]:
+        raise UsageError(f"teacher.model: {teacher.model} needs a key: set the environment variable {missing[0]}")
+
+
+def key_variable(teacher: TeacherConfig) -> str:
+    """The environment variable that the teacher's key is read from."""
+    if teacher.api_key_env:
+        return teacher.api_key_env
+    try:
+        _, provider, _, _ = _litellm().get_llm_provider(teacher.model, api_base=teacher.api_base)
+    except Exception:  # noqa: BLE001 - as in check()
+        provider = "openai"
+    return f"{str(provider).upper()}_API_KEY"
+
+
+async def close() -> None:
+    """Closes the connections that litellm holds in this event loop."""
+    from litellm.llms.custom_httpx.async_client_cleanup import close_litellm_async_clients
+
+    await close_litellm_async_clients()  # type: ignore[no-untyped-call]
+
+
+@cache
+def _litellm() -> Any:
+    # read at import: without the first it fetches a price list, without the second it loads any .env above it
+    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+    os.environ["LITELLM_MODE"] = "PRODUCTION"
+    import litellm
+
+    from engine.teacher.providers import register_builtin
+
+    litellm.suppress_debug_info = True  # otherwise it prints coloured advice to stdout
+    register_builtin()
+    return litellm
+
+
+def _key(teacher: TeacherConfig) -> str | None:
+    if teacher.api_key_env:
+        return os.environ.get(teacher.api_key_env) or NO_KEY
+    if teacher.api_base and not os.environ.get(key_variable(teacher)):
+        return NO_KEY
+    return None  # litellm reads its own variable
+
+
+def _completions(response: Any, n: int) -> list[Completion]:
+    choices = list(response.choices or [])
+    texts = [(c.message.content or "", c.finish_reason) for c in choices[:n]]
+    full = [(text, finish) for text, finish in texts if text.strip()]
+    if not full:
+        what = "every choice is empty" if choices else "no choices"
+        finish = f" (finish reason: {texts[0][1]})" if texts else ""
+        raise TeacherError(Fault("empty", f"the answer has no text: {what}{finish}", 200))
+    usage = getattr(response, "usage", None)
+    sent, written = (getattr(usage, name, None) or None for name in ("prompt_tokens", "completion_tokens"))
+    return [
+        Completion(
+            text,
+            finish,
+            None if sent is None else (sent if i == 0 else 0),
+            None if written is None else written // len(full) + (i < written % len(full)),
+        )
+        for i, (text, finish) in enumerate(full)
+    ]
+
+
+def _fault(error: Exception, key: str | None) -> Fault:
+    """What litellm's exception means; it gives status 500 to much that never had one."""
+    litellm = _litellm()
+    message = redact(str(error).removeprefix(f"litellm.{type(error).__name__}: "), key)
+    headers = getattr(error, "litellm_response_headers", None) or {}
+    status = getattr(error, "status_code", None)
+    if isinstance(error, litellm.Timeout):
+        return Fault("timeout", message)
+    if isinstance(error, litellm.APIConnectionError) or message.endswith(
+        ("Connection error.", "Cannot connect to host")
+    ):
+        return Fault("unreachable", message)
+    if not isinstance(status, int) or (
+        status == 500 and not headers and isinstance(error, litellm.InternalServerError)
+    ):
+        return Fault("body", message)
+    if status in (401, 403):
+        return Fault("key", message, status)
+    if status == 429:
+        return Fault("rate-limit", message, status, _seconds(headers.get("retry-after")))
+    if isinstance(error, litellm.ContextWindowExceededError | litellm.ContentPolicyViolationError):
+        return Fault("question", message, status)
+    if status in (408, 409, 425) or status >= 500 or status < 400:
+        return Fault("server", message, status, _seconds(headers.get("retry-after")))
+    return Fault("request", message, status)
+
+
+def _seconds(text: str | None) -> float | None:
+    """Retry-After in seconds; a date, which nobody sends here, counts as not given."""
+    try:
+        return max(0.0, float(text)) if text else None
+    except ValueError:
+        return None

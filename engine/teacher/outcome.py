@@ -1,0 +1,65 @@
+"""What becomes of one request to a teacher: completions, or a fault. Light: the store uses it too."""
+
+import os
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+SECRET_NAME = re.compile(r"(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS)\Z", re.IGNORECASE)
+SECRET_LOOK = re.compile(r"\b(?:sk|pk|key|hf|gsk|xai)[-_][A-Za-z0-9_\-*.]{6,}|(?<=Bearer )[^\s'\"]{4,}")
+LONGEST_MESSAGE = 400
+"""Characters of an error that are kept."""
+
+FaultKind = Literal["timeout", "unreachable", "rate-limit", "server", "body", "empty", "key", "request", "question"]
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One choice of a teacher's answer, raw."""
+
+    text: str
+    finish: str | None = None
+    """Why it ended: stop, length, ..."""
+    input_tokens: int | None = None
+    """Tokens of the prompt; a request is billed once, so the first of its completions has them and the others 0."""
+    output_tokens: int | None = None
+    """Tokens of the answer; the provider tells a request's sum, which is shared out evenly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why a request brought nothing."""
+
+    kind: FaultKind
+    message: str
+    """One line, secrets removed."""
+    status: int | None = None
+    """HTTP status where the provider sent one."""
+    retry_after: float | None = None
+    """Seconds that the provider asks us to wait."""
+
+    @property
+    def retryable(self) -> bool:
+        """Whether asking again may help."""
+        return self.kind not in ("key", "request", "question")
+
+    def __str__(self) -> str:
+        return f"{self.kind} fault{f' (HTTP {self.status})' if self.status else ''}: {self.message}"
+
+
+class TeacherError(Exception):
+    """Carries a `Fault` from the client to whoever retries."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(str(fault))
+        self.fault = fault
+
+
+def redact(text: str, *secrets: str | None) -> str:
+    """One line of at most LONGEST_MESSAGE characters without the secrets given, without the values of environment
+    variables named like secrets, and without anything that looks like a key."""
+    from_environment = [v for name, v in os.environ.items() if SECRET_NAME.search(name) and len(v) >= 6]
+    for secret in sorted({s for s in (*secrets, *from_environment) if s}, key=len, reverse=True):
+        text = text.replace(secret, "[redacted]")
+    line = " ".join(SECRET_LOOK.sub("[redacted]", text[: 20 * LONGEST_MESSAGE]).split())
+    return line if len(line) <= LONGEST_MESSAGE else line[: LONGEST_MESSAGE - 1] + "…"

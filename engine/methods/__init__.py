@@ -1,1 +1,1 @@
-"""The training methods: one module each, with the same two functions `supervise` and `loss`; `table` finds them by name."""
+"""The training methods: one module each, with `supervise` and `loss`; `table` finds them by name."""

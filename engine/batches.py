@@ -1,0 +1,136 @@
+"""Training examples as tokens, and which of them each step sees."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from engine.answers.kinds import join
+from engine.randomness import generator
+from engine.records import Example, Rationale, Voted
+from engine.students.seam import Student
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A rationale as a target of the explain head."""
+
+    rationale: Rationale
+    text: str
+    tokens: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """All that one example trains on."""
+
+    example: Example
+    predict: list[int]
+    """Prompt of the predict head."""
+    explain: list[int]
+    """Prompt of the explain head."""
+    label: list[int] | None
+    answer: str | None
+    """The label as text: a negative that ends in it is no negative."""
+    positives: tuple[Candidate, ...]
+    negatives: tuple[Candidate, ...]
+
+
+def predict_prompt(question: str) -> str:
+    """Multi-task by prefix."""
+    return f"predict: {question}"
+
+
+def explain_prompt(question: str) -> str:
+    """Multi-task by prefix."""
+    return f"explain: {question}"
+
+
+def target_text(rationale: Rationale, answer_in_rationale: bool) -> str:
+    """The explain head's target."""
+    if answer_in_rationale and rationale.answer is not None:
+        return join(rationale.text, rationale.answer)
+    return rationale.text
+
+
+def candidate(student: Student, rationale: Rationale, answer_in_rationale: bool) -> Candidate:
+    """A rationale with its tokens."""
+    text = target_text(rationale, answer_in_rationale)
+    return Candidate(rationale, text, student.target(text))
+
+
+def items(
+    student: Student,
+    method: ModuleType,
+    config: Any,
+    voted: Sequence[Voted],
+    *,
+    labels: str,
+    answer_in_rationale: bool,
+) -> list[Item]:
+    """Every example that the method can learn from, in order."""
+    found = []
+    for one in voted:
+        supervision = method.supervise(config, one, labels)
+        if supervision.label is None and not supervision.positives:
+            continue
+        question = one.example.question
+        found.append(
+            Item(
+                example=one.example,
+                predict=student.prompt(predict_prompt(question)),
+                explain=student.prompt(explain_prompt(question)),
+                label=None if supervision.label is None else student.target(supervision.label),
+                answer=supervision.label,
+                positives=tuple(candidate(student, r, answer_in_rationale) for r in supervision.positives),
+                negatives=tuple(candidate(student, r, answer_in_rationale) for r in supervision.negatives),
+            )
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Which items step 1, 2, … see: epochs in fresh random order, batches running on over their ends."""
+
+    items: int
+    batch_size: int
+    steps: int
+    iterations: int
+    seed: int
+
+    def batch(self, step: int) -> list[int]:
+        """Indices of the items of a step (from 1)."""
+        first = (step - 1) * self.batch_size
+        wanted = range(first, first + self.batch_size)
+        orders = {epoch: self._order(epoch) for epoch in {at // self.items for at in wanted}}
+        return [orders[at // self.items][at % self.items] for at in wanted]
+
+    def iteration(self, step: int) -> int:
+        """The iteration (from 1) of a step."""
+        return -(-step * self.iterations // self.steps)
+
+    def last_step(self, iteration: int) -> int:
+        """The last step of an iteration; 0 of iteration 0."""
+        return iteration * self.steps // self.iterations
+
+    def due(self, iteration: int) -> list[int]:
+        """Indices of the items that an iteration sees, each once, in order."""
+        steps = range(self.last_step(iteration - 1) + 1, self.last_step(iteration) + 1)
+        return list(dict.fromkeys(index for step in steps for index in self.batch(step)))
+
+    def last_visits(self) -> dict[int, int]:
+        """The last step that sees each item."""
+        last: dict[int, int] = {}
+        for step in range(self.steps, 0, -1):
+            if len(last) == self.items:
+                break
+            for index in self.batch(step):
+                last.setdefault(index, step)
+        return last
+
+    def _order(self, epoch: int) -> list[int]:
+        found: list[int] = torch.randperm(self.items, generator=generator(self.seed, "order", epoch)).tolist()
+        return found

@@ -1,0 +1,98 @@
+"""What a student answers: both heads, greedily, and how often it is right."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from engine.answers.kinds import equal, parse
+from engine.batches import explain_prompt, predict_prompt
+from engine.randomness import generator
+from engine.records import Example
+from engine.spec.sections import AnswerKind
+from engine.students.seam import Student
+
+Head = Literal["predict", "explain"]
+SAMPLING_TEMPERATURE = 0.7
+"""Of the samples behind majority vote and pass@k."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A student's text for a question, and the answer found in it."""
+
+    example: Example
+    text: str
+    answer: str | None
+
+
+def answer(
+    student: Student,
+    examples: Sequence[Example],
+    head: Head,
+    kind: AnswerKind,
+    *,
+    max_new: int,
+    batch_size: int,
+    temperature: float = 0.0,
+    seed: int = 0,
+) -> list[Answered]:
+    """One answer an example, in order. The predict head's text is its answer; the explain head's ends in one."""
+    prompt = predict_prompt if head == "predict" else explain_prompt
+    prompts = [student.prompt(prompt(x.question)) for x in examples]
+    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+    random = generator(seed, "evaluate", head) if temperature > 0 else None
+    texts = [""] * len(prompts)
+    for at in range(0, len(order), batch_size):
+        part = order[at : at + batch_size]
+        written = student.generate([prompts[i] for i in part], max_new, temperature, random)
+        for i, text in zip(part, written, strict=True):
+            texts[i] = text
+    return [
+        Answered(x, text, (text.strip() or None) if head == "predict" else parse(kind, text, x.choices).answer)
+        for x, text in zip(examples, texts, strict=True)
+    ]
+
+
+def is_right(kind: AnswerKind, wanted: str | None, answered: str | None) -> bool | None:
+    """None where there is nothing to compare with; no answer is a wrong one."""
+    if wanted is None:
+        return None
+    return answered is not None and equal(kind, wanted, answered)
+
+
+def right_of(kind: AnswerKind, answered: Sequence[Answered], wanted: dict[str, str | None]) -> tuple[int, int]:
+    """(right, compared): answers without anything to compare with are left out of both."""
+    verdicts = [is_right(kind, wanted.get(a.example.id), a.answer) for a in answered]
+    return sum(v is True for v in verdicts), sum(v is not None for v in verdicts)
+
+
+def majority_class(labels: Sequence[str]) -> str | None:
+    """The commonest training label, the first among equals."""
+    return Counter(labels).most_common(1)[0][0] if labels else None
+
+
+def vote_and_pass(
+    kind: AnswerKind, wanted: dict[str, str | None], rounds: Sequence[Sequence[Answered]]
+) -> tuple[int, int, int]:
+    """(right by majority, right at least once, compared) over `rounds` of sampled answers to the same questions.
+
+    Answers are clustered as the teacher's are: each compared with the first member of each cluster.
+    """
+    by_vote = by_any = compared = 0
+    for answers in zip(*rounds, strict=True):
+        gold = wanted.get(answers[0].example.id)
+        if gold is None:
+            continue
+        compared += 1
+        clusters: list[list[str]] = []
+        for found in (a.answer for a in answers if a.answer is not None):
+            home = next((c for c in clusters if equal(kind, c[0], found)), None)
+            if home is None:
+                clusters.append([found])
+            else:
+                home.append(found)
+        by_any += any(equal(kind, gold, c[0]) for c in clusters)
+        if clusters:
+            by_vote += equal(kind, gold, max(clusters, key=len)[0])
+    return by_vote, by_any, compared

@@ -1,0 +1,50 @@
+"""The best student as a Hugging Face folder with a model card, and what a model card says."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from engine.errors import QcrdError
+from engine.spec.run import RunSpec
+from engine.spec.template import to_toml
+from engine.students.seam import Student
+
+
+def export(student: Student, folder: Path, spec: RunSpec, scores: Sequence[str], data_hash: str) -> Path:
+    """Writes config, weights, tokeniser and README.md to `folder`/student; it appears whole or not at all."""
+    final = folder / "student"
+    beside = folder / "student.partial"
+    try:
+        shutil.rmtree(beside, ignore_errors=True)
+        student.save(beside)
+        (beside / "README.md").write_text(card(spec, scores, data_hash))
+        shutil.rmtree(final, ignore_errors=True)
+        beside.rename(final)
+    except OSError as error:
+        raise QcrdError(f"the student could not be exported to {final} ({error.strerror or error})") from error
+    return final
+
+
+def card(spec: RunSpec, scores: Sequence[str], data_hash: str) -> str:
+    """The model card: what it is, how to ask it, what was measured, and the spec that makes it again."""
+    lines = "\n".join(f"- {line}" for line in scores)
+    return f"""---
+library_name: transformers
+tags: [qcrd, distillation, {spec.method.name}]
+---
+# {spec.name}
+
+A student of `{spec.teacher.model if spec.needs_teacher else "gold answers"}` on `{spec.data.dataset}`, \
+trained with the method `{spec.method.name}` (qcrd; QCRD is arXiv 2405.13014).
+
+Ask it `predict: QUESTION` for the answer, or `explain: QUESTION` for a rationale that ends in `Answer: …`.
+
+## Measured (95 % Wilson intervals)
+{lines}
+
+Data hash: `{data_hash}`. Steps: {spec.training.steps}. Seed: {spec.seed}.
+
+## Spec
+```toml
+{to_toml(spec)}```
+"""

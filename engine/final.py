@@ -1,0 +1,94 @@
+"""The last evaluation: the best student on the test splits, read once, beside what it must beat."""
+
+from collections.abc import Sequence
+
+from engine.evaluate import (
+    SAMPLING_TEMPERATURE,
+    Answered,
+    Head,
+    answer,
+    is_right,
+    majority_class,
+    right_of,
+    vote_and_pass,
+)
+from engine.intervals import wilson
+from engine.records import Dataset, Example, Voted
+from engine.students.load import student as load_student
+from engine.students.seam import Student
+from engine.train import Setup
+from engine.validation import record_predictions
+
+
+def evaluate_finally(setup: Setup, dataset: Dataset, taught: Sequence[Voted], step: int) -> list[str]:
+    """Scores both heads on every test split, with the untrained student and the majority class beside them.
+
+    Records predictions and scores under `step` (the best checkpoint's); returns a line a score of the student.
+    """
+    spec, recorder = setup.spec, setup.recorder
+    kind = spec.data.answer
+    common = majority_class([x.answer for x in setup.items if x.answer is not None])
+    splits = {name: examples for name, examples in dataset.splits.items() if name not in ("train", "validation")}
+    untrained = load_student(spec, [], setup.folder / "tokenizer")
+    lines = []
+    total = sum(map(len, splits.values())) * len(setup.validation.heads)
+    done = 0
+    for split, examples in splits.items():
+        gold = {x.id: x.answer for x in examples}
+        verdicts = [is_right(kind, g, common) for g in gold.values() if g is not None]
+        recorder.score(split, "majority class", "", step, sum(map(bool, verdicts)), len(verdicts))
+        for head in setup.validation.heads:
+            setup.orders.raise_if_stopped()
+            answered = _greedy(setup, setup.student, examples, head)
+            record_predictions(recorder, kind, split, head, step, answered, gold)
+            right, compared = right_of(kind, answered, gold)
+            recorder.score(split, "student", head, step, right, compared)
+            if compared:
+                low, high = wilson(right, compared)
+                lines.append(f"{split}, {head} head: {right / compared:.3f} ({low:.3f} to {high:.3f}, n = {compared})")
+            right, compared = right_of(kind, _greedy(setup, untrained, examples, head), gold)
+            recorder.score(split, "untrained", head, step, right, compared)
+            if spec.evaluation.samples > 1:
+                _sampled(setup, examples, head, split, step)
+            done += len(examples)
+            recorder.stage("evaluate", done=done, total=total)
+    _count_rationales(setup, taught)
+    return lines
+
+
+def _greedy(setup: Setup, student: Student, examples: Sequence[Example], head: Head) -> list[Answered]:
+    return answer(
+        student,
+        examples,
+        head,
+        setup.spec.data.answer,
+        max_new=setup.validation.max_new[head],
+        batch_size=setup.spec.evaluation.batch_size,
+    )
+
+
+def _sampled(setup: Setup, examples: Sequence[Example], head: Head, split: str, step: int) -> None:
+    """Majority vote and pass@k over k = evaluation.samples answers."""
+    k = setup.spec.evaluation.samples
+    rounds = [
+        answer(
+            setup.student,
+            examples,
+            head,
+            setup.spec.data.answer,
+            max_new=setup.validation.max_new[head],
+            batch_size=setup.spec.evaluation.batch_size,
+            temperature=SAMPLING_TEMPERATURE,
+            seed=setup.spec.seed * 1000 + number,
+        )
+        for number in range(k)
+    ]
+    gold = {x.id: x.answer for x in examples}
+    by_vote, by_any, compared = vote_and_pass(setup.spec.data.answer, gold, rounds)
+    setup.recorder.score(split, f"student maj@{k}", head, step, by_vote, compared)
+    setup.recorder.score(split, f"student pass@{k}", head, step, by_any, compared)
+
+
+def _count_rationales(setup: Setup, taught: Sequence[Voted]) -> None:
+    setup.recorder.fact("train", "positives", sum(len(v.positives) for v in taught))
+    setup.recorder.fact("train", "minority negatives", sum(len(v.negatives) for v in taught))

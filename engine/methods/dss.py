@@ -1,0 +1,27 @@
+"""Distilling Step-by-Step (Hsieh et al. 2023, arXiv 2305.02301): label and one rationale."""
+
+from engine.losses import Outcome, Scores
+from engine.methods.plain import label_and_best_positive
+from engine.methods.supervision import NOTHING, Supervision, label_of
+from engine.records import Voted
+from engine.spec.methods import Dss
+
+
+def supervise(config: Dss, voted: Voted, labels: str) -> Supervision:
+    """first: label and rationale of the first sample that parses, right or wrong; majority: of the vote.
+
+    An example that the vote dropped is left out of both, so that every teacher-supervised method sees the same ones.
+    """
+    if config.samples == "majority":
+        return Supervision(label=label_of(voted, labels), positives=voted.positives[:1])
+    if voted.answer is None:
+        return NOTHING
+    parsed = [r for r in (*voted.positives, *voted.negatives, *voted.others) if r.answer is not None]
+    first = min(parsed, key=lambda r: r.slot)
+    label = voted.example.answer if labels == "gold" else first.answer
+    return Supervision(label=label, positives=(first,))
+
+
+def loss(config: Dss, scores: Scores) -> Outcome:
+    """alpha_predict CE(label) + alpha_explain CE(rationale)"""
+    return label_and_best_positive(scores, config.alpha_predict, config.alpha_explain)

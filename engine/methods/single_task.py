@@ -1,0 +1,17 @@
+"""The teacher's label only."""
+
+from engine.losses import Outcome, Scores
+from engine.methods.plain import label_loss
+from engine.methods.supervision import Supervision
+from engine.records import Voted
+from engine.spec.methods import SingleTask
+
+
+def supervise(config: SingleTask, voted: Voted, labels: str) -> Supervision:
+    """The voted answer, whatever `labels` says: with gold labels this method would be finetune."""
+    return Supervision(label=voted.answer)
+
+
+def loss(config: SingleTask, scores: Scores) -> Outcome:
+    """CE(label)"""
+    return label_loss(scores)

@@ -1,0 +1,23 @@
+"""What an example trains on, whatever the method."""
+
+from dataclasses import dataclass
+
+from engine.records import Rationale, Voted
+
+
+@dataclass(frozen=True, slots=True)
+class Supervision:
+    """A label for the predict head, positives and negatives for the explain head; any may be missing."""
+
+    label: str | None = None
+    positives: tuple[Rationale, ...] = ()
+    negatives: tuple[Rationale, ...] = ()
+
+
+def label_of(voted: Voted, labels: str) -> str | None:
+    """The gold answer where labels = "gold", the vote elsewhere; None where there is none."""
+    return voted.example.answer if labels == "gold" else voted.answer
+
+
+NOTHING = Supervision()
+"""The example is left out."""

@@ -1,0 +1,13 @@
+"""The methods by name. Each is a module with `supervise(config, voted, labels)` and `loss(config, scores)`."""
+
+from types import ModuleType
+
+from engine.methods import dss, finetune, positives, qcrd, single_task
+
+METHODS: dict[str, ModuleType] = {
+    "finetune": finetune,
+    "single-task": single_task,
+    "dss": dss,
+    "positives": positives,
+    "qcrd": qcrd,
+}

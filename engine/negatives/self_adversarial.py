@@ -1,0 +1,62 @@
+"""Self-adversarial negatives: what an earlier self of the student writes at a high temperature (section 3.1)."""
+
+from collections.abc import Sequence
+
+from engine.answers.kinds import equal, parse
+from engine.batches import Item
+from engine.randomness import generator
+from engine.records import Polarity, Rationale
+from engine.spec.methods import QcrdNegatives
+from engine.spec.sections import AnswerKind
+from engine.students.seam import Student
+
+BATCH = 256
+"""Prompts sampled at once, of similar length."""
+
+
+def write(
+    student: Student,
+    items: Sequence[Item],
+    config: QcrdNegatives,
+    *,
+    kind: AnswerKind,
+    iteration: int,
+    max_new: int,
+    seed: int,
+    drop_right: bool,
+    first_number: int,
+) -> list[Rationale]:
+    """`per_example` samples for each item from the weights as they are at the end of `iteration`.
+
+    Each is kept as a Rationale (numbered on from `first_number`): polarity "dropped" where it ends in the label and
+    `drop_right`, "unparsed" where it has no text at all, else "negative". A sample without an answer is a negative.
+    """
+    order = sorted(range(len(items)), key=lambda i: len(items[i].explain))
+    repeated = [i for i in order for _ in range(config.per_example)]
+    random = generator(seed, "self", iteration)
+    texts: list[str] = []
+    for at in range(0, len(repeated), BATCH):
+        prompts = [items[i].explain for i in repeated[at : at + BATCH]]
+        texts += student.generate(prompts, max_new, config.temperature, random)
+    written = []
+    for place, (i, text) in enumerate(zip(repeated, texts, strict=True)):
+        item = items[i]
+        parsed = parse(kind, text, item.example.choices)
+        right = parsed.answer is not None and item.answer is not None and equal(kind, item.answer, parsed.answer)
+        polarity: Polarity = "dropped" if right and drop_right else "negative"
+        if not text.strip():
+            polarity = "unparsed"
+        written.append(
+            Rationale(
+                number=first_number + place,
+                example_id=item.example.id,
+                text=parsed.rationale,
+                answer=parsed.answer,
+                rule=parsed.rule,
+                polarity=polarity,
+                source="self",
+                iteration=iteration,
+                slot=place % config.per_example,
+            )
+        )
+    return written

@@ -1,0 +1,324 @@
+"""A run from data to export, stage by stage. Each stage goes on from what the store and the run's folder hold."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+
+import torch
+
+from engine import checkpoint, judge_training
+from engine.batches import Item, explain_prompt, items, predict_prompt, target_text
+from engine.data.load import load
+from engine.discriminator import Discriminator, build
+from engine.errors import QcrdError
+from engine.export import export
+from engine.final import evaluate_finally
+from engine.methods.table import METHODS
+from engine.orders import Orders
+from engine.provenance import collect
+from engine.randomness import generator
+from engine.records import Dataset, Example, Sample, Voted
+from engine.spec.methods import Qcrd
+from engine.spec.run import RunSpec
+from engine.store.connect import open_reader
+from engine.store.ledger import Ledger
+from engine.store.recorder import Recorder
+from engine.store.runs import folder_of
+from engine.students.load import student as load_student
+from engine.students.seam import Student
+from engine.teacher.sampling import sample
+from engine.train import Setup, train
+from engine.validation import Validation
+from engine.vote import vote
+
+
+@dataclass(frozen=True)
+class Taught:
+    """What the teacher left: votes of the training and of the validation questions."""
+
+    train: tuple[Voted, ...]
+    validation: tuple[Voted, ...]
+    rationales: int
+    """How many the store holds; the student's own are numbered on from here."""
+
+
+def run_stages(spec: RunSpec, database: Path, run_id: int, recorder: Recorder, orders: Orders) -> None:
+    """Runs all stages; raises Interrupted where an order or a signal stops it, QcrdError where it cannot go on."""
+    torch.set_num_threads(int(_provenance(database, run_id, "threads") or torch.get_num_threads()))
+    folder = _run_folder(database, run_id)
+    recorder.declare_stages(stages(spec))
+
+    with _stage(recorder, "data"):
+        dataset = load(spec)
+        recorder.dataset(dataset)
+        recorder.provenance(collect(spec, dataset.hash))
+        for note in dataset.notes:
+            recorder.log("info", note, "data")
+        for split, examples in dataset.splits.items():
+            recorder.fact("data", f"examples/{split}", len(examples))
+    validation = dataset.splits["validation"][: spec.evaluation.validation_limit]
+
+    if spec.needs_teacher:
+        examples = (*dataset.splits["train"], *validation)
+        with _stage(recorder, "sample", len(examples) * spec.teacher.samples):
+            samples = _sample(spec, examples, recorder, orders)
+        orders.raise_if_stopped()
+        with _stage(recorder, "vote", len(examples)):
+            taught = _vote(spec, dataset, validation, samples, recorder)
+    else:
+        taught = Taught(_unasked(dataset.splits["train"]), _unasked(validation), 0)
+    orders.raise_if_stopped()
+
+    student = load_student(spec, _texts(spec, taught), folder / "tokenizer")
+    method = METHODS[spec.method.name]
+    supervised = items(
+        student,
+        method,
+        spec.method,
+        taught.train,
+        labels=spec.data.labels,
+        answer_in_rationale=spec.student.answer_in_rationale,
+    )
+    supervised = _within_limits(spec, student, supervised, recorder)
+    held_out = items(
+        student,
+        method,
+        spec.method,
+        taught.validation,
+        labels=spec.data.labels,
+        answer_in_rationale=spec.student.answer_in_rationale,
+    )
+    resume_at = checkpoint.latest(folder)
+
+    judge = judge_optimizer = None
+    if isinstance(spec.method, Qcrd):
+        judge = build(spec.method.discriminator.encoder, student, spec.student.max_question_tokens, spec.seed)
+        judge_optimizer = judge_training.optimizer(judge, spec.method.discriminator)
+        if resume_at is None:
+            with _stage(recorder, "judge", spec.method.discriminator.pretrain_steps):
+                _pretrain(spec.seed, spec.method, judge, judge_optimizer, supervised, held_out, recorder, orders)
+
+    followed = _followed(spec, supervised)
+    checked = _validation(spec, taught, validation, supervised, followed)
+    setup = Setup(
+        spec=spec,
+        method=method,
+        student=student,
+        judge=judge,
+        judge_optimizer=judge_optimizer,
+        items=supervised,
+        followed={x.id for x in followed},
+        validation=checked,
+        held_out=judge_training.judged(held_out),
+        first_number=taught.rationales,
+        folder=folder,
+        recorder=recorder,
+        orders=orders,
+    )
+    if spec.needs_teacher:
+        _record_votes(taught, spec, setup.followed, recorder)
+    with _stage(recorder, "train", spec.training.steps):
+        progress = train(setup, resume_at)
+    checkpoint.load_student(folder, progress.best_step, student.model)
+    recorder.log("info", f"best on validation: step {progress.best_step} ({progress.best_value:.3f})", "train")
+    orders.raise_if_stopped()
+
+    with _stage(recorder, "evaluate"):
+        measured = evaluate_finally(setup, dataset, taught.train, progress.best_step)
+    with _stage(recorder, "export"):
+        export(student, folder, spec, measured, dataset.hash)
+        recorder.log("info", "the best student is in the run's folder, as student/", "export")
+
+
+def stages(spec: RunSpec) -> list[tuple[str, str]]:
+    """The stages that a run of this spec has, each with the unit of its progress."""
+    teacher = [("sample", "samples"), ("vote", "questions")] if spec.needs_teacher else []
+    judge = [("judge", "steps")] if isinstance(spec.method, Qcrd) else []
+    return [("data", ""), *teacher, *judge, ("train", "steps"), ("evaluate", "questions"), ("export", "")]
+
+
+@contextmanager
+def _stage(recorder: Recorder, name: str, total: int | None = None) -> Iterator[None]:
+    """running, then done or failed; what interrupts it leaves it waiting."""
+    recorder.stage(name, state="running", total=total)
+    started = time.monotonic()
+    try:
+        yield
+    except QcrdError as error:
+        recorder.stage(name, state="waiting" if error.exit_code == 130 else "failed")
+        raise
+    except Exception:
+        recorder.stage(name, state="failed")
+        raise
+    recorder.stage(name, state="done", done=total)
+    recorder.log("info", f"{name} took {time.monotonic() - started:.1f} s", name)
+
+
+def _sample(
+    spec: RunSpec, examples: tuple[Example, ...], recorder: Recorder, orders: Orders
+) -> Mapping[str, list[Sample]]:
+    return sample(
+        spec,
+        examples,
+        Ledger(recorder.writer, recorder.run_id),
+        SimpleNamespace(poll=orders.raise_if_stopped),
+        on_progress=lambda done, total: recorder.stage("sample", done=done, total=total),
+        say=lambda line: recorder.log("warning", line, "sample"),
+    )
+
+
+def _vote(
+    spec: RunSpec,
+    dataset: Dataset,
+    validation: tuple[Example, ...],
+    samples: Mapping[str, list[Sample]],
+    recorder: Recorder,
+) -> Taught:
+    examples = (*dataset.splits["train"], *validation)
+    result = vote(
+        examples,
+        samples,
+        kind=spec.data.answer,
+        tie=spec.vote.tie,
+        labels=spec.data.labels,
+        drop_right_negatives=spec.vote.drop_right_negatives,
+    )
+    for name, value in result.facts.items():
+        recorder.fact("vote", name, value)
+    for who, key in (("teacher sample", "sample"), ("teacher vote", "vote")):
+        right, total = result.facts.get(f"{key} right", 0), result.facts.get(f"{key} total", 0)
+        recorder.score("train", who, "", 0, int(right), int(total))
+    cut = len(dataset.splits["train"])
+    count = sum(len(v.positives) + len(v.negatives) + len(v.others) for v in result.voted)
+    if not any(v.positives for v in result.voted[:cut]):
+        raise QcrdError(
+            f"no training question has a positive rationale: {int(result.facts.get('rule/miss', 0))} of {count} samples"
+            f" have no answer of the kind {spec.data.answer!r}; see `qcrd rationales`, then set data.answer or the prompt"
+        )
+    return Taught(result.voted[:cut], result.voted[cut:], count)
+
+
+def _unasked(examples: tuple[Example, ...]) -> tuple[Voted, ...]:
+    """Without a teacher: examples with nothing but their gold answers."""
+    return tuple(Voted(x, None, votes=0, parsed=0, tie=False, positives=(), negatives=()) for x in examples)
+
+
+def _texts(spec: RunSpec, taught: Taught) -> list[str]:
+    """What a tokeniser built from the training data is built from."""
+    found = []
+    for v in taught.train:
+        found += [predict_prompt(v.example.question), explain_prompt(v.example.question)]
+        label = v.answer if spec.needs_teacher and spec.data.labels == "teacher" else v.example.answer
+        found += [label] if label else []
+        found += [target_text(r, spec.student.answer_in_rationale) for r in (*v.positives, *v.negatives)]
+    return found
+
+
+def _within_limits(spec: RunSpec, student: Student, supervised: list[Item], recorder: Recorder) -> list[Item]:
+    """Counts what the limits cut, and leaves questions out that are too long where the spec says so."""
+    long_ids = {
+        x.example.id
+        for x in supervised
+        if len(student.tokenizer(explain_prompt(x.example.question))["input_ids"]) > spec.student.max_question_tokens
+    }
+    cut_targets = sum(
+        len(student.tokenizer(c.text)["input_ids"]) > spec.student.max_rationale_tokens
+        for x in supervised
+        for c in (*x.positives, *x.negatives)
+    )
+    skip = spec.student.too_long == "skip"
+    recorder.fact("train", "questions skipped" if skip else "questions cut", len(long_ids))
+    recorder.fact("train", "rationales cut", cut_targets)
+    if long_ids:
+        what = "left out" if skip else "cut"
+        limit = spec.student.max_question_tokens
+        recorder.log("warning", f"{len(long_ids)} questions longer than {limit} tokens are {what}", "train")
+    if cut_targets:
+        limit = spec.student.max_rationale_tokens
+        recorder.log("warning", f"{cut_targets} rationales longer than {limit} tokens are cut", "train")
+    kept = [x for x in supervised if not (skip and x.example.id in long_ids)]
+    recorder.fact("train", "examples", len(kept))
+    if not kept:
+        raise QcrdError(
+            f"no training example is left for the method {spec.method.name!r}: "
+            + ("all questions are too long, raise student.max_question_tokens" if long_ids else "none has a label")
+        )
+    return kept
+
+
+def _pretrain(
+    seed: int,
+    method: Qcrd,
+    judge: Discriminator,
+    optimizer: torch.optim.Optimizer,
+    supervised: list[Item],
+    held_out: list[Item],
+    recorder: Recorder,
+    orders: Orders,
+) -> None:
+    """The discriminator before training; its steps stand before step 0 in the charts."""
+    steps = method.discriminator.pretrain_steps
+    examples = judge_training.judged(supervised)
+
+    def on_step(step: int, loss: float) -> None:
+        orders.raise_if_stopped()
+        recorder.points(step - steps, {"loss/judge": loss})
+        recorder.stage("judge", done=step)
+
+    judge_training.pretrain(judge, optimizer, examples, steps, seed, on_step)
+    for source, value in judge_training.held_out_auc(judge, judge_training.judged(held_out), seed).items():
+        recorder.fact("judge", f"auc/{source}", value)
+
+
+def _followed(spec: RunSpec, supervised: list[Item]) -> tuple[Example, ...]:
+    """The fixed sample of training questions, in their order."""
+    order = torch.randperm(len(supervised), generator=generator(spec.seed, "followed")).tolist()
+    return tuple(supervised[i].example for i in sorted(order[: spec.evaluation.followed]))
+
+
+def _validation(
+    spec: RunSpec,
+    taught: Taught,
+    validation: tuple[Example, ...],
+    supervised: list[Item],
+    followed: tuple[Example, ...],
+) -> Validation:
+    gold = {x.id: x.answer for x in validation}
+    by_vote = spec.needs_teacher and spec.data.labels == "teacher"
+    wanted = {v.example.id: v.answer for v in taught.validation} if by_vote else gold
+    answers = {x.example.id: x.answer for x in supervised}
+    explains = any(x.positives for x in supervised)
+    longest_label = max((len(x.label) for x in supervised if x.label), default=8)
+    longest = max((len(c.tokens) for x in supervised for c in x.positives), default=0)
+    return Validation(
+        spec=spec,
+        heads=("predict", "explain") if explains else ("predict",),
+        examples=validation,
+        wanted=wanted,
+        followed=followed,
+        followed_wanted={x.id: answers[x.id] for x in followed},
+        max_new={"predict": longest_label + 8, "explain": min(longest + 8, spec.student.max_rationale_tokens)},
+    )
+
+
+def _record_votes(taught: Taught, spec: RunSpec, followed: set[str], recorder: Recorder) -> None:
+    from engine.evaluate import is_right
+
+    voted = (*taught.train, *taught.validation)
+    correct = {v.example.id: is_right(spec.data.answer, v.example.answer, v.answer) for v in voted}
+    recorder.votes(voted, spec.teacher.samples, followed, correct)
+
+
+def _run_folder(database: Path, run_id: int) -> Path:
+    with closing(open_reader(database)) as connection:
+        row = connection.execute("SELECT folder FROM runs WHERE id = ?", (run_id,)).fetchone()
+    return folder_of(database, row)
+
+
+def _provenance(database: Path, run_id: int, key: str) -> str | None:
+    with closing(open_reader(database)) as connection:
+        row = connection.execute("SELECT value FROM provenance WHERE run_id = ? AND key = ?", (run_id, key)).fetchone()
+    return None if row is None else str(row["value"])

@@ -1,0 +1,150 @@
+"""One step of any method: score every candidate without gradient, let the loss choose, score the chosen with gradient.
+
+The explain prompt is encoded once and expanded over its candidates. With dropout off the loss and its gradients equal
+those of scoring everything with gradient; with dropout the choice is made without it, by design.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from engine.batches import Candidate, Item
+from engine.discriminator import Discriminator
+from engine.losses import Outcome, Scores
+from engine.students.seam import Encoded, Student
+
+LossOf = Callable[[Scores], Outcome]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An item with the negatives it has at this step, and whether all its candidates are to be judged."""
+
+    item: Item
+    negatives: tuple[Candidate, ...]
+    judge_all: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """What a step computed; call `outcome.loss.backward()` to learn from it."""
+
+    outcome: Outcome
+    scores: Scores
+    judged_positive: Tensor
+    """(B, m) bool: its quality was computed."""
+    judged_negative: Tensor
+    """(B, k) bool"""
+    target_tokens: int
+    """Supervised tokens: of labels and of candidates that carry gradient."""
+
+
+def step(student: Student, judge: Discriminator | None, loss: LossOf, rows: Sequence[Row], draw: Tensor) -> Stepped:
+    """Scores a batch; the loss it returns carries gradient into the student alone.
+
+    `draw`: (B, 2) uniform numbers for schemes that sample.
+    """
+    prompts = [row.item.explain for row in rows] + [row.item.predict for row in rows]
+    encoded = student.encode(prompts)
+    empty = _unscored(rows, draw, student.device)
+    with_label = [i for i, row in enumerate(rows) if row.item.label is not None]
+    labels = [row.item.label for row in rows if row.item.label is not None]
+    predict_ce = empty.predict_ce
+    if labels:
+        found = student.score(encoded, [len(rows) + i for i in with_label], labels)
+        predict_ce = predict_ce.index_put((torch.tensor(with_label, device=student.device),), found)
+    scores = replace(empty, predict_ce=predict_ce)
+
+    if (scores.positive_mask.sum(dim=1) > 1).any() or scores.negative_mask.any():
+        student.model.eval()
+        with torch.no_grad():
+            first = _score(student, encoded.detach(), rows, scores, scores.positive_mask, scores.negative_mask)
+        student.model.train()
+    else:
+        first = scores
+    choice = loss(first).choice
+    judged_positive, judged_negative = choice.positive, choice.negative
+    if judge is not None:
+        judged_positive, judged_negative = _to_judge(rows, first, choice.positive, choice.negative)
+        first = _judge(judge, rows, first, judged_positive, judged_negative)
+    final = _score(student, encoded, rows, replace(first, choice=choice), choice.positive, choice.active)
+    used = [c.tokens for c in _at(rows, choice.positive, choice.active)]
+    return Stepped(
+        outcome=loss(final),
+        scores=final,
+        judged_positive=judged_positive,
+        judged_negative=judged_negative,
+        target_tokens=sum(map(len, labels)) + sum(map(len, used)),
+    )
+
+
+def _unscored(rows: Sequence[Row], draw: Tensor, device: torch.device) -> Scores:
+    """Masks, and zeros where scores will be; without a discriminator positives count fully and so do negatives."""
+    m = max(1, *(len(row.item.positives) for row in rows))
+    k = max(1, *(len(row.negatives) for row in rows))
+    positives = torch.tensor([[j < len(row.item.positives) for j in range(m)] for row in rows], device=device)
+    negatives = torch.tensor([[j < len(row.negatives) for j in range(k)] for row in rows], device=device)
+    return Scores(
+        predict_ce=torch.zeros(len(rows), device=device),
+        predict_mask=torch.tensor([row.item.label is not None for row in rows], device=device),
+        positive_ce=torch.zeros(positives.shape, device=device),
+        positive_mask=positives,
+        negative_ce=torch.zeros(negatives.shape, device=device),
+        negative_mask=negatives,
+        positive_quality=torch.ones(positives.shape, device=device),
+        negative_quality=torch.zeros(negatives.shape, device=device),
+        draw=draw.to(device),
+    )
+
+
+def _score(
+    student: Student, encoded: Encoded, rows: Sequence[Row], scores: Scores, positive: Tensor, negative: Tensor
+) -> Scores:
+    """`scores` with the cross-entropies of the masked candidates computed; the others stay as they are."""
+    found = student.score(
+        encoded,
+        [*positive.nonzero()[:, 0].tolist(), *negative.nonzero()[:, 0].tolist()],
+        [c.tokens for c in _at(rows, positive, negative)],
+    )
+    split = int(positive.sum())
+    return replace(
+        scores,
+        positive_ce=scores.positive_ce.masked_scatter(positive, found[:split]),
+        negative_ce=scores.negative_ce.masked_scatter(negative, found[split:]),
+    )
+
+
+def _at(rows: Sequence[Row], positive: Tensor, negative: Tensor) -> list[Candidate]:
+    """The masked candidates, positives first, in row-major order."""
+    first = [rows[i].item.positives[j] for i, j in positive.nonzero().tolist()]
+    return first + [rows[i].negatives[j] for i, j in negative.nonzero().tolist()]
+
+
+def _to_judge(rows: Sequence[Row], scores: Scores, positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
+    """The chosen; the student's own negatives, whose only visit this may be; all of the rows that ask for it."""
+    everything = torch.tensor([[row.judge_all] for row in rows], device=positive.device)
+    own = torch.zeros_like(scores.negative_mask)
+    for i, row in enumerate(rows):
+        for j, c in enumerate(row.negatives):
+            own[i, j] = c.rationale.source == "self"
+    return (
+        positive | (scores.positive_mask & everything),
+        negative | own | (scores.negative_mask & everything),
+    )
+
+
+def _judge(judge: Discriminator, rows: Sequence[Row], scores: Scores, positive: Tensor, negative: Tensor) -> Scores:
+    """`scores` with the qualities of the masked candidates."""
+    owners = [*positive.nonzero()[:, 0].tolist(), *negative.nonzero()[:, 0].tolist()]
+    texts = [c.text for c in _at(rows, positive, negative)]
+    found = judge.judge(
+        [judge.pair(rows[i].item.example.question, text) for i, text in zip(owners, texts, strict=True)]
+    ).to(positive.device)
+    split = int(positive.sum())
+    return replace(
+        scores,
+        positive_quality=scores.positive_quality.masked_scatter(positive, found[:split]),
+        negative_quality=scores.negative_quality.masked_scatter(negative, found[split:]),
+    )

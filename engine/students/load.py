@@ -1,0 +1,90 @@
+"""From `student.model` to a student: built in, a local folder, or a hub id, through the same code."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase, T5ForConditionalGeneration
+
+from engine.errors import QcrdError, UsageError
+from engine.randomness import derive
+from engine.spec.run import RunSpec
+from engine.students import tiny
+from engine.students.seam import Student
+from engine.students.t5 import T5Student
+
+T5_KINDS = ("t5", "mt5", "umt5")
+
+
+def tokenizer(spec: RunSpec, texts: Sequence[str]) -> PreTrainedTokenizerBase:
+    """The student's tokeniser; the built-in student's is made from `texts`."""
+    if spec.student.model == "builtin/t5-tiny":
+        return tiny.build_tokenizer(texts)
+    _refuse_unknown(spec.student.model)
+    try:
+        return AutoTokenizer.from_pretrained(spec.student.model)
+    except (OSError, ValueError) as error:
+        raise _not_loaded(spec.student.model, "tokeniser", error) from error
+
+
+def student(spec: RunSpec, texts: Sequence[str], saved_tokenizer: Path) -> Student:
+    """The student before its first step; its tokeniser is kept in `saved_tokenizer` for the run's next process.
+
+    Raises UsageError where the model cannot be had or is of another kind.
+    """
+    if saved_tokenizer.is_dir():
+        words: Any = AutoTokenizer.from_pretrained(saved_tokenizer)
+    else:
+        words = tokenizer(spec, texts)
+        words.save_pretrained(saved_tokenizer)
+    device = pick_device(spec.student.device)
+    torch.manual_seed(derive(spec.seed, "student"))
+    if spec.student.model == "builtin/t5-tiny":
+        model = T5ForConditionalGeneration(tiny.config(words))
+        position_bias_lr = tiny.POSITION_BIAS_LR
+    else:
+        model = _pretrained(spec.student.model)
+        position_bias_lr = 1.0
+    precision = spec.student.precision
+    return T5Student(
+        model,
+        words,
+        device=device,
+        bf16=precision == "bf16" or (precision == "auto" and device.type == "cuda"),
+        max_prompt=spec.student.max_question_tokens,
+        max_target=spec.student.max_rationale_tokens,
+        position_bias_lr=position_bias_lr,
+    )
+
+
+def pick_device(wanted: str) -> torch.device:
+    """auto: the GPU if there is one."""
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise UsageError('student.device = "cuda", but torch sees no GPU here; use "auto" or "cpu"')
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(wanted)
+
+
+def _pretrained(name: str) -> T5ForConditionalGeneration:
+    try:
+        kind = AutoConfig.from_pretrained(name).model_type
+        if kind not in T5_KINDS:
+            raise UsageError(f"student.model = {name!r} is a {kind} model; students are of the T5 kind for now")
+        return T5ForConditionalGeneration.from_pretrained(name, dtype=torch.float32)
+    except (OSError, ValueError) as error:
+        raise _not_loaded(name, "model", error) from error
+
+
+def _refuse_unknown(name: str) -> None:
+    if name.startswith("builtin/"):
+        raise UsageError(f"student.model = {name!r}: the one built-in student is builtin/t5-tiny")
+
+
+def _not_loaded(name: str, what: str, error: Exception) -> QcrdError:
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return UsageError(
+        f"student.model = {name!r}: its {what} could not be loaded ({reason}); give a folder with a T5 model, "
+        "or a hub id that this machine can reach"
+    )

@@ -1,0 +1,63 @@
+"""What the methods ask of a student, be it encoder-decoder or causal."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+Tokens = Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Prompts, read once, to be expanded over as many targets as there are."""
+
+    hidden: Tensor
+    """(prompts, length, width)"""
+    mask: Tensor
+    """(prompts, length), 1 at real tokens"""
+
+    def detach(self) -> "Encoded":
+        """The same, with no gradient into the encoder."""
+        return Encoded(self.hidden.detach(), self.mask)
+
+
+class Student(Protocol):
+    """A model with its tokeniser and limits. `model` is the torch module that is trained and saved."""
+
+    model: torch.nn.Module
+    tokenizer: Any
+    device: torch.device
+
+    def prompt(self, text: str) -> list[int]:
+        """Tokens of a prompt, cut to the question limit."""
+        ...
+
+    def target(self, text: str) -> list[int]:
+        """Tokens of a target, end of sequence included, cut to the rationale limit."""
+        ...
+
+    def encode(self, prompts: Sequence[Tokens]) -> Encoded:
+        """Reads the prompts once."""
+        ...
+
+    def score(self, encoded: Encoded, rows: Sequence[int], targets: Sequence[Tokens]) -> Tensor:
+        """(targets,) token-mean cross-entropy in nats, end of sequence included, of target j given prompt rows[j]."""
+        ...
+
+    def generate(
+        self, prompts: Sequence[Tokens], max_new: int, temperature: float, generator: torch.Generator | None
+    ) -> list[str]:
+        """One text a prompt: greedy at temperature 0, sampled on the CPU generator elsewhere."""
+        ...
+
+    def parameter_groups(self, lr: float, weight_decay: float) -> list[dict[str, Any]]:
+        """AdamW's groups."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """A Hugging Face folder: config, safetensors, tokeniser."""
+        ...

@@ -1,0 +1,261 @@
+"""The training loop: batches -> the method's step -> losses, with negatives from earlier selves of the student."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import torch
+
+from engine import checkpoint, judge_training
+from engine.batches import Candidate, Item, Schedule, candidate
+from engine.checkpoint import Progress, Trained
+from engine.discriminator import Discriminator, Judged
+from engine.errors import Interrupted, QcrdError
+from engine.intervals import auc
+from engine.negatives import self_adversarial
+from engine.orders import Orders
+from engine.randomness import derive, generator
+from engine.spec.methods import Qcrd
+from engine.spec.run import RunSpec
+from engine.spec.sections import TrainingConfig
+from engine.step import Row, Stepped, step
+from engine.store.recorder import Recorder
+from engine.students.seam import Student
+from engine.validation import Validation, validate
+from engine.visits import numbers, visits
+
+SPEED_EVERY = 20
+"""Steps between points of tokens_per_second."""
+JUDGE_DECAY = 0.9
+"""alpha_3 of the paper, every iteration."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """All that training needs, made by the pipeline's earlier stages."""
+
+    spec: RunSpec
+    method: ModuleType
+    student: Student
+    judge: Discriminator | None
+    judge_optimizer: torch.optim.Optimizer | None
+    items: list[Item]
+    followed: set[str]
+    validation: Validation
+    held_out: list[Judged]
+    """Validation examples for the discriminator's AUC."""
+    first_number: int
+    """The first number that a self-adversarial negative may take."""
+    folder: Path
+    recorder: Recorder
+    orders: Orders
+
+    @property
+    def schedule(self) -> Schedule:
+        """Which items each step sees."""
+        t = self.spec.training
+        return Schedule(len(self.items), t.batch_size, t.steps, t.iterations, self.spec.seed)
+
+
+def learning_rate(config: TrainingConfig, step: int) -> float:
+    """Linear warm-up, then constant or linear to 0 (step from 1)."""
+    if step <= config.warmup:
+        return config.lr * step / max(config.warmup, 1)
+    if config.schedule == "constant":
+        return config.lr
+    return config.lr * (config.steps - step + 1) / max(config.steps - config.warmup, 1)
+
+
+def train(setup: Setup, resume_at: int | None) -> Progress:
+    """Trains to the last step, from the checkpoint of step `resume_at` or from the start; returns where it got to.
+
+    Raises Interrupted after a checkpoint when an order to stop comes in.
+    """
+    spec, student, recorder, schedule = setup.spec, setup.student, setup.recorder, setup.schedule
+    optimizer = torch.optim.AdamW(
+        student.parameter_groups(spec.training.lr, spec.training.weight_decay), betas=(0.9, 0.98)
+    )
+    peaks = [group["lr"] / spec.training.lr for group in optimizer.param_groups]
+    trained = Trained(student.model, optimizer, setup.judge, setup.judge_optimizer)
+    if resume_at is None:
+        torch.manual_seed(derive(spec.seed, "train"))
+        progress = Progress(number=setup.first_number)
+        progress.best_value = validate(setup.validation, student, recorder, 0)
+        recorder.flush()
+        checkpoint.save(setup.folder, trained, progress)
+    else:
+        progress = checkpoint.load(setup.folder, resume_at, trained)
+        recorder.rewind(resume_at, progress.number)
+        recorder.log("info", f"goes on from the checkpoint of step {resume_at}", "train")
+    student.model.train()
+    last_visits = schedule.last_visits()
+    own = _Own(setup, progress)
+    speed = _Speed()
+    for at in range(progress.step + 1, spec.training.steps + 1):
+        iteration = schedule.iteration(at)
+        batch = schedule.batch(at)
+        rows = own.rows(batch, iteration, [last_visits[i] == at for i in batch])
+        for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+            group["lr"] = learning_rate(spec.training, at) * peak
+        draw = torch.rand(len(rows), 2, generator=generator(spec.seed, "draw", at))
+        stepped = step(student, setup.judge, lambda s: setup.method.loss(spec.method, s), rows, draw)
+        optimizer.zero_grad()
+        stepped.outcome.loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(student.model.parameters(), spec.training.clip)
+        if not torch.isfinite(norm):
+            examples = ", ".join(setup.items[i].example.id for i in batch[:3])
+            raise QcrdError(
+                f"the gradient of step {at} is {norm.item()} (examples {examples}, …); lower training.lr and start "
+                f"again, or resume from step {checkpoint.latest(setup.folder) or 0} after mending the data"
+            )
+        optimizer.step()
+        progress.step = at
+        speed.add(stepped)
+        found = numbers(stepped, setup.judge is not None)
+        found |= {"lr": optimizer.param_groups[0]["lr"], "grad_norm": norm.item()}
+        if at % SPEED_EVERY == 0:
+            found["tokens_per_second"] = speed.rate()
+        judged = _update_judge(setup, rows, at, iteration)
+        if judged is not None:
+            found["loss/judge"] = judged
+        recorder.points(at, found)
+        final = [last_visits[i] == at for i in batch]
+        seen = visits(rows, stepped, setup.followed, final, setup.judge is not None)
+        recorder.visits(at, iteration, seen)
+        own.note_qualities(rows, stepped)
+        if at == schedule.last_step(iteration):
+            own.write_due(iteration)
+        recorder.progress(at, iteration)
+        recorder.stage("train", done=at)
+        if at % spec.evaluation.every == 0 or at == spec.training.steps:
+            _evaluate(setup, progress, own, at)
+        _keep(setup, trained, progress, at)
+    return progress
+
+
+def _update_judge(setup: Setup, rows: Sequence[Row], at: int, iteration: int) -> float | None:
+    """The discriminator's online update, every few steps."""
+    if setup.judge is None or setup.judge_optimizer is None or not isinstance(setup.spec.method, Qcrd):
+        return None
+    config = setup.spec.method.discriminator
+    if at % config.every:
+        return None
+    return judge_training.update(setup.judge, setup.judge_optimizer, rows, config.lr * JUDGE_DECAY ** (iteration - 1))
+
+
+def _evaluate(setup: Setup, progress: Progress, own: "_Own", at: int) -> None:
+    """Validation, the best so far, and the discriminator's AUC by source."""
+    value = validate(setup.validation, setup.student, setup.recorder, at)
+    if value >= progress.best_value:
+        progress.best_value, progress.best_step = value, at
+    if setup.judge is not None:
+        found = judge_training.held_out_auc(setup.judge, setup.held_out, setup.spec.seed) | own.take_auc()
+        setup.recorder.points(at, {f"auc/{source}": value for source, value in found.items()})
+
+
+def _keep(setup: Setup, trained: Trained, progress: Progress, at: int) -> None:
+    """A checkpoint where one is due, is the best, or is asked for; and the end of the session where that is asked."""
+    setup.orders.poll()
+    config = setup.spec.training
+    asked, setup.orders.checkpoint = setup.orders.checkpoint, False
+    if setup.orders.taken_over:
+        raise QcrdError("another process has taken over this run: this one ends")
+    due = at % config.checkpoint_every == 0 or at == config.steps or progress.best_step == at
+    if not (due or asked or setup.orders.stop):
+        return
+    setup.recorder.flush()  # rows first: a checkpoint never knows more than the database
+    folder = checkpoint.save(setup.folder, trained, progress)
+    checkpoint.tidy(setup.folder, config.keep, progress.best_step)
+    if asked:
+        setup.recorder.log("info", f"checkpoint of step {at} in {folder.name}, as ordered", "train")
+    if setup.orders.stop and at < config.steps:
+        raise Interrupted(f"stopped after step {at}; `qcrd resume` goes on from there")
+
+
+class _Own:
+    """The student's own negatives: which ones this iteration has, and writing those of a later one."""
+
+    def __init__(self, setup: Setup, progress: Progress) -> None:
+        self.setup = setup
+        self.progress = progress
+        self.by_example: dict[str, list[Candidate]] = {}
+        self.iteration = 0
+        self.qualities: dict[str, list[float]] = {"positive": [], "self": []}
+
+    def rows(self, batch: Sequence[int], iteration: int, final: Sequence[bool]) -> list[Row]:
+        """The batch with the negatives of this iteration."""
+        if iteration != self.iteration:
+            self.iteration = iteration
+            self.by_example = {}
+            for old in [t for t in self.progress.pending if t < iteration]:
+                del self.progress.pending[old]
+            for r in self.progress.pending.get(iteration, []):
+                c = candidate(self.setup.student, r, self.setup.spec.student.answer_in_rationale)
+                self.by_example.setdefault(r.example_id, []).append(c)
+        items = [self.setup.items[i] for i in batch]
+        return [
+            Row(x, (*x.negatives, *self.by_example.get(x.example.id, [])), last or x.example.id in self.setup.followed)
+            for x, last in zip(items, final, strict=True)
+        ]
+
+    def write_due(self, iteration: int) -> None:
+        """At the end of an iteration: the negatives for `lag` iterations later, from the weights as they are now."""
+        spec = self.setup.spec
+        if not isinstance(spec.method, Qcrd) or "self" not in spec.method.negatives.sources:
+            return
+        use_at = iteration + spec.method.negatives.lag
+        if use_at > spec.training.iterations:
+            return
+        written = self_adversarial.write(
+            self.setup.student,
+            [self.setup.items[i] for i in self.setup.schedule.due(use_at)],
+            spec.method.negatives,
+            kind=spec.data.answer,
+            iteration=iteration,
+            max_new=self.setup.validation.max_new["explain"],
+            seed=spec.seed,
+            drop_right=spec.vote.drop_right_negatives == "auto",
+            first_number=self.progress.number,
+        )
+        self.progress.number += len(written)
+        self.setup.recorder.rationales(written)
+        self.progress.pending[use_at] = [r for r in written if r.polarity == "negative"]
+        right = sum(r.polarity == "dropped" for r in written)
+        self.setup.recorder.points(self.progress.step, {"self_right_share": right / max(len(written), 1)})
+
+    def note_qualities(self, rows: Sequence[Row], stepped: Stepped) -> None:
+        """Qualities of fully judged rows, for the AUC of this source."""
+        if self.setup.judge is None:
+            return
+        positive, negative = stepped.scores.positive_quality.tolist(), stepped.scores.negative_quality.tolist()
+        for i, row in enumerate(rows):
+            if row.judge_all:
+                self.qualities["positive"] += positive[i][: len(row.item.positives)]
+                self.qualities["self"] += [
+                    negative[i][j] for j, c in enumerate(row.negatives) if c.rationale.source == "self"
+                ]
+
+    def take_auc(self) -> dict[str, float]:
+        """{"self": AUC} since the last call, on training questions; empty without such negatives."""
+        value = auc(self.qualities["positive"], self.qualities["self"])
+        self.qualities = {"positive": [], "self": []}
+        return {} if value is None else {"self": value}
+
+
+class _Speed:
+    """Supervised target tokens a second, waits for evaluations and checkpoints included."""
+
+    def __init__(self) -> None:
+        self.tokens = 0
+        self.since = time.monotonic()
+
+    def add(self, stepped: Stepped) -> None:
+        self.tokens += stepped.target_tokens
+
+    def rate(self) -> float:
+        now = time.monotonic()
+        rate = self.tokens / max(now - self.since, 1e-9)
+        self.tokens, self.since = 0, now
+        return rate

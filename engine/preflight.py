@@ -1,0 +1,238 @@
+"""`qcrd run --dry-run`: everything that can be checked before a request is paid for or a step is computed.
+
+Heavy libraries load inside the functions; nothing is written but the checks of what could be.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from engine.errors import QcrdError, UsageError
+from engine.records import Dataset, Example
+from engine.spec.methods import Qcrd
+from engine.spec.run import RunSpec
+
+T = TypeVar("T")
+
+BYTES_PER_PARAMETER = 16
+"""fp32: weight, gradient and AdamW's two moments."""
+ACTIVATION_BYTES = 68
+"""Kept for the backward pass per token, layer and unit of width; arXiv 2205.05198 has 34 for fp16."""
+
+
+@dataclass(slots=True)
+class Report:
+    """What was found: (label, text) lines in order, and the problems, each one line."""
+
+    lines: list[tuple[str, str]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def check(spec: RunSpec, database: Path) -> Report:
+    """Check a run. A problem in one part does not keep the others from being checked."""
+    report = Report()
+    report.lines.append(("run", f"{spec.name}: {spec.method.name}, seed {spec.seed}"))
+    _attempt(report, lambda: _database(report, database))
+    dataset = _attempt(report, lambda: _dataset(report, spec))
+    if spec.needs_teacher:
+        _attempt(report, lambda: _teacher(report, spec, dataset))
+    if dataset is not None:
+        _attempt(report, lambda: _student(report, spec, dataset))
+        _steps(report, spec, dataset)
+    return report
+
+
+def _attempt(report: Report, part: Callable[[], T]) -> T | None:
+    try:
+        return part()
+    except QcrdError as error:
+        report.problems.append(str(error))
+    except OSError as error:
+        report.problems.append(f"{error.filename or 'a file'}: {error.strerror or error}")
+    return None
+
+
+def _database(report: Report, database: Path) -> None:
+    from engine.store.connect import open_reader
+    from engine.store.filesystem import refuse_network_filesystem
+
+    folder = database.absolute().parent
+    if not folder.is_dir():
+        raise UsageError(f"there is no folder {folder} for the database: make it, or name another with --db")
+    refuse_network_filesystem(database)
+    if not os.access(folder, os.W_OK) or (database.exists() and not os.access(database, os.W_OK)):
+        raise QcrdError(f"cannot write to {database}: make the file and its folder writable, or name another with --db")
+    if database.exists() and database.stat().st_size:
+        open_reader(database).close()
+    free = os.statvfs(folder)
+    report.lines.append(("database", f"{database} (local disk, {_bytes(free.f_bavail * free.f_frsize)} free)"))
+
+
+def _dataset(report: Report, spec: RunSpec) -> Dataset:
+    from engine.data.load import load
+
+    dataset = load(spec)
+    sizes = ", ".join(f"{len(examples)} {split}" for split, examples in dataset.splits.items())
+    report.lines.append(("data", f"{dataset.name}: {sizes}"))
+    report.lines += [("", note) for note in dataset.notes]
+    return dataset
+
+
+def _teacher(report: Report, spec: RunSpec, dataset: Dataset | None) -> None:
+    from engine.teacher import client
+    from engine.teacher.messages import load_prompt
+    from engine.teacher.replay import read_recorded, replay
+
+    teacher = spec.teacher
+    asked = _asked(spec, dataset) if dataset else ()
+    if teacher.model.startswith("replay:"):
+        recorded = read_recorded(teacher.model)
+        text = f"{recorded.path}: {len(recorded.by_question)} questions with recorded outputs, nothing to pay for"
+        if dataset is not None:
+            found = replay(recorded, asked, teacher.samples)
+            text += f"; none for {found.missing}, fewer than {teacher.samples} for {found.short} of {len(asked)}"
+        report.lines.append(("teacher", text))
+        return
+    load_prompt(teacher, spec.data.answer)
+    client.check(teacher)
+    built_in = teacher.model.startswith("builtin/")
+    key = "no key needed" if built_in else f"key from {client.key_variable(teacher)}"
+    where = f" at {teacher.api_base}" if teacher.api_base else ""
+    report.lines.append(("teacher", f"{teacher.model}{where}, {key}"))
+    if dataset is not None:
+        calls = len(asked) * teacher.samples
+        stored = "free of charge" if built_in else "those already in the database are not asked for again"
+        report.lines.append(("samples", f"{len(asked)} questions × {teacher.samples} = {calls} completions; {stored}"))
+
+
+def _asked(spec: RunSpec, dataset: Dataset) -> tuple[Example, ...]:
+    """The questions that the teacher answers: those of training, and the validation questions that select."""
+    return (*dataset.splits["train"], *dataset.splits["validation"][: spec.evaluation.validation_limit])
+
+
+def _student(report: Report, spec: RunSpec, dataset: Dataset) -> None:
+    from engine.batches import explain_prompt
+    from engine.students.load import pick_device, tokenizer
+
+    train = dataset.splits["train"]
+    texts = [explain_prompt(example.question) for example in train]
+    _reach(spec.student.model, "student.model")
+    words: Any = tokenizer(spec, texts)
+    lengths = sorted(len(ids) for ids in words(texts, add_special_tokens=True)["input_ids"])
+    limit = spec.student.max_question_tokens
+    over = sum(length > limit for length in lengths)
+    what = "cut" if spec.student.too_long == "cut" else "left out"
+    report.lines.append(
+        ("questions", f"median {lengths[len(lengths) // 2]}, longest {lengths[-1]} of the student's tokens")
+    )
+    report.lines.append(("", f"{over} of {len(lengths)} longer than student.max_question_tokens = {limit}: {what}"))
+    if over == len(lengths) and what == "left out":
+        report.problems.append(f"every question is longer than student.max_question_tokens = {limit}: raise it")
+    device = pick_device(spec.student.device)
+    config = _config(spec, words)
+    parameters, encoder = _parameters(config)
+    report.lines.append(("student", f"{spec.student.model}: {parameters:,} parameters on {device}"))
+    judge = encoder if isinstance(spec.method, Qcrd) else 0
+    if isinstance(spec.method, Qcrd) and spec.method.discriminator.encoder != "student-sized":
+        _reach(spec.method.discriminator.encoder, "method.discriminator.encoder")
+    fixed = (parameters + judge) * BYTES_PER_PARAMETER
+    moving = _activations(spec, config, min(lengths[-1], limit))
+    report.lines.append(
+        ("memory", f"about {_bytes(fixed + moving)} (an estimate: {_bytes(fixed)} for weights and AdamW)")
+    )
+    have = _memory(device.type)
+    if have is not None and fixed > have:
+        report.problems.append(
+            f"student.model: weights and optimiser alone want about {_bytes(fixed)}, {device} has {_bytes(have)}: "
+            "take a smaller student"
+        )
+
+
+def _reach(model: str, key: str) -> None:
+    """UsageError where a hub id is neither in the cache nor on the hub: one quick request, where loading retries long."""
+    if model.startswith("builtin/") or Path(model).is_dir():
+        return
+    import httpx
+    from huggingface_hub import HfApi, try_to_load_from_cache
+
+    if isinstance(try_to_load_from_cache(model, "config.json"), str):
+        return
+    try:
+        HfApi().model_info(model, timeout=10)
+    except (OSError, ValueError, httpx.HTTPError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UsageError(
+            f"{key} = {model!r} is no folder, not in the local cache and could not be found on the hub ({reason})"
+        ) from None
+
+
+def _config(spec: RunSpec, words: Any) -> Any:
+    if spec.student.model.startswith("builtin/"):
+        from engine.students.tiny import config
+
+        return config(words)
+    from transformers import AutoConfig
+
+    try:
+        found = AutoConfig.from_pretrained(spec.student.model)
+    except (OSError, ValueError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UsageError(f"student.model = {spec.student.model!r} could not be loaded ({reason})") from None
+    if found.model_type not in ("t5", "mt5", "umt5"):
+        raise UsageError(
+            f"student.model = {spec.student.model!r} is a {found.model_type} model; students are of the T5 kind for now"
+        )
+    return found
+
+
+def _parameters(config: Any) -> tuple[int, int]:
+    """Parameters of the model and of its encoder, counted without making either."""
+    import torch
+    from transformers import T5ForConditionalGeneration
+
+    with torch.device("meta"):
+        model = T5ForConditionalGeneration(config)
+    return sum(p.numel() for p in model.parameters()), sum(p.numel() for p in model.encoder.parameters())
+
+
+def _activations(spec: RunSpec, config: Any, question: int) -> int:
+    """Bytes kept for one backward pass: two prompts, a label and about two rationales a question."""
+    target = min(spec.student.max_rationale_tokens, spec.teacher.max_tokens, 2 * question)
+    tokens = spec.training.batch_size * (2 * question + 2 * target)
+    layers = config.num_layers + config.num_decoder_layers
+    logits = spec.training.batch_size * 2 * target * config.vocab_size * 4
+    return int(tokens * layers * config.d_model * ACTIVATION_BYTES + logits)
+
+
+def _memory(device: str) -> int | None:
+    if device == "cuda":
+        import torch
+
+        return int(torch.cuda.mem_get_info()[1])
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError):
+        return None
+
+
+def _steps(report: Report, spec: RunSpec, dataset: Dataset) -> None:
+    training = spec.training
+    epochs = training.steps * training.batch_size / len(dataset.splits["train"])
+    report.lines.append(
+        (
+            "training",
+            f"{training.steps} steps × {training.batch_size} questions = {epochs:.3g} epochs at most; "
+            f"{training.iterations} iterations of {training.steps / training.iterations:.3g} steps",
+        )
+    )
+
+
+def _bytes(count: float) -> str:
+    units: Sequence[str] = ("B", "KB", "MB", "GB", "TB")
+    for unit in units[:-1]:
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} {units[-1]}"

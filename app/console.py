@@ -15,7 +15,7 @@ from screens.help import HelpScreen
 from screens.keys import KEYS, bindings
 from screens.live import LiveScreen
 from screens.rationales import RationalesScreen
-from screens.reader import Found, Reader, Said, Snapshot
+from screens.reader import Found, Reader, Said, Snapshot, Watch
 from screens.runs import RunsScreen
 from screens.widgets.words import line
 
@@ -39,6 +39,8 @@ class Console(App[None]):
         self.animation_level = "none"
         self.run_id = run_id
         """The run that live and rationales show."""
+        self.shown: Watch | None = None
+        """What the screen in front shows."""
         self._runs = RunsScreen(clock)
         self._live = LiveScreen()
         self._rationales = RationalesScreen()
@@ -89,6 +91,7 @@ class Console(App[None]):
             if view is not None and view.is_mounted and result.watch == view.wanted():
                 view.show_problem(result.problem)
                 view.show(result)
+                self.shown = result.watch
 
     def action_go(self, place: str) -> None:
         """To one of the three screens."""
@@ -116,14 +119,17 @@ class Console(App[None]):
         elif view is self._live:
             self.action_go("runs")
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Not offered: to go where one is."""
+        return not (action == "go" and parameters and self._views.get(str(parameters[0])) is self.screen)
+
     def action_keys_help(self) -> None:
         """All keys."""
-        self.push_screen(HelpScreen())
+        self.push_screen(HelpScreen(self._place()))
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """What the palette offers: the table's commands that make sense here, and the theme."""
-        view = self._front()
-        place = next((name for name, v in self._views.items() if v is view), "")
+        place = self._place()
         for key in KEYS:
             if key.place in ("all", place) and key.action not in ("back", "up", "down"):
                 yield SystemCommand(key.label, f"{key.help} ({key.shown})", partial(self._act, key.action, key.place))
@@ -131,6 +137,10 @@ class Console(App[None]):
 
     async def _act(self, action: str, place: str) -> None:
         await self.run_action(action, default_namespace=self if place == "all" else self._front())
+
+    def _place(self) -> str:
+        view = self._front()
+        return next((name for name, v in self._views.items() if v is view), "")
 
     def _front(self) -> View | None:
         """The view in front, below any box that asks something."""

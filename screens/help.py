@@ -24,22 +24,26 @@ class HelpScreen(ModalScreen[None]):
         Binding("escape,question_mark,q,enter", "dismiss", "close"),
     ]
 
+    def __init__(self, place: str) -> None:
+        super().__init__()
+        self._place = place
+
     def compose(self) -> ComposeResult:
         """The box, scrolled where it does not fit."""
         with VerticalScroll(id="box") as box:
             box.border_title = Content("Keys")
             box.border_subtitle = Content("Esc close")
-            yield Static(table())
+            yield Static(table(self._place))
 
     def on_mount(self) -> None:
         """Arrow keys scroll at once."""
         self.query_one("#box").focus()
 
 
-def table() -> Content:
-    """The help text."""
+def table(here: str) -> Content:
+    """The help text; the keys of the screen one comes from first."""
     parts: list[Content] = []
-    for place, title in PLACES.items():
+    for place, title in sorted(PLACES.items(), key=lambda item: (item[0] != here, item[0] != "all")):
         parts.append(Content.styled(title, "bold"))
         for key in (k for k in KEYS if k.place == place):
             parts.append(Content.assemble((f"  {key.shown:<7}", "$accent"), key.help))

@@ -1,15 +1,15 @@
 """The live screen: is it learning? Stages with progress and time left, curves, and the end of the log."""
 
+import math
 import time
 from functools import partial
 
-from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Footer, RichLog, Static, Tab, Tabs
 
-from engine.store.browse import Live, LogLine, Stage
+from engine.store.browse import Curve, Live, Stage
 from engine.store.runs import Order
 from screens.base import Ask, View
 from screens.confirm import ConfirmScreen
@@ -18,11 +18,11 @@ from screens.orders import order, resume
 from screens.reader import Snapshot, Watch
 from screens.runs import score_table
 from screens.widgets.chart import Chart, Line
-from screens.widgets.words import STAGE, STATUS, accuracy, bar, count, duration, line, three
+from screens.widgets.log_tail import LogTail
+from screens.widgets.words import STAGE, STATUS, UNKNOWN, accuracy, bar, count, duration, line, three, two
 
 TABS = ("charts", "stages", "log")
 STYLES = ("$text-warning", "$text-success", "$text-primary", "$text-accent", "$text-error")
-LEVELS = {"debug": "dim", "info": "", "warning": "yellow", "error": "bold red"}
 
 
 class LiveScreen(View):
@@ -37,8 +37,6 @@ class LiveScreen(View):
         self._live: Live | None = None
         self._smooth = False
         self._log_y = False
-        self._logged: tuple[int | None, int] = (None, 0)
-        """The run whose log is shown, and the id of its last line."""
 
     def compose(self) -> ComposeResult:
         """Charts above, stages and log below; on a narrow terminal one of the three at a time."""
@@ -46,23 +44,23 @@ class LiveScreen(View):
         yield Static("", id="head", markup=False)
         yield Static("", id="strip", markup=False)
         yield Static("", id="state", markup=False)
-        yield Tabs(*(Tab(Content(name.capitalize()), id=name) for name in TABS))
+        yield Tabs(*(Tab(Content(name.capitalize()), id=f"show-{name}") for name in TABS))
         with Vertical(id="charts"):
             with Horizontal(id="large"):
                 yield Chart("accuracy", id="accuracy")
                 yield Chart("loss", id="loss")
             with Horizontal(id="small"):
                 yield Chart("quality", id="quality")
-                yield Chart("negatives active", id="active")
+                yield Chart("active negatives", id="active")
                 yield Chart("tokens/s", id="speed")
         with Horizontal(id="lower"):
             with VerticalScroll(id="stages", can_focus=False) as stages:
                 stages.border_title = Content("Stages")
                 yield Static("", markup=False)
-            with Vertical(id="log-pane") as pane:
-                pane.border_title = Content("Log")
-                pane.border_subtitle = Content(hints("live", "log"))
-                yield RichLog(max_lines=2000, wrap=True, markup=False, highlight=False, min_width=1)
+            log = LogTail(id="log-pane")
+            log.border_title = Content("Log")
+            log.border_subtitle = Content(hints("live", "log"))
+            yield log
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
@@ -87,7 +85,7 @@ class LiveScreen(View):
                 self.show_problem(f"there is no run {self.run_id} in this database: 1 shows those there are")
             return
         live = self._live = snapshot.live
-        self.query_one("#head", Static).update(head(live))
+        self.query_one("#head", Static).update(head(live, self.size.width))
         self.query_one("#strip", Static).update(strip(live, self.size.width))
         text = state_line(live)
         state = self.query_one("#state", Static)
@@ -96,7 +94,7 @@ class LiveScreen(View):
         state.update(text)
         self._draw_charts(live)
         self.query_one("#stages Static", Static).update(stage_table(live))
-        self._draw_log(live)
+        self.query_one(LogTail).show(live.run.id, live.logs)
 
     def _draw_charts(self, live: Live) -> None:
         latest = {s.head: s.accuracy for s in live.scores if s.who == "student" and s.split in ("validation", "test")}
@@ -108,37 +106,26 @@ class LiveScreen(View):
             )
         )
         self.query_one("#loss", Chart).show(losses(live), self._log_y, self._smooth)
+        plus, minus = live.curve("quality/positive"), live.curve("quality/negative")
         self.query_one("#quality", Chart).show(
             (
-                Line("", "+", "$text-success", live.curve("quality/positive")),
-                Line("", "−", "$text-error", live.curve("quality/negative")),
+                Line("", "+", "$text-success", plus, two(_last(plus))),
+                Line("", "−", "$text-error", minus, two(_last(minus))),
             )
         )
         active = live.curve("active_share")
-        share = f"{100 * active.values[-1]:.0f} %" if active and active.values[-1] == active.values[-1] else ""
+        now = _last(active)
+        share = UNKNOWN if now is None else f"{100 * now:.0f} %"
         self.query_one("#active", Chart).show((Line("", "a", "$text-warning", active, share),))
         self.query_one("#speed", Chart).show((Line("", "t", "$text-primary", live.curve("tokens_per_second")),))
         judged = live.run.method == "qcrd"
-        for name, curve in (("quality", live.curve("quality/positive")), ("active", active)):
+        for name, curve in (("quality", plus), ("active", active)):
             self.query_one(f"#{name}").display = judged or curve is not None
-
-    def _draw_log(self, live: Live) -> None:
-        log = self.query_one(RichLog)
-        run, last = self._logged
-        if run != live.run.id:
-            log.clear()
-            last = 0
-        new = [entry for entry in live.logs if entry.id > last]
-        if new or run != live.run.id:
-            follow = log.is_vertical_scroll_end or run != live.run.id
-            for entry in new:
-                log.write(log_text(entry), scroll_end=follow)
-            self._logged = (live.run.id, new[-1].id if new else last)
 
     def on_tabs_tab_activated(self, event: Tabs.TabActivated) -> None:
         """Another of the three."""
         if event.tab.id is not None:
-            self._on_tab(event.tab.id)
+            self._on_tab(event.tab.id.removeprefix("show-"))
 
     def _on_tab(self, shown: str) -> None:
         for name in TABS:
@@ -168,8 +155,7 @@ class LiveScreen(View):
         """Bars have another length."""
         if self._live is not None:
             self.query_one("#strip", Static).update(strip(self._live, self.size.width))
-            self._logged = (None, 0)  # its lines are broken anew
-            self.call_after_refresh(self._draw_log, self._live)
+            self.query_one("#head", Static).update(head(self._live, self.size.width))
 
     def action_down(self) -> None:
         """Scroll the log."""
@@ -239,6 +225,12 @@ class LiveScreen(View):
         self.notify(f"nothing to {verb}: the run is {status}", severity="warning", markup=False)
 
 
+def _last(curve: Curve | None) -> float | None:
+    """A curve's last value, if it is a number."""
+    value = curve.values[-1] if curve is not None and curve.values else math.nan
+    return value if math.isfinite(value) else None
+
+
 def losses(live: Live) -> tuple[Line, ...]:
     """Every curve named loss/…, each with a letter of its name that no other has."""
     found: list[Line] = []
@@ -251,18 +243,20 @@ def losses(live: Live) -> tuple[Line, ...]:
     return tuple(found)
 
 
-def head(live: Live) -> Content:
-    """Who this is, and how far."""
+def head(live: Live, width: int) -> Content:
+    """Who this is, and how far; what it is made of where there is room."""
     run = live.run
     glyph, style = STATUS[run.status]
     left = time_left(live)
+    made_of = [line(run.method, 20)]
+    if width >= 100:
+        made_of += [line(run.student, 40), line(run.teacher, 40), f"seed {run.seed}"]
     return Content.assemble(
         (f"{glyph} {run.status} ", style),
-        (line(run.name, 60), "bold"),
-        ("  " + " · ".join((line(run.method, 20), line(run.student, 40), line(run.teacher, 40))), "dim"),
-        (f" · seed {run.seed}", "dim"),
-        f"   iteration {run.iteration}/{run.iterations}",
-        f"   ≈ {duration(left)} left" if left is not None else "",
+        (line(run.name, 60 if width >= 100 else 30), "bold"),
+        ("  " + " · ".join(made_of), "dim"),
+        f"  iteration {run.iteration}/{run.iterations}",
+        f"  ≈ {duration(left)} left" if left is not None else "",
     )
 
 
@@ -273,12 +267,12 @@ def strip(live: Live, width: int) -> Content:
         glyph, style = STAGE[stage.state]
         name = line(stage.name, 20).capitalize()
         if stage.state == "running" and stage.total:
-            cells = max(6, min(30, width // 8))
-            progress = f"{bar(stage.done / stage.total, cells)} {count(stage.done)}/{count(stage.total)}"
-            parts.append(Content.assemble((f"{name} ", "bold"), (progress, style)))
+            progress = f"{bar(stage.done / stage.total, max(6, min(30, (width - 60) // 3)))} "
+            of = f"{count(stage.done)}/{count(stage.total)}"
+            parts.append(Content.assemble((f"{name} ", "bold"), (progress, style), of))
         else:
             parts.append(Content.assemble(f"{name} ", (glyph, style)))
-    return Content("  ").join(parts)
+    return Content("  " if width >= 100 else " ").join(parts)
 
 
 def state_line(live: Live) -> Content:
@@ -353,15 +347,3 @@ def stage_table(live: Live) -> Content:
     if live.scores:
         parts += [Content(""), score_table(live.scores)]
     return Content("\n").join(parts)
-
-
-def log_text(entry: LogLine) -> Text:
-    """A line of the log; the level in words where it matters."""
-    at = time.strftime("%H:%M:%S", time.localtime(entry.at))
-    level = f"{entry.level}: " if entry.level in ("warning", "error") else ""
-    text = Text()
-    text.append(f"{at} ", style="dim")
-    if entry.stage:
-        text.append(f"{line(entry.stage, 12):<9} ", style="dim")
-    text.append(level + line(entry.message, 2000), style=LEVELS.get(entry.level, ""))
-    return text

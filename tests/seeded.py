@@ -214,7 +214,7 @@ def series(
             put("quality/negative", s, 0.5 - 0.3 * (1 - math.exp(-5 * x)) + noise.gauss(0, 0.03))
             put("active_share", s, min(1, 0.9 - 0.5 * x + noise.gauss(0, 0.03)))
     for s in range(200, step + 1, 200):
-        rise = (1 + math.exp(-(step - 800) / 200)) / (1 + math.exp(-(s - 800) / 200))
+        rise = (1 + math.exp(-(step // 200 * 200 - 800) / 200)) / (1 + math.exp(-(s - 800) / 200))
         if predict is not None:
             put("accuracy/predict", s, predict * rise)
         if explain is not None:

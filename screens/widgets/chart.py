@@ -9,7 +9,7 @@ from textual.content import Content
 from textual.widget import Widget
 
 from engine.store.browse import Curve
-from screens.widgets.words import UNKNOWN, count, three
+from screens.widgets.words import count, three
 
 DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 """The bit of each dot of a braille cell, by column and row."""
@@ -165,15 +165,24 @@ class Chart(Widget):
         self.border_title = self._legend()
         self.refresh()
 
+    def on_resize(self) -> None:
+        """Another width, another legend."""
+        self.border_title = self._legend()
+
     def _legend(self) -> Content:
-        parts = [Content.styled(self._title, "bold")]
-        for line in self._lines:
-            if line.curve is None or not line.curve.values:
-                continue
-            value = line.legend or (three(line.curve.values[-1]) if line.curve.values else UNKNOWN)
-            mark = f"{line.letter} " if len(self._lines) > 1 else ""
-            parts.append(Content.styled(f"{mark}{line.name} {value}".strip(), line.style))
-        return Content("  ").join(parts)
+        """Title, names and last values; without the names where there is no room."""
+        lines = [line for line in self._lines if line.curve is not None and line.curve.values]
+        for named in (True, False):
+            parts = [Content.styled(self._title, "bold")]
+            for line in lines:
+                mark = f"{line.letter} " if len(self._lines) > 1 else ""
+                name = f"{line.name} " if line.name and named else ""
+                value = line.legend or three(line.curve.values[-1] if line.curve else None)
+                parts.append(Content.styled(f"{mark}{name}{value}", line.style))
+            legend = Content("  " if named else " ").join(parts)
+            if legend.cell_length <= self.size.width - 2:
+                break
+        return legend
 
     def render(self) -> Content:
         """The chart at the present size."""

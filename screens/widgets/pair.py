@@ -8,7 +8,7 @@ from rich.cells import cell_len, chop_cells
 from textual.content import Content
 
 from engine.store.questions import Candidate
-from screens.widgets.words import UNKNOWN, line, paragraph, three, two
+from screens.widgets.words import line, paragraph, three, two
 
 COMPARED = 200
 """Words of a text that are compared: matching grows with the square."""
@@ -177,4 +177,4 @@ def heading(sign: str, name: str, candidates: Sequence[Candidate]) -> str:
     """+ positives (4, 3 distinct)."""
     whole = sum(c.copies for c in candidates)
     distinct = f", {len(candidates)} distinct" if whole != len(candidates) else ""
-    return f"{sign} {name} ({whole or UNKNOWN}{distinct})"
+    return f"{sign} {name} ({whole}{distinct})"

@@ -147,7 +147,8 @@ def _completions(response: Any, n: int) -> list[Completion]:
 def _fault(error: Exception, key: str | None) -> Fault:
     """What litellm's exception means; it gives status 500 to much that never had one."""
     litellm = _litellm()
-    message = redact(str(error).removeprefix(f"litellm.{type(error).__name__}: "), key)
+    said = str(error).removeprefix(f"litellm.{type(error).__name__}: ").split("Traceback (most recent call last)")[0]
+    message = redact(said, key)
     headers = getattr(error, "litellm_response_headers", None) or {}
     status = getattr(error, "status_code", None)
     if isinstance(error, litellm.Timeout):
@@ -156,6 +157,8 @@ def _fault(error: Exception, key: str | None) -> Fault:
         ("Connection error.", "Cannot connect to host")
     ):
         return Fault("unreachable", message)
+    if status == 422 and not headers:  # an error in the body of a 200
+        return Fault("body", message, 200)
     if not isinstance(status, int) or (
         status == 500 and not headers and isinstance(error, litellm.InternalServerError)
     ):

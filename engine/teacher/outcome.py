@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 SECRET_NAME = re.compile(r"(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS)\Z", re.IGNORECASE)
-SECRET_LOOK = re.compile(r"\b(?:sk|pk|key|hf|gsk|xai)[-_][A-Za-z0-9_\-*.]{6,}|(?<=Bearer )[^\s'\"]{4,}")
+SECRET_LOOK = re.compile(r"\b(?:sk|pk|hf|gsk|xai)[-_][A-Za-z0-9_\-*.]{6,}|\bAIza[\w-]{10,}|(?<=Bearer )[^\s'\"]{4,}")
 LONGEST_MESSAGE = 400
 """Characters of an error that are kept."""
 

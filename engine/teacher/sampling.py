@@ -62,6 +62,16 @@ class _Unit:
     slots: tuple[int, ...]
 
 
+@dataclass(slots=True)
+class _Shared:
+    """What all units know; changed within the event loop alone."""
+
+    halt: asyncio.Event
+    """The run is to stop: finish the request under way, start no other."""
+    together: bool
+    """Whether the provider takes several samples in one request."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Outcome:
     """What a unit brought, and the fault on which it gave up, if it did."""
@@ -162,14 +172,14 @@ def _buy_all(
 ) -> None:
     """Buys every missing slot, at most `concurrency` requests at once, and raises why it ended early, if it did."""
     client.check(teacher)
-    waiting = deque(_units(requests, together=client.accepts_n(teacher)))
+    shared = _Shared(asyncio.Event(), together=client.accepts_n(teacher))
+    waiting = deque(_units(requests, shared.together))
     done = sum(len(r.examples) for r in requests if not r.open)
     failed: dict[int, int] = {}  # id of a request -> its examples
     reached = any(r.texts for r in requests)
     end: Exception | None = None
     last: Fault | None = None
     with _event_loop() as loop:
-        halt = asyncio.Event()
         flying: dict[Future[_Outcome], _Unit] = {}
         while waiting or flying:
             if end is None:
@@ -179,10 +189,10 @@ def _buy_all(
                     end = stop
             if end is not None:
                 waiting.clear()
-                loop.call_soon_threadsafe(halt.set)
+                loop.call_soon_threadsafe(shared.halt.set)
             while waiting and len(flying) < teacher.concurrency:
                 unit = waiting.popleft()
-                flying[asyncio.run_coroutine_threadsafe(_buy(teacher, unit, ledger, halt, backoff), loop)] = unit
+                flying[asyncio.run_coroutine_threadsafe(_buy(teacher, unit, ledger, shared, backoff), loop)] = unit
             for future in wait(flying, timeout=POLL, return_when=FIRST_COMPLETED).done:
                 unit = flying.pop(future)
                 outcome = future.result()
@@ -214,24 +224,27 @@ def _units(requests: Sequence[_Request], together: bool) -> Iterator[_Unit]:
         yield from (_Unit(request, tuple(run)) for run in runs)
 
 
-async def _buy(teacher: TeacherConfig, unit: _Unit, ledger: Ledger, halt: asyncio.Event, backoff: float) -> _Outcome:
+async def _buy(teacher: TeacherConfig, unit: _Unit, ledger: Ledger, shared: _Shared, backoff: float) -> _Outcome:
     """Asks until the unit's slots are filled, or one request has failed `attempts` times running."""
     texts: dict[int, str] = {}
     request = unit.request
     tries = 0
     while len(texts) < len(unit.slots):
-        if halt.is_set():
+        if shared.halt.is_set():
             return _Outcome(texts)
         tries += 1
-        missing = unit.slots[len(texts) :]
+        missing = unit.slots[len(texts) :] if shared.together else unit.slots[len(texts) : len(texts) + 1]
         attempt = await asyncio.wrap_future(ledger.begin(request.examples[0], len(missing), tries))
         try:
             found = await client.complete(teacher, request.messages, len(missing), missing[0])
         except TeacherError as error:
             await asyncio.wrap_future(ledger.fail(attempt, error.fault))
-            if tries == teacher.attempts or not error.fault.retryable:
+            if error.fault.kind == "request" and len(missing) > 1:
+                shared.together = False  # litellm thinks that the provider takes n, but this server may not
+                continue
+            if tries >= teacher.attempts or not error.fault.retryable:
                 return _Outcome(texts, error.fault)
-            await _rest(halt, error.fault, backoff * 2 ** (tries - 1))
+            await _rest(shared.halt, error.fault, backoff * 2 ** (tries - 1))
             continue
         bought = [(request.keys[slot], slot, c) for slot, c in zip(missing, found, strict=False)]
         stored = await asyncio.wrap_future(ledger.finish(attempt, teacher.model, bought, request.examples))

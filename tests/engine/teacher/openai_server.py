@@ -32,6 +32,7 @@ FAULTS = (
     "500 echo",  # fails and repeats the key
     "404",  # unknown model
     "400",  # a request that it does not understand
+    "400 many",  # refuses to give several choices, but would give one
     "slow 1.5",  # answers after 1.5 s
     "html",  # 200 with a page instead of JSON
 )
@@ -74,6 +75,7 @@ def serve(
             with lock:
                 number = len(server.requests)
                 fault = faults(number) if callable(faults) else (faults[number] if number < len(faults) else None)
+                fault = None if fault == "400 many" and body.get("n", 1) == 1 else fault
                 kind, *rest = (fault or "ok").split()
                 n = {"fewer": 1, "ok": body.get("n", 1), "slow": body.get("n", 1)}.get(kind, 0)
                 first, sold = sold, sold + n

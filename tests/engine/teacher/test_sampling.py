@@ -125,7 +125,7 @@ def test_each_fault_is_a_row_and_the_run_completes(tmp_path: Path, fault: str, s
 
 
 def test_all_faults_together(tmp_path: Path) -> None:
-    recoverable = [f for f in FAULTS if f not in ("401 echo", "404", "400", "slow 1.5")]
+    recoverable = [f for f in FAULTS if f not in ("401 echo", "404", "400", "400 many", "slow 1.5")]
     with serve([f for fault in recoverable for f in (fault, None)]) as server:
         found = buy(tmp_path, spec(server.url, attempts=8))
     assert complete(found)
@@ -143,6 +143,15 @@ def test_a_server_that_gives_fewer_choices_is_asked_for_the_missing_ones(tmp_pat
     assert server.choices_sold == 60
     assert sorted(r.get("n", 1) for r in server.requests) == sorted([5, 4, 3, 2, 1] * 12)
     assert rows(tmp_path, "SELECT DISTINCT state, attempt FROM attempts") == [("done", 1)]
+
+
+def test_a_server_that_refuses_several_choices_is_asked_for_one_at_a_time(tmp_path: Path) -> None:
+    with serve(lambda number: "400 many") as server:
+        found = buy(tmp_path, spec(server.url))
+    assert complete(found)
+    assert sum(r["fault"] is None for r in server.requests) == 60
+    assert sum(r["fault"] is not None for r in server.requests) <= 4  # those under way when it was learnt
+    assert rows(tmp_path, "SELECT count(*) FROM attempts") == [(len(server.requests),)]
 
 
 def test_a_timeout_is_a_fault(tmp_path: Path) -> None:
@@ -244,7 +253,13 @@ def test_a_wrong_key_ends_the_run_at_once_and_names_the_variable_not_the_key(tmp
 def test_a_request_that_is_refused_ends_the_run_at_once(tmp_path: Path, fault: str) -> None:
     with serve(lambda number: fault) as server, pytest.raises(UsageError, match="openai/scripted"):
         buy(tmp_path, spec(server.url))
-    assert len(server.requests) <= 4
+    assert len(server.requests) <= 8
+
+
+def test_a_refusal_of_several_choices_does_not_make_more_tries(tmp_path: Path) -> None:
+    with serve(lambda number: "400" if number == 0 else "500") as server, pytest.raises(QcrdError, match="failed on 1"):
+        buy(tmp_path, spec(server.url, attempts=1, concurrency=1))
+    assert len(server.requests) == 2
 
 
 def test_an_unreachable_server_is_named(tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def test_every_sample_has_one_rationale_numbered_in_order(answers, tie, labels):
 @pytest.mark.parametrize("name", ["math_prealgebra_gpt35x8", "math_number_theory_gpt35x8"])
 def test_the_vote_over_recorded_solutions_is_better_than_one_of_them(shared_data, name):
     with gzip.open(shared_data / f"{name}.jsonl.gz", "rt", encoding="utf-8") as f:
-        rows = [json.loads(line) for line in f][:150]
+        rows = [json.loads(line) for line in f][150:300]  # before them stands a power that takes its 2 s eight times
     made = vote(
         [Example(r["id"], r["question"], r["answer"] or None) for r in rows],
         {r["id"]: [Sample(r["id"], i, t) for i, t in enumerate(r["samples"])] for r in rows},

@@ -19,7 +19,10 @@ Columns = Mapping[str, str]
 def to_examples(
     name: str, splits: Mapping[str, list[Row]], columns: Columns, kind: AnswerKind, show_choices: bool = True
 ) -> dict[str, list[Example]]:
-    """Examples by split; `show_choices` adds options to a question that does not have them all. UsageError: a missing column, an empty question, a value of no use, an id used twice."""
+    """Examples by split; `show_choices` adds the options to a question that does not have them all.
+
+    UsageError: a missing column, an empty question, a value of no use, an id used twice.
+    """
     mapping = {c: columns.get(c, c) for c in ("id", "question", "answer", "choices")}
     there = {c: None for rows in splits.values() for row in rows for c in row.values}  # a set that keeps the order
     for what, column in mapping.items():

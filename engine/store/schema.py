@@ -174,9 +174,9 @@ CREATE TABLE rationales (
     text_id INTEGER NOT NULL REFERENCES texts(id),
     answer TEXT,
     rule TEXT NOT NULL,
-    PRIMARY KEY (run_id, number)
+    PRIMARY KEY (run_id, example, number)  -- an example's rationales lie together: they are always read together
 ) WITHOUT ROWID;
-CREATE INDEX rationales_example ON rationales (run_id, example);
+CREATE UNIQUE INDEX rationales_number ON rationales (run_id, number);
 CREATE TABLE visits (                   -- followed questions: every visit of every rationale
     run_id INTEGER NOT NULL REFERENCES runs(id),
     example TEXT NOT NULL,
@@ -255,14 +255,16 @@ SELECT
     n.cross_entropy AS negative_cross_entropy, n.weight AS negative_weight, nr.source AS negative_source,
     n.active
 FROM {visits} v
-CROSS JOIN rationales pr ON pr.run_id = v.run_id AND pr.number = v.number AND pr.polarity = 'positive'
+CROSS JOIN rationales pr ON pr.run_id = v.run_id AND pr.example = v.example AND pr.number = v.number
+    AND pr.polarity = 'positive'
 CROSS JOIN texts pt ON pt.id = pr.text_id
 CROSS JOIN run_datasets d ON d.run_id = v.run_id
 CROSS JOIN examples x ON x.dataset_id = d.dataset_id AND x.key = v.example
 LEFT JOIN votes o ON o.run_id = v.run_id AND o.example = v.example
 LEFT JOIN {visits} n ON n.run_id = v.run_id AND n.example = v.example AND n.step = v.step AND n.chosen = 1
-    AND (SELECT k.polarity FROM rationales k WHERE k.run_id = n.run_id AND k.number = n.number) = 'negative'
-LEFT JOIN rationales nr ON nr.run_id = n.run_id AND nr.number = n.number
+    AND (SELECT k.polarity FROM rationales k
+         WHERE k.run_id = n.run_id AND k.example = n.example AND k.number = n.number) = 'negative'
+LEFT JOIN rationales nr ON nr.run_id = n.run_id AND nr.example = n.example AND nr.number = n.number
 LEFT JOIN texts nt ON nt.id = nr.text_id
 WHERE v.chosen = 1""".strip()
 

@@ -1,0 +1,140 @@
+"""SQL that a person typed, run so that it can only read: no file, setting or row of theirs can change by it."""
+
+import difflib
+import re
+import sqlite3
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.errors import UsageError
+from engine.store.connect import explain, open_reader
+
+MAX_SQL = 100_000
+"""Characters of a statement."""
+MAX_VALUE = 64 << 20
+"""Bytes of one text or blob that a query may make."""
+CHECK_EVERY = 10_000
+"""Instructions of SQLite's machine between two looks at the clock."""
+ALLOWED = frozenset((sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE))
+READABLE_PRAGMAS = frozenset(
+    ("table_info", "table_xinfo", "table_list", "index_list", "index_info", "index_xinfo", "foreign_key_list")
+)
+"""What only describes the schema."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a query found."""
+
+    columns: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+    truncated: bool
+    """There were more rows than asked for."""
+
+
+def query(path: Path, sql: str, *, limit_rows: int = 1000, seconds: float = 10.0) -> Result:
+    """Run one reading statement on the database: at most so many rows, for at most so long.
+
+    Raises UsageError, one line with what to do, for anything but one statement that reads and for what SQLite refuses.
+    """
+    if len(sql) > MAX_SQL:
+        raise UsageError(f"the query has {len(sql)} characters, more than {MAX_SQL}: shorten it")
+    if not _has_statement(sql):
+        raise UsageError('the query is empty: try "SELECT * FROM run_summary"')
+    conn = open_reader(path)
+    until = time.monotonic() + seconds
+    late = False
+
+    def is_late() -> bool:
+        nonlocal late
+        late = time.monotonic() > until
+        return late
+
+    try:
+        conn.row_factory = None
+        conn.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+        conn.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE)
+        conn.setlimit(sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 1000)  # matching one is not interrupted by the clock
+        conn.set_authorizer(_authorize)
+        conn.set_progress_handler(is_late, CHECK_EVERY)
+        cursor = conn.execute(sql)
+        rows = cursor.fetchmany(limit_rows + 1)
+        columns = tuple(column[0] for column in cursor.description or ())
+        cursor.close()
+    except (sqlite3.Error, sqlite3.Warning) as error:
+        if late:
+            raise UsageError(
+                f"the query ran longer than {seconds:g} s and was stopped: narrow it, e.g. with WHERE run_id = …"
+            ) from error
+        raise _explain(error, path) from error
+    except (
+        OverflowError,
+        UnicodeEncodeError,
+        ValueError,
+    ) as error:  # a NUL, half a surrogate: Python refuses to send it
+        raise UsageError(f"the query cannot be read: {error}") from error
+    except MemoryError as error:
+        raise UsageError("the query's result does not fit in memory: ask for fewer rows or columns") from error
+    finally:
+        conn.close()
+    return Result(columns, rows[:limit_rows], len(rows) > limit_rows)
+
+
+def _authorize(action: int, first: str | None, second: str | None, _database: str | None, _source: str | None) -> int:
+    """Called by SQLite while it compiles the statement, for each thing that it would do."""
+    if action == sqlite3.SQLITE_PRAGMA:
+        return sqlite3.SQLITE_OK if first in READABLE_PRAGMAS else sqlite3.SQLITE_DENY
+    if action == sqlite3.SQLITE_FUNCTION and second is not None:
+        dangerous = second.lower() in ("load_extension", "fts3_tokenizer", "writefile", "readfile", "edit")
+        return sqlite3.SQLITE_DENY if dangerous else sqlite3.SQLITE_OK
+    return sqlite3.SQLITE_OK if action in ALLOWED else sqlite3.SQLITE_DENY
+
+
+def _explain(error: sqlite3.Error | sqlite3.Warning, path: Path) -> Exception:
+    message = " ".join(str(error).split())
+    if (
+        "not authorized" in message
+        or "prohibited" in message
+        or "readonly" in message
+        or "too many attached" in message
+    ):
+        return UsageError(f"a query can only read ({message}): use SELECT, or sqlite3 on a copy of {path}")
+    if "one statement at a time" in message:  # a sqlite3.Warning before Python 3.12
+        return UsageError("the query has several statements: give one at a time")
+    if missing := re.search(r"no such (table|column|function): (.+)", message):
+        near = _nearest(path, missing[1], missing[2])
+        return UsageError(f"{message}: {near}")
+    if isinstance(error, sqlite3.OperationalError | sqlite3.ProgrammingError | sqlite3.DataError | sqlite3.Warning):
+        if isinstance(error, sqlite3.OperationalError) and _is_of_the_file(error):
+            return explain(error, path, "reading")
+        return UsageError(f"the query is not understood: {message}")
+    return explain(error, path, "reading") if isinstance(error, sqlite3.Error) else UsageError(message)
+
+
+def _is_of_the_file(error: sqlite3.OperationalError) -> bool:
+    return getattr(error, "sqlite_errorcode", 1) & 0xFF not in (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_INTERRUPT)
+
+
+def _nearest(path: Path, kind: str, name: str) -> str:
+    """The nearest name that there is, or where to look for one."""
+    if kind == "function":
+        return "SQLite has no such function, see sqlite.org/lang_corefunc.html"
+    conn = open_reader(path)
+    try:
+        tables = [row["name"] for row in conn.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')")]
+        known = tables
+        if kind == "column":
+            known = sorted(
+                {r["name"] for t in tables for r in conn.execute(f'SELECT name FROM pragma_table_info("{t}")')}
+            )
+    finally:
+        conn.close()
+    near = difflib.get_close_matches(name.rpartition(".")[2].lower(), known, n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(near)}?" if near else "docs/schema.md lists tables, views and columns"
+
+
+def _has_statement(sql: str) -> bool:
+    """Whether anything is left without comments, blanks and semicolons."""
+    return bool(re.sub(r"--[^\n]*|/\*.*?(\*/|$)|[\s;]", "", sql, flags=re.DOTALL))

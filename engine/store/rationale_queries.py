@@ -1,0 +1,92 @@
+"""Questions with their positive and negative rationales, as `sqlite3.Row`s; texts are raw.
+
+A followed question has every visit of its rationales; any other has the last one.
+"""
+
+import sqlite3
+
+from engine.store.queries import Rows
+
+
+def pairs(
+    conn: sqlite3.Connection,
+    run_id: int,
+    example: str | None = None,
+    *,
+    limit: int | None = None,
+    newest_first: bool = True,
+) -> Rows:
+    """Rows of `rationale_pairs`, by step: the chosen positive beside the chosen negative at each visit that is kept."""
+    order = "DESC" if newest_first else "ASC"
+    return conn.execute(
+        "SELECT * FROM rationale_pairs WHERE run_id = ?"
+        + (" AND example = ?" if example is not None else "")
+        # the order in which the rows of one step stand must not depend on the plan
+        + f" ORDER BY step {order}, example, positive_cross_entropy LIMIT ?",
+        (run_id, *(() if example is None else (example,)), -1 if limit is None else limit),
+    ).fetchall()
+
+
+def questions(conn: sqlite3.Connection, run_id: int) -> Rows:
+    """Training examples that training has visited, in the training set's order.
+
+    example, position, question, gold, vote, votes, samples, tie, correct, followed, positives, negatives, last_step.
+    """
+    return conn.execute(
+        """
+        SELECT v.example, v.position, x.question, x.answer AS gold, v.answer AS vote,
+            v.votes, v.samples, v.tie, v.correct, v.followed,
+            (SELECT count(*) FROM rationales r
+             WHERE r.run_id = v.run_id AND r.example = v.example AND r.polarity = 'positive') AS positives,
+            (SELECT count(*) FROM rationales r
+             WHERE r.run_id = v.run_id AND r.example = v.example AND r.polarity = 'negative') AS negatives,
+            (SELECT max(l.step) FROM last_visits l WHERE l.run_id = v.run_id AND l.example = v.example) AS last_step
+        FROM votes v
+        JOIN run_datasets d ON d.run_id = v.run_id
+        JOIN examples x ON x.dataset_id = d.dataset_id AND x.key = v.example
+        WHERE v.run_id = ? AND EXISTS (SELECT 1 FROM last_visits l WHERE l.run_id = v.run_id AND l.example = v.example)
+        ORDER BY v.position, v.example
+        """,
+        (run_id,),
+    ).fetchall()
+
+
+def rationales_of(conn: sqlite3.Connection, run_id: int, example: str, step: int | None = None) -> Rows:
+    """Every rationale of an example, by number, with what the visit at `step` (None: its last) made of it.
+
+    number, text, answer, rule, polarity, source, iteration, slot; step, quality, cross_entropy, weight, chosen, active:
+    null where it was not visited then.
+    """
+    visit = (
+        "last_visits v ON v.run_id = r.run_id AND v.example = r.example AND v.number = r.number"
+        if step is None
+        else "rationale_visits v ON v.run_id = ?1 AND v.example = ?2 AND v.number = r.number AND v.step = ?3"
+    )
+    return conn.execute(
+        "SELECT r.number, t.text, r.answer, r.rule, r.polarity, r.source, r.iteration, r.slot,"
+        " v.step, v.quality, v.cross_entropy, v.weight, v.chosen, v.active"
+        f" FROM rationales r JOIN texts t ON t.id = r.text_id LEFT JOIN {visit}"
+        " WHERE r.run_id = ?1 AND r.example = ?2 ORDER BY r.number",
+        (run_id, example) if step is None else (run_id, example, step),
+    ).fetchall()
+
+
+def steps_of(conn: sqlite3.Connection, run_id: int, example: str) -> list[int]:
+    """The steps at which a visit of the example is kept, ascending."""
+    return [
+        row["step"]
+        for row in conn.execute(
+            "SELECT step FROM visits WHERE run_id = ?1 AND example = ?2 UNION"
+            " SELECT step FROM last_visits WHERE run_id = ?1 AND example = ?2 ORDER BY step",
+            (run_id, example),
+        )
+    ]
+
+
+def student_answers(conn: sqlite3.Connection, run_id: int, example: str) -> Rows:
+    """step, head, answer, correct, text: what the student said to a followed question at each evaluation."""
+    return conn.execute(
+        "SELECT p.step, p.head, p.answer, p.correct, t.text FROM predictions p JOIN texts t ON t.id = p.text_id"
+        " WHERE p.run_id = ? AND p.split = 'followed' AND p.example = ? ORDER BY p.step, p.head",
+        (run_id, example),
+    ).fetchall()

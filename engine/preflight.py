@@ -151,7 +151,7 @@ def _student(report: Report, spec: RunSpec, dataset: Dataset) -> None:
 
 
 def _reach(model: str, key: str) -> None:
-    """UsageError where a hub id is neither in the cache nor on the hub: one quick request, where loading retries long."""
+    """UsageError where a hub id is neither in the cache nor on the hub: one request, where loading retries for long."""
     if model.startswith("builtin/") or Path(model).is_dir():
         return
     import httpx

@@ -1,0 +1,118 @@
+"""Rows to stdout: as JSON, JSON lines, CSV, or a table for a person.
+
+What a model wrote is hostile to a terminal: JSON escapes it, CSV and tables are cleaned, and rich never sees a string
+that it could take for markup.
+"""
+
+import csv
+import json
+import math
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any
+
+from app.cli.options import Format
+from engine.store.browse import Accuracy
+from engine.text import clean
+from screens.widgets.words import UNKNOWN, accuracy
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table for people."""
+
+    title: str
+    value: Callable[[Row], str]
+    """The cell's text, not yet cleaned."""
+    right: bool = False
+    fold: bool = False
+    """Long texts: broken over lines; others are never broken."""
+
+
+def write_rows(
+    rows: Sequence[Row],
+    form: Format,
+    columns: Sequence[Column],
+    empty: str = "nothing to show",
+    header: Sequence[str] = (),
+) -> None:
+    """The rows on stdout; `columns` shape the table alone. An empty table says `empty` on stderr.
+
+    `header`: the CSV's, where there are no rows to take it from.
+    """
+    if form == "json":
+        print(json.dumps([plain(row) for row in rows], indent=2))
+    elif form == "jsonl":
+        for row in rows:
+            print(json.dumps(plain(row)))
+    elif form == "csv":
+        write_csv(rows, sys.stdout, header)
+    elif rows:
+        write_table(rows, columns)
+    else:
+        print(empty, file=sys.stderr)
+
+
+def write_csv(rows: Sequence[Row], file: IO[str], header: Sequence[str] = ()) -> None:
+    """A header and the rows, cleaned."""
+    writer = csv.writer(file, lineterminator="\n")
+    if names := list(rows[0] if rows else header):
+        writer.writerow([clean(name) for name in names])
+    writer.writerows([_cell(value) for value in row.values()] for row in rows)
+
+
+def write_table(rows: Iterable[Row], columns: Sequence[Column]) -> None:
+    """A table for a person on stdout."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for column in columns:
+        fold = {"overflow": "fold", "ratio": 1} if column.fold else {"overflow": "ellipsis", "no_wrap": True}
+        table.add_column(Text(column.title), justify="right" if column.right else "left", **fold)  # type: ignore[arg-type]
+    for row in rows:
+        table.add_row(*(Text(clean(column.value(row))) for column in columns))
+    console().print(table)
+
+
+def console(file: IO[str] | None = None) -> "Console":
+    """A rich console that takes no text for markup; where no terminal is, lines are as long as they need to be."""
+    from rich.console import Console
+
+    file = file or sys.stdout
+    width = None if file.isatty() else 1000
+    return Console(file=file, markup=False, highlight=False, emoji=False, soft_wrap=False, width=width)
+
+
+def plain(value: Any) -> Any:
+    """What JSON can hold: rows become dicts, bytes hexadecimal, NaN and infinities null."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value
+
+
+def share(value: float | None, low: float | None, high: float | None) -> str:
+    """A share with its 95 % interval, e.g. `0.64 ±0.03`; unknown is a dash."""
+    if value is None or low is None or high is None:
+        return UNKNOWN
+    return accuracy(Accuracy(value, low, high))
+
+
+def _cell(value: Any) -> Any:
+    if value is None:
+        return ""
+    if isinstance(value, bytes):
+        return value.hex()
+    return clean(value) if isinstance(value, str) else value

@@ -1,0 +1,191 @@
+"""runs, show, rationales, metrics, logs, query: what the database holds, for people and for programs."""
+
+from typing import Annotated
+
+import typer
+
+from app.cli.options import Csv, Db, Json, Jsonl, Run, database, output_format
+
+Limit = Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Give the app this file's commands."""
+    for command in (runs, show, rationales, metrics, logs, query):
+        app.command()(command)
+
+
+def runs(limit: Limit = None, json: Json = False, jsonl: Jsonl = False, csv: Csv = False, db: Db = None) -> None:
+    """List the runs, the newest first."""
+    from contextlib import closing
+
+    from app.cli.output import write_rows
+    from app.cli.tables import RUNS
+    from engine.store.connect import open_reader
+    from engine.store.queries import runs as read_runs
+
+    form = output_format(json, jsonl, csv)
+    with closing(open_reader(database(db))) as connection:
+        rows = [dict(row) for row in read_runs(connection, limit)]
+    write_rows(rows, form, RUNS, empty="no runs yet: `qcrd demo` or `qcrd run SPEC` makes one")
+
+
+def show(run: Run = "last", json: Json = False, jsonl: Jsonl = False, csv: Csv = False, db: Db = None) -> None:
+    """Show everything about one run."""
+    import sys
+    from contextlib import closing
+    from json import dumps
+
+    from app.cli.output import plain, write_csv
+    from app.cli.show import document, flat, print_document
+    from engine.store.connect import open_reader
+    from engine.store.queries import find_run
+
+    form = output_format(json, jsonl, csv)
+    with closing(open_reader(database(db))) as connection:
+        found = document(connection, find_run(connection, run))
+    if form == "table":
+        print_document(found)
+    elif form == "csv":
+        write_csv(flat(found), sys.stdout)
+    else:
+        print(dumps(plain(found), indent=2 if form == "json" else None))
+
+
+def rationales(
+    run: Run = "last",
+    question: Annotated[
+        str | None, typer.Option("--question", "-q", metavar="ID", help="All rationales of this question.")
+    ] = None,
+    limit: Limit = None,
+    json: Json = False,
+    jsonl: Jsonl = False,
+    csv: Csv = False,
+    db: Db = None,
+) -> None:
+    """Show positive and negative rationales.
+
+    The pairs that training chose, the newest 20 (or --limit) first; with --question all of that question.
+    """
+    from contextlib import closing
+
+    from app.cli.output import write_rows
+    from app.cli.show import print_pairs, print_rationales
+    from engine.errors import UsageError
+    from engine.store.connect import open_reader
+    from engine.store.queries import find_run
+    from engine.store.rationale_queries import pairs, rationales_of
+
+    form = output_format(json, jsonl, csv)
+    with closing(open_reader(database(db))) as connection:
+        run_id = int(find_run(connection, run)["id"])
+        if question is None:
+            rows = [dict(row) for row in pairs(connection, run_id, limit=limit or (20 if form == "table" else None))]
+        else:
+            rows = [dict(row) for row in rationales_of(connection, run_id, question)][:limit]
+            if not rows:
+                raise UsageError(
+                    f"run {run_id} has no rationales of a question {question!r}; `qcrd rationales` has ids"
+                )
+    if form != "table" or not rows:
+        write_rows(rows, form, [], empty="no rationales have been trained on yet")
+    elif question is None:
+        print_pairs(rows)
+    else:
+        print_rationales(rows)
+
+
+def metrics(
+    run: Run = "last",
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Which; else all.")] = None,
+    limit: Limit = None,
+    json: Json = False,
+    jsonl: Jsonl = False,
+    csv: Csv = False,
+    db: Db = None,
+) -> None:
+    """Show the last value of each metric, or the points of some."""
+    from contextlib import closing
+
+    from app.cli.output import write_rows
+    from app.cli.tables import POINTS
+    from engine.store.connect import open_reader
+    from engine.store.queries import find_run
+    from engine.store.queries import metrics as read_metrics
+
+    form = output_format(json, jsonl, csv)
+    wanted: list[str | None] = [*names] if names else [None]
+    last = limit if names or form != "table" else 1
+    with closing(open_reader(database(db))) as connection:
+        run_id = int(find_run(connection, run)["id"])
+        rows = [dict(row) for name in wanted for row in read_metrics(connection, run_id, name, last)]
+    write_rows(rows, form, POINTS, empty=f"run {run_id} has no metrics yet")
+
+
+def logs(
+    run: Run = "last",
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run ends.")] = False,
+    limit: Limit = None,
+    json: Json = False,
+    jsonl: Jsonl = False,
+    csv: Csv = False,
+    db: Db = None,
+) -> None:
+    """Show a run's log."""
+    from contextlib import closing
+
+    from app.cli.output import write_rows
+    from app.cli.show import follow_log, print_log
+    from engine.errors import UsageError
+    from engine.store.connect import open_reader
+    from engine.store.queries import find_run, log_tail
+
+    form = output_format(json, jsonl, csv)
+    if follow and form in ("json", "csv"):
+        raise UsageError(f"--follow has no end that --{form} could close: use --jsonl")
+    path = database(db)
+    with closing(open_reader(path)) as connection:
+        run_id = int(find_run(connection, run)["id"])
+        rows = [dict(row) for row in log_tail(connection, run_id, limit=limit or 1_000_000)]
+    if form == "table":
+        print_log(rows)
+    else:
+        write_rows(rows, form, [])
+    if follow:
+        follow_log(path, run_id, rows[-1]["id"] if rows else 0, form)
+
+
+def query(
+    sql: Annotated[
+        str, typer.Argument(metavar="SQL", help='One statement that reads, e.g. "SELECT * FROM run_summary".')
+    ],
+    limit: Limit = None,
+    json: Json = False,
+    jsonl: Jsonl = False,
+    csv: Csv = False,
+    db: Db = None,
+) -> None:
+    """Ask the database in SQL; it can only be read."""
+    import sys
+
+    from app.cli.output import write_rows
+    from app.cli.tables import columns_of
+    from engine.store.guarded import query as ask
+
+    form = output_format(json, jsonl, csv)
+    rows_at_most = limit or (1000 if form == "table" else 10_000_000)
+    result = ask(database(db), sql, limit_rows=rows_at_most, seconds=60)
+    names = unique(result.columns)
+    rows = [dict(zip(names, row, strict=True)) for row in result.rows]
+    write_rows(rows, form, columns_of(names, result.rows), empty="no rows", header=names)
+    if result.truncated:
+        print(f"there are more rows than {rows_at_most}: --limit shows more", file=sys.stderr)
+
+
+def unique(names: tuple[str, ...]) -> list[str]:
+    """Column names with none twice: SELECT a, a gives a and a_2."""
+    found: list[str] = []
+    for name in names:
+        again = sum(known == name or known.rpartition("_")[0] == name for known in found)
+        found.append(f"{name}_{again + 1}" if name in found else name)
+    return found

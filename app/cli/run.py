@@ -1,0 +1,133 @@
+"""init, run, demo: from a file to a run."""
+
+import sys
+from pathlib import Path
+from subprocess import Popen
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.cli.options import Db, Detach, Set, database
+
+if TYPE_CHECKING:
+    from engine.spec.run import RunSpec
+
+
+def add_to(app: typer.Typer) -> None:
+    """Give the app this file's commands."""
+    app.command()(init)
+    app.command()(run)
+    app.command()(demo)
+
+
+def init(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")] = Path("qcrd.toml"),
+    force: Annotated[bool, typer.Option("--force", help="Overwrite it if it is there.")] = False,
+) -> None:
+    """Write a commented TOML file with all settings."""
+    from engine.errors import UsageError
+    from engine.spec.template import template
+
+    try:
+        with file.open("w" if force else "x", encoding="utf-8") as out:
+            out.write(template())
+    except FileExistsError:
+        raise UsageError(f"{file} is there already; --force overwrites it, or name another file") from None
+    except OSError as error:
+        raise UsageError(f"{file} cannot be written: {error.strerror}") from None
+    print(f"wrote {file}; check it with `qcrd run {file} --dry-run`, run it with `qcrd run {file}`", file=sys.stderr)
+
+
+def run(
+    spec: Annotated[Path, typer.Argument(metavar="SPEC", help="A TOML file; `qcrd init` writes one.")],
+    sets: Set = None,
+    name: Annotated[str | None, typer.Option("--name", help="The run's name, instead of the file's.")] = None,
+    db: Db = None,
+    detach: Detach = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check all that can be checked; run nothing.")] = False,
+) -> None:
+    """Run what a TOML file describes and follow it.
+
+    Ctrl-C stops it so that it can be resumed, a second one kills it; closing the terminal leaves it running.
+    """
+    import json
+
+    from engine.spec.load import load_spec
+
+    overrides = list(sets or [])
+    if name is not None:
+        overrides.append(f"name={json.dumps(name, ensure_ascii=False)}")
+    loaded = load_spec(spec, overrides)
+    path = database(db)
+    if dry_run:
+        _check(loaded, path)
+    else:
+        _begin(loaded, path, detach)
+
+
+def demo(
+    headless: Annotated[bool, typer.Option("--headless", help="No console, even on a terminal.")] = False,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Everything random comes from it.")] = 0,
+    sets: Set = None,
+    db: Db = None,
+) -> None:
+    """Run the built-in experiment, no key needed.
+
+    A tiny model learns multi-step arithmetic from a noisy scripted teacher.
+    """
+    from engine.spec.load import read_spec
+
+    spec = read_spec({}, [f"seed={seed}", *(sets or [])], where="demo", folder=Path.cwd())
+    path = database(db)
+    if headless or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        _begin(spec, path, detach=False)
+        return
+    from app.cli.attach import command, finish, look, wait_until_claimed
+    from app.console import run as run_console
+    from engine.store.browse import LiveReader
+
+    run_id, worker = _start(spec, path)
+    wait_until_claimed(path, run_id, worker)
+    run_console(path, run_id)
+    if look(path, LiveReader(run_id)).run.status in ("running", "paused"):
+        print(f"the run goes on: `{command(path, f'attach {run_id}')}` follows it", file=sys.stderr)
+    else:
+        finish(path, run_id)
+
+
+def _begin(spec: "RunSpec", path: Path, detach: bool) -> None:
+    from app.cli.attach import command, follow, wait_until_claimed
+
+    run_id, worker = _start(spec, path)
+    if detach:
+        wait_until_claimed(path, run_id, worker)
+        print(run_id)
+        print(f"`{command(path, f'attach {run_id}')}` follows it", file=sys.stderr)
+        return
+    follow(path, run_id, worker, owner=True)
+
+
+def _start(spec: "RunSpec", path: Path) -> tuple[int, Popen[bytes]]:
+    from engine.launch import start_worker
+    from engine.store.runs import create_run
+    from engine.text import clean
+
+    run_id = create_run(path, spec)
+    print(f"run {run_id}: {clean(spec.name)} in {path}", file=sys.stderr)
+    return run_id, start_worker(path, run_id)
+
+
+def _check(spec: "RunSpec", path: Path) -> None:
+    """Print the report; exit code 2 where something is wrong."""
+    from engine.preflight import check
+    from engine.text import clean, one_line
+
+    report = check(spec, path)
+    width = max(len(label) for label, _ in report.lines)
+    for label, text in report.lines:
+        print(f"{label:<{width}}  {clean(text)}")
+    for problem in report.problems:
+        print(f"error: {one_line(problem)}", file=sys.stderr)
+    if report.problems:
+        raise typer.Exit(2)
+    print("nothing stands in the way", file=sys.stderr)

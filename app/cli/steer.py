@@ -1,0 +1,95 @@
+"""attach, pause, resume, stop: orders to a run that is there, and watching it."""
+
+import sys
+from pathlib import Path
+from typing import Literal
+
+import typer
+
+from app.cli.options import Db, Detach, Run, database
+
+
+def add_to(app: typer.Typer) -> None:
+    """Give the app this file's commands."""
+    for command in (attach, pause, resume, stop):
+        app.command()(command)
+
+
+def attach(run: Run, db: Db = None) -> None:
+    """Follow a run; Ctrl-C leaves it running."""
+    from app.cli.attach import follow, last_log_id
+
+    path = database(db)
+    run_id = _find(path, run)
+    follow(path, run_id, None, owner=False, after=last_log_id(path, run_id))
+
+
+def pause(run: Run, db: Db = None) -> None:
+    """Let a run wait, until `qcrd resume`."""
+    _order(run, db, "pause", "pauses after its present step; `qcrd resume` lets it go on")
+
+
+def stop(run: Run, db: Db = None) -> None:
+    """Let a run save a checkpoint and end."""
+    _order(run, db, "stop", "writes a checkpoint and stops; `qcrd resume` goes on from there")
+
+
+def resume(run: Run, detach: Detach = False, db: Db = None) -> None:
+    """Go on with a run that paused, stopped, failed or died."""
+    from app.cli.attach import follow, last_log_id, look, wait_until_claimed, worker_is_gone
+    from engine.errors import UsageError
+    from engine.launch import start_worker
+    from engine.store.browse import LiveReader
+    from engine.store.runs import order
+
+    path = database(db)
+    run_id = _find(path, run)
+    live = look(path, LiveReader(run_id))
+    after = last_log_id(path, run_id)
+    if live.run.status == "done":
+        raise UsageError(f"run {run_id} is done; `qcrd run SPEC` starts another")
+    if live.run.status in ("running", "paused") and not worker_is_gone(live):
+        if live.run.status == "running" and "pause" not in live.waiting:
+            raise UsageError(f"run {run_id} is running; `qcrd attach {run_id}` follows it")
+        order(path, run_id, "resume")
+        if detach:
+            print(f"run {run_id} goes on", file=sys.stderr)
+        else:
+            follow(path, run_id, None, owner=False, after=after)
+        return
+    order(path, run_id, "resume")  # takes back a stop or a pause that the last worker did not live to read
+    worker = start_worker(path, run_id)
+    if detach:
+        wait_until_claimed(path, run_id, worker)
+        print(run_id)
+    else:
+        follow(path, run_id, worker, owner=True, after=after)
+
+
+def _order(run: str, db: Path | None, name: Literal["pause", "stop"], effect: str) -> None:
+    from app.cli.attach import command, look, worker_is_gone
+    from engine.errors import UsageError
+    from engine.store.browse import LiveReader
+    from engine.store.runs import order
+
+    path = database(db)
+    run_id = _find(path, run)
+    live = look(path, LiveReader(run_id))
+    if live.run.status not in ("queued", "running", "paused"):
+        raise UsageError(f"run {run_id} is {live.run.status}: there is nothing to {name}")
+    if worker_is_gone(live):
+        hint = command(path, f"resume {run_id}")
+        raise UsageError(f"run {run_id} has lost its worker: there is nothing to {name}; `{hint}` picks it up")
+    order(path, run_id, name)
+    print(f"run {run_id} {effect}", file=sys.stderr)
+
+
+def _find(path: Path, run: str) -> int:
+    """The id of the run that the user means."""
+    from contextlib import closing
+
+    from engine.store.connect import open_reader
+    from engine.store.queries import find_run
+
+    with closing(open_reader(path)) as connection:
+        return int(find_run(connection, run)["id"])

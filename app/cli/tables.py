@@ -1,0 +1,95 @@
+"""The columns of the tables for people."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from app.cli.output import Column, Row, share
+from engine.text import one_line
+from screens.widgets.words import UNKNOWN, count, duration, three
+
+
+def text(value: Any, width: int | None = None) -> str:
+    """Any value of a row as one line."""
+    if value is None:
+        return UNKNOWN
+    if isinstance(value, bytes):
+        return value.hex()
+    return three(value) if isinstance(value, float) else one_line(str(value), width)
+
+
+def score(row: Row, head: str) -> str:
+    """The accuracy of a head in a row of run_summary."""
+    return share(*(row[f"{head}_accuracy{end}"] for end in ("", "_low", "_high")))
+
+
+def progress(row: Row) -> str:
+    """`1 312/2 000`, or the steps alone when all are done."""
+    return count(row["steps"]) if row["step"] == row["steps"] else f"{count(row['step'])}/{count(row['steps'])}"
+
+
+def base_name(value: str) -> str:
+    """What a model, dataset or teacher is called, without the folders before it."""
+    return value.rstrip("/").rpartition("/")[2] if value.startswith(("/", "replay:/")) else value
+
+
+def took(row: Row) -> str:
+    """How long a stage took, or has taken so far."""
+    if row["started_at"] is None:
+        return UNKNOWN
+    return duration((row["ended_at"] or time.time()) - row["started_at"])
+
+
+RUNS = [
+    Column("id", lambda r: str(r["id"]), right=True),
+    Column("status", lambda r: r["status"]),
+    Column("name", lambda r: one_line(r["name"], 40)),
+    Column("method", lambda r: r["method"]),
+    Column("explain", lambda r: score(r, "explain"), right=True),
+    Column("predict", lambda r: score(r, "predict"), right=True),
+    Column("step", progress, right=True),
+    Column("seed", lambda r: str(r["seed"]), right=True),
+    Column("age", lambda r: duration(time.time() - r["created_at"]), right=True),
+    Column("student", lambda r: one_line(base_name(r["student"]), 30)),
+    Column("dataset", lambda r: one_line(base_name(r["dataset"]), 30)),
+    Column("teacher", lambda r: one_line(base_name(r["teacher"]), 30) or UNKNOWN),
+]
+POINTS = [
+    Column("name", lambda r: r["name"]),
+    Column("step", lambda r: count(r["step"]), right=True),
+    Column("value", lambda r: three(r["value"]) if r["special"] is None else special(r["special"]), right=True),
+]
+STAGES = [
+    Column("stage", lambda r: r["name"]),
+    Column("state", lambda r: r["state"]),
+    Column("done", lambda r: f"{count(r['done'])}/{count(r['total'])} {r['unit']}" if r["total"] else "", right=True),
+    Column("time", took, right=True),
+]
+SCORES = [
+    Column("split", lambda r: r["split"]),
+    Column("who", lambda r: r["who"]),
+    Column("head", lambda r: r["head"]),
+    Column("accuracy", lambda r: share(r["accuracy"], r["low"], r["high"]), right=True),
+    Column("right", lambda r: f"{count(r['correct'])}/{count(r['total'])}", right=True),
+    Column("step", lambda r: count(r["step"]), right=True),
+]
+FACTS = [
+    Column("stage", lambda r: r["stage"]),
+    Column("what", lambda r: r["name"]),
+    Column("value", lambda r: three(r["value"]), right=True),
+]
+
+
+def special(word: str) -> str:
+    """What is stored where a value is no finite number."""
+    return {"inf": "∞", "-inf": "−∞"}.get(word, UNKNOWN)
+
+
+def columns_of(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[Column]:
+    """Columns for rows of any query: numbers to the right, texts cut."""
+
+    def column(at: int, name: str) -> Column:
+        numeric = all(isinstance(row[at], int | float) or row[at] is None for row in rows)
+        return Column(one_line(name, 40), lambda row: text(row[name], 120), right=numeric)
+
+    return [column(at, name) for at, name in enumerate(names)]

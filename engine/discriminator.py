@@ -6,6 +6,7 @@ A T5 encoder, max pooling over real tokens, two linear layers, a sigmoid. Withou
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from engine.losses import ranking
 from engine.randomness import derive, generator
 from engine.students.seam import Student, Tokens
 
+CACHED_TEXTS = 50_000
 AUGMENTED_SHARE = 0.3
 """Share of a positive's words that an augmented negative has masked or replaced."""
 
@@ -29,13 +31,13 @@ class Discriminator(nn.Module):
         width = encoder.config.d_model
         self.encoder = encoder
         self.head = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1))
-        self.tokenizer = tokenizer
-        self.limit = limit
+        self.tokens = lru_cache(maxsize=CACHED_TEXTS)(lambda text: tokenizer(text)["input_ids"][:limit])
+        self.mask_word = str(tokenizer.mask_token or "<extra_id_0>")
+        """How the tokeniser spells a gap."""
 
     def pair(self, question: str, rationale: str) -> list[int]:
         """Tokens of both, each ended by the end of sequence, each cut to the limit."""
-        first, second = self.tokenizer([question, rationale])["input_ids"]
-        return [*first[: self.limit], *second[: self.limit]]
+        return [*self.tokens(question), *self.tokens(rationale)]
 
     def forward(self, pairs: Sequence[Tokens]) -> Tensor:
         """(pairs,) scores in [0, 1]."""

@@ -11,7 +11,7 @@ from engine.randomness import derive, generator
 from engine.spec.methods import QcrdDiscriminator
 from engine.step import Row
 
-BATCH = 16
+BATCH = 8
 """Examples a pre-training step."""
 PROBED = 150
 """Held-out examples behind the discriminator's AUC."""
@@ -36,12 +36,6 @@ def vocabulary(examples: Sequence[Judged]) -> list[str]:
     return sorted({word for x in examples for text in x.positives for word in text.split()})
 
 
-def mask_word(judge: Discriminator) -> str:
-    """How the encoder's tokeniser spells a gap."""
-    tokenizer = judge.tokenizer
-    return str(tokenizer.mask_token or "<extra_id_0>")
-
-
 def pretrain(
     judge: Discriminator,
     optim: torch.optim.Optimizer,
@@ -52,7 +46,7 @@ def pretrain(
 ) -> None:
     """`steps` steps of L_D on balanced batches; calls `on_step(step, loss)`."""
     torch.manual_seed(derive(seed, "pretrain"))
-    words, mask = vocabulary(examples), mask_word(judge)
+    words, mask = vocabulary(examples), judge.mask_word
     judge.train()
     for step in range(1, steps + 1):
         loss = ranking_loss(judge, pretrain_batch(examples, step, BATCH, seed, words, mask))
@@ -89,7 +83,7 @@ def held_out_auc(judge: Discriminator, examples: Sequence[Judged], seed: int) ->
     probed = [x for x in examples if x.negatives][:PROBED]
     if not probed:
         return {}
-    words, mask = vocabulary(probed), mask_word(judge)
+    words, mask = vocabulary(probed), judge.mask_word
     random = generator(seed, "probe")
     groups: dict[str, list[list[int]]] = {"positive": [], "minority": [], "augmented": []}
     for x in probed:

@@ -196,7 +196,7 @@ def _vote(
     if not any(v.positives for v in result.voted[:cut]):
         raise QcrdError(
             f"no training question has a positive rationale: {int(result.facts.get('rule/miss', 0))} of {count} samples"
-            f" have no answer of the kind {spec.data.answer!r}; see `qcrd rationales`, then set data.answer or the prompt"
+            f" have no answer of the kind {spec.data.answer!r}; see `qcrd rationales`; mend data.answer or the prompt"
         )
     return Taught(result.voted[:cut], result.voted[cut:], count)
 

@@ -14,7 +14,7 @@ def supervise(config: Dss, voted: Voted, labels: str) -> Supervision:
     """
     if config.samples == "majority":
         return Supervision(label=label_of(voted, labels), positives=voted.positives[:1])
-    if voted.answer is None:
+    if label_of(voted, labels) is None:
         return NOTHING
     parsed = [r for r in (*voted.positives, *voted.negatives, *voted.others) if r.answer is not None]
     first = min(parsed, key=lambda r: r.slot)

@@ -1,0 +1,135 @@
+"""The step against the naive one: every rationale through the whole model, all with gradient."""
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from tiny_t5 import item, student, text
+from torch.nn.functional import cross_entropy
+
+from engine.discriminator import build
+from engine.losses import Scores
+from engine.methods import dss, positives, qcrd
+from engine.spec.methods import Dss, Positives, Qcrd, QcrdLoss, QcrdNegatives
+from engine.step import Row, step
+
+
+def naive_ce(s, prompt: Sequence[int], target: Sequence[int]) -> torch.Tensor:
+    """One pair through transformers' own forward."""
+    labels = torch.tensor([target])
+    out = s.model(input_ids=torch.tensor([prompt]), labels=labels)
+    return cross_entropy(out.logits[0], labels[0])
+
+
+def naive_scores(s, rows: Sequence[Row], quality, draw: torch.Tensor) -> Scores:
+    m = max(1, *(len(r.item.positives) for r in rows))
+    k = max(1, *(len(r.negatives) for r in rows))
+    zero = torch.zeros(())
+
+    def matrix(width, of, value):
+        return torch.stack(
+            [torch.stack([value(r, of(r)[j]) if j < len(of(r)) else zero for j in range(width)]) for r in rows]
+        )
+
+    def ce(r, c):
+        return naive_ce(s, r.item.explain, c.tokens)
+
+    def mask(width, of):
+        return torch.tensor([[j < len(of(r)) for j in range(width)] for r in rows])
+
+    def up(r):
+        return r.item.positives
+
+    def down(r):
+        return r.negatives
+
+    return Scores(
+        predict_ce=torch.stack([naive_ce(s, r.item.predict, r.item.label) if r.item.label else zero for r in rows]),
+        predict_mask=torch.tensor([r.item.label is not None for r in rows]),
+        positive_ce=matrix(m, up, ce),
+        positive_mask=mask(m, up),
+        negative_ce=matrix(k, down, ce),
+        negative_mask=mask(k, down),
+        positive_quality=matrix(m, up, quality) if quality else mask(m, up).float(),
+        negative_quality=matrix(k, down, quality) if quality else torch.zeros(len(rows), k),
+        draw=draw,
+    )
+
+
+def gradients(s) -> dict[str, torch.Tensor]:
+    return {n: p.grad.clone() if p.grad is not None else torch.zeros_like(p) for n, p in s.model.named_parameters()}
+
+
+def compare(config, method, shapes: Sequence[tuple[int, int, bool]], seed: int, with_judge: bool) -> None:
+    s = student(seed=seed)
+    random = torch.Generator().manual_seed(seed)
+    items = [item(s, random, m, k, label) for m, k, label in shapes]
+    rows = [Row(x, x.negatives, judge_all=i % 2 == 0) for i, x in enumerate(items)]
+    draw = torch.rand(len(rows), 2, generator=random)
+    judge = build("student-sized", s, 64, seed) if with_judge else None
+
+    def quality(r, c):
+        with torch.no_grad():
+            return judge([judge.pair(r.item.example.question, c.text)])[0]
+
+    s.model.train()
+    fast = step(s, judge, lambda x: method.loss(config, x), rows, draw)
+    fast.outcome.loss.backward()
+    found = gradients(s)
+    s.model.zero_grad()
+    slow = method.loss(config, naive_scores(s, rows, quality if judge else None, draw))
+    slow.loss.backward()
+    wanted = gradients(s)
+    assert float(fast.outcome.loss.detach()) == pytest.approx(float(slow.loss.detach()), rel=1e-5, abs=1e-6)
+    for name, gradient in wanted.items():
+        largest = float(gradient.abs().max())
+        assert float((found[name] - gradient).abs().max()) <= 1e-5 * max(1.0, largest), name
+    assert torch.equal(fast.outcome.choice.positive, slow.choice.positive)
+    assert torch.equal(fast.outcome.choice.active, slow.choice.active)
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3), st.booleans()), min_size=1, max_size=4),
+    st.sampled_from(["minmax", "maxmin", "sampling", "mean", "weighted-mean"]),
+    st.sampled_from(["max", "min"]),
+    st.integers(0, 1000),
+)
+def test_fast_equals_naive_for_ragged_batches(shapes, scheme, select, seed):
+    assume(any(m or label for m, _, label in shapes))  # an item without either is never made
+    config = Qcrd(loss=QcrdLoss(scheme=scheme, delta=4.5), negatives=QcrdNegatives(select=select))
+    compare(config, qcrd, shapes, seed, with_judge=True)
+
+
+@pytest.mark.parametrize("shapes", [[(1, 0, True)], [(4, 2, True), (1, 1, False), (0, 2, True)], [(2, 0, False)]])
+def test_fast_equals_naive_for_the_plain_methods(shapes):
+    compare(Positives(), positives, shapes, 1, with_judge=False)
+    compare(Dss(), dss, [(min(m, 1), 0, label) for m, _, label in shapes], 1, with_judge=False)
+
+
+def test_a_batch_of_many_is_scored_in_length_buckets_and_comes_back_in_order():
+    s = student()
+    random = torch.Generator().manual_seed(3)
+    prompts = [s.prompt("explain: " + text(random, 2)) for _ in range(5)]
+    targets = [s.target(text(random, 1, 20)) for _ in range(40)]
+    owners = [int(i) for i in torch.randint(5, (40,), generator=random)]
+    s.model.eval()
+    with torch.no_grad():
+        found = s.score(s.encode(prompts), owners, targets)
+        wanted = torch.stack([naive_ce(s, prompts[i], t) for i, t in zip(owners, targets, strict=True)])
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_judged_are_the_chosen_the_students_own_and_whole_rows_that_ask():
+    s = student()
+    random = torch.Generator().manual_seed(0)
+    items = [item(s, random, 3, 2) for _ in range(2)]
+    rows = [Row(items[0], items[0].negatives, judge_all=True), Row(items[1], items[1].negatives, judge_all=False)]
+    judge = build("student-sized", s, 64, 0)
+    found = step(s, judge, lambda x: qcrd.loss(Qcrd(), x), rows, torch.rand(2, 2))
+    assert found.judged_positive[0].all()
+    assert found.judged_negative[0].all()
+    assert found.judged_positive[1].sum() == 1
+    assert found.judged_negative[1].sum() == 1

@@ -39,7 +39,8 @@ def open_reader(path: Path) -> sqlite3.Connection:
         except sqlite3.OperationalError as error:
             # A read-only folder has no room for WAL's shared memory; without a log, the file alone is the whole truth.
             log = Path(f"{path}-wal")
-            if _code(error) != sqlite3.SQLITE_CANTOPEN or (log.exists() and log.stat().st_size):
+            no_room = _code(error) & 0xFF in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
+            if not no_room or (log.exists() and log.stat().st_size):
                 raise
             conn = _connect_reader(path, "mode=ro&immutable=1")
     except sqlite3.Error as error:

@@ -1,5 +1,6 @@
 """Opening the database: created once, migrated safely, refused with one clear line."""
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -68,6 +69,30 @@ def test_a_migration_that_dies_halfway_leaves_nothing(tmp_path: Path, monkeypatc
     open_reader(path).close()
 
 
+def test_a_process_killed_in_the_middle_of_a_migration(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    code = f"""
+import os
+from pathlib import Path
+from engine.store import migrations
+from engine.store.connect import open_writer
+first_half = list(migrations.statements(migrations.TABLES))[:12]
+def dies(conn, script):
+    for statement in first_half:
+        conn.execute(statement)
+    os.kill(os.getpid(), 9)
+migrations._run = dies
+open_writer(Path({str(path)!r}))
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
+    with pytest.raises(UsageError, match="is empty"):
+        open_reader(path)
+    open_writer(path).close()
+    with open_reader(path) as conn:
+        assert conn.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+        assert conn.execute("SELECT count(*) FROM run_summary").fetchone()[0] == 0
+
+
 def test_missing_and_empty_and_foreign_files(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no database at .*qcrd demo"):
         open_reader(tmp_path / "none.db")
@@ -109,14 +134,15 @@ def test_another_schema_version(tmp_path: Path) -> None:
         open_reader(old)
 
 
-def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("code", [sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY_DIRECTORY])
+def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     path = tmp_path / "x.db"
     open_writer(path).close()
     real = sqlite3.connect
 
     def as_in_a_read_only_folder(database: object, **options: object) -> sqlite3.Connection:
         if "immutable=1" not in str(database):
-            raise _error("unable to open database file", sqlite3.SQLITE_CANTOPEN)
+            raise _error("unable to open database file", code)
         return real(database, **options)  # type: ignore[call-overload,no-any-return]
 
     monkeypatch.setattr(sqlite3, "connect", as_in_a_read_only_folder)
@@ -151,6 +177,37 @@ def test_readers_work_from_another_thread(tmp_path: Path) -> None:
     thread.join()
     assert found == [0]
     conn.close()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_really_cannot_be_written(tmp_path: Path) -> None:
+    path = tmp_path / "sub" / "x.db"
+    path.parent.mkdir()
+    open_writer(path).close()
+    path.parent.chmod(0o555)
+    try:
+        conn = open_reader(path)
+        assert conn.execute("SELECT count(*) FROM runs").fetchone()[0] == 0
+        conn.close()
+        with pytest.raises(QcrdError, match="cannot write"):
+            open_writer(path.parent / "y.db")
+    finally:
+        path.parent.chmod(0o755)
+
+
+def test_reading_loads_nothing_heavy(tmp_path: Path) -> None:
+    open_writer(tmp_path / "x.db").close()
+    code = f"""
+import sys
+from pathlib import Path
+from engine.store import browse, guarded, queries, questions, rationale_queries, runs
+from engine.store.connect import open_reader, open_writer
+open_reader(Path({str(tmp_path / "x.db")!r})).close()
+open_writer(Path({str(tmp_path / "x.db")!r})).close()
+heavy = {{"torch", "transformers", "litellm", "datasets", "pandas", "sqlite_utils", "pydantic"}} & set(sys.modules)
+assert not heavy, heavy
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize(

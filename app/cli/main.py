@@ -81,8 +81,9 @@ def _run(arguments: Sequence[str]) -> int:
         return code if isinstance(code, int) else 0
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        # who read us has seen enough; without this, Python complains again when it closes stdout
+    except SystemExit:  # typer's answer to a closed pipe, which is no failure: who read us has seen enough
+        return 0
+    except BrokenPipeError:  # the same, met at the last flush; Python would complain once more when it closes stdout
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except QcrdError as error:

@@ -153,7 +153,7 @@ def _indented(words: str) -> None:
 
 
 def _plain_columns(*names: str) -> list[Column]:
-    return [Column(name, partial(_cell, name), right=name in ("count", "AUC")) for name in names]
+    return [Column(name, partial(_cell, name), right=name in ("count", "AUC"), fold=name == "value") for name in names]
 
 
 def _cell(name: str, row: Row) -> str:

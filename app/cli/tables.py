@@ -1,5 +1,6 @@
 """The columns of the tables for people."""
 
+import math
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -16,6 +17,12 @@ def text(value: Any, width: int | None = None) -> str:
     if isinstance(value, bytes):
         return value.hex()
     return three(value) if isinstance(value, float) else one_line(str(value), width)
+
+
+def measure(value: float | None) -> str:
+    """A count as such, anything else with three digits: both are stored as floats."""
+    whole = value is not None and math.isfinite(value) and value == int(value)
+    return count(int(value)) if value is not None and whole else three(value)
 
 
 def score(row: Row, head: str) -> str:
@@ -76,7 +83,7 @@ SCORES = [
 FACTS = [
     Column("stage", lambda r: r["stage"]),
     Column("what", lambda r: r["name"]),
-    Column("value", lambda r: three(r["value"]), right=True),
+    Column("value", lambda r: measure(r["value"]), right=True),
 ]
 
 

@@ -1,0 +1,258 @@
+"""runs, show, rationales, metrics, logs, query: the same facts for people and for programs, nothing hostile in them."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cli_processes import ROOT, environment
+
+from app.cli.main import main
+from engine.records import Dataset, Example, Rationale, Voted
+from engine.spec.run import RunSpec
+from engine.store.recorder import Prediction, Recorder, Visit
+from engine.store.runs import claim, create_run
+from engine.store.writer import Writer
+
+HOSTILE = "\x1b[2J[/]\x1b]52;c;ZXZpbA==\x07[@click=app.quit]x[/]\u202eevil\x9b31m\r"
+BAD = ("\x1b", "\x07", "\u202e", "\x9b", "\r")
+READING = ["runs", "show", "rationales", "rationales --question q1", "metrics", "metrics last loss/total", "logs"]
+READING += ["query SELECT\x20*\x20FROM\x20texts"]
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory) -> Path:
+    """One finished run whose every text is hostile."""
+    path = tmp_path_factory.mktemp("reading") / "experiments.db"
+    run_id = create_run(path, RunSpec(name=f"mine {HOSTILE}"))
+    session = claim(path, run_id)
+    example = Example("q1", f"how many? {HOSTILE}", "9")
+    positive = Rationale(0, "q1", f"right {HOSTILE}", "9", "strict", "positive", "teacher")
+    negative = Rationale(1, "q1", f"wrong {HOSTILE}", f"17 {HOSTILE}", "strict", "negative", "minority", slot=1)
+    voted = Voted(example, "9", 4, 5, False, (positive,), (negative,))
+    with Writer(path) as writer:
+        recorder = Recorder(writer, run_id)
+        recorder.dataset(Dataset("d", {"train": (example,), "validation": (), "test": ()}, "f" * 64))
+        recorder.declare_stages([("data", ""), ("train", "steps")])
+        recorder.stage("train", state="done", done=10, total=10)
+        recorder.votes([voted], 5, {"q1"}, {"q1": True})
+        visits = [
+            Visit(0, "q1", 0.94, 0.31, 1.0, True, True, True),
+            Visit(1, "q1", 0.11, 4.1, 0.0, True, False, True),
+        ]
+        recorder.visits(10, 1, visits)
+        recorder.points(1, {"loss/total": 2.0, "accuracy/explain": float("nan")})
+        recorder.points(2, {"loss/total": 1.0})
+        recorder.predictions("test", "explain", 10, [Prediction("q1", HOSTILE, "9", True)])
+        recorder.score("test", "student", "explain", 10, 64, 100)
+        recorder.fact("vote", "ties", 6)
+        recorder.log("error", f"it said {HOSTILE}", "data", detail=f"Traceback {HOSTILE}")
+        recorder.progress(10, 1)
+        recorder.status("done")
+        recorder.end_session(session, "done")
+    return path
+
+
+@pytest.fixture
+def call(database: Path, capsys, monkeypatch):
+    """Run a reading command in this process; its stdout."""
+    monkeypatch.setenv("QCRD_DB", str(database))
+
+    def run(command: str, *flags: str) -> str:
+        with pytest.raises(SystemExit) as ended:
+            main(
+                [*command.split(" "), *flags] if " " in command and "SELECT" not in command else _words(command, flags)
+            )
+        out, err = capsys.readouterr()
+        assert ended.value.code == 0, err
+        return out
+
+    return run
+
+
+def _words(command: str, flags: tuple[str, ...]) -> list[str]:
+    name, _, rest = command.partition(" ")
+    return [name, *([rest] if rest else []), *flags]
+
+
+@pytest.mark.parametrize("command", READING)
+def test_each_form_has_the_same_rows_and_no_control_characters(call, command: str) -> None:
+    table = call(command)
+    document = json.loads(call(command, "--json"))
+    lines = [json.loads(line) for line in call(command, "--jsonl").splitlines()]
+    text = call(command, "--csv")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert lines == (document if isinstance(document, list) else [document])
+    if isinstance(document, list):
+        assert len(rows) == len(document) > 0
+        assert list(rows[0]) == list(document[0])
+    for out in (table, text, call(command, "--json"), call(command, "--jsonl")):
+        assert out.strip()
+        for bad in BAD:
+            assert bad not in out
+
+
+def test_json_keeps_the_raw_text(call) -> None:
+    (pair,) = json.loads(call("rationales", "--json"))
+    assert pair["positive"] == f"right {HOSTILE}"
+    assert pair["negative_answer"] == f"17 {HOSTILE}"
+
+
+def test_tables_show_intervals_and_markup_as_it_is(call) -> None:
+    assert "0.64 ±0.09" in call("runs")
+    shown = call("show")
+    assert "0.64 ±0.09" in shown
+    assert "ties" in shown
+    pair = call("rationales")
+    assert "s 0.94" in pair
+    assert "silent" in pair
+    assert "[@click=app.quit]x[/]" in pair
+    assert "wrong" in call("rationales --question q1")
+    assert "Traceback" in call("logs")
+
+
+def test_what_is_no_number_is_a_dash_and_null(call) -> None:
+    row = next(line for line in call("metrics").splitlines() if line.startswith("accuracy/explain"))
+    assert row.split() == ["accuracy/explain", "1", "–"]
+    nan = [row for row in json.loads(call("metrics", "--json")) if row["name"] == "accuracy/explain"]
+    assert nan == [{"name": "accuracy/explain", "step": 1, "value": None, "special": "nan"}]
+
+
+def test_named_metrics_are_all_their_points(call) -> None:
+    assert [row["value"] for row in json.loads(call("metrics last loss/total", "--json"))] == [2.0, 1.0]
+    assert [row["value"] for row in json.loads(call("metrics last loss/total", "--json", "--limit", "1"))] == [1.0]
+
+
+def test_a_query_says_where_it_was_cut_and_keeps_columns_apart(call, capsys) -> None:
+    sql = "query SELECT 1 AS a, 2 AS a, x'ff' AS b, NULL AS c UNION ALL SELECT 3, 4, 5, 6"
+    assert json.loads(call(sql, "--json", "--limit", "1")) == [{"a": 1, "a_2": 2, "b": "ff", "c": None}]
+    assert call("query SELECT 1 AS one WHERE 0", "--csv") == "one\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["show", "7"], "there is no run '7'"),
+        (["show", "mime"], "there is no run 'mime'"),
+        (["metrics", "last", "loss/totl"], "loss/total"),
+        (["rationales", "--question", "zz"], "no rationales of a question 'zz'"),
+        (["query", "DROP TABLE runs"], "a query can only read"),
+        (["query", "SELECT nam FROM runs"], "no such column"),
+        (["runs", "--json", "--csv"], "--json and --csv: choose one"),
+        (["logs", "-f", "--csv"], "--jsonl"),
+        (["runs", "--limit", "0"], "--limit"),
+        (["rums"], "No such command 'rums'"),
+        (["runs", "--db", "/nowhere/x.db"], "no database at /nowhere/x.db"),
+    ],
+)
+def test_asked_wrongly_is_one_line_and_exit_code_2(database: Path, capsys, monkeypatch, arguments, words) -> None:
+    monkeypatch.setenv("QCRD_DB", str(database))
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    out, err = capsys.readouterr()
+    assert ended.value.code == 2
+    assert out == ""
+    assert len(err.splitlines()) == 1
+    assert err.startswith("error: ")
+    assert words in err
+
+
+def test_an_unexpected_error_is_one_line_and_its_traceback_is_there_on_demand(database, capsys, monkeypatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("nought")
+
+    monkeypatch.setattr("engine.store.queries.runs", broken)
+    monkeypatch.setenv("QCRD_DB", str(database))
+    with pytest.raises(SystemExit) as ended:
+        main(["runs"])
+    assert ended.value.code == 1
+    err = capsys.readouterr().err
+    assert err.startswith("error: ZeroDivisionError: nought")
+    assert "--debug" in err
+    assert len(err.splitlines()) == 1
+    with pytest.raises(ZeroDivisionError):
+        main(["--debug", "runs"])
+
+
+def test_no_reading_command_loads_anything_heavy(database: Path) -> None:
+    heavy = ["torch", "transformers", "litellm", "datasets", "pandas", "textual", "sqlite_utils", "numpy"]
+    program = """
+import json, sys
+from app.cli.main import main
+for command in json.loads(sys.argv[1]):
+    try:
+        main(command)
+    except SystemExit as ended:
+        assert ended.code == 0, command
+print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})), file=sys.stderr)
+"""
+    commands = [["--help"], *([*_split(c), *form] for c in READING for form in ([], ["--json"], ["--csv"]))]
+    found = subprocess.run(
+        [sys.executable, "-c", program, json.dumps(commands)],
+        env=environment(stub=False, QCRD_DB=str(database)),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = json.loads(found.stderr.splitlines()[-1])
+    assert [name for name in heavy if name in loaded] == []
+
+
+def test_help_loads_nothing_but_typer(database: Path) -> None:
+    program = "import sys\nfrom app.cli.main import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
+    program += "print(sorted({n.partition('.')[0] for n in sys.modules}), file=sys.stderr)"
+    found = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment(stub=False),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "rationales" in found.stdout
+    for name in ("pydantic", "rich", "sqlite3", "textual", "torch"):
+        assert f"'{name}'" not in found.stderr
+
+
+def _split(command: str) -> list[str]:
+    return _words(command, ()) if "SELECT" in command else command.split(" ")
+
+
+def test_a_pipe_that_is_closed_early_is_no_error(database: Path) -> None:
+    rows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) SELECT i FROM n"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "app.cli.main", "query", rows, "--csv"],
+        env=environment(stub=False, QCRD_DB=str(database)),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"i\n"
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == b""
+    assert process.wait() == 0
+
+
+def test_a_narrow_terminal_and_no_colour_are_respected(database: Path) -> None:
+    import os
+    import pty
+
+    terminal, end = pty.openpty()
+    subprocess.run(
+        [sys.executable, "-m", "app.cli.main", "runs"],
+        env=environment(stub=False, QCRD_DB=str(database), COLUMNS="40", NO_COLOR="1", TERM="xterm"),
+        cwd=ROOT,
+        stdout=end,
+        check=True,
+    )
+    os.close(end)
+    text = os.read(terminal, 65536).decode()
+    os.close(terminal)
+    assert max(len(line.rstrip()) for line in text.replace("\x1b[1m", "").replace("\x1b[0m", "").splitlines()) <= 40
+    assert "\x1b[3" not in text

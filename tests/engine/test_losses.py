@@ -187,9 +187,7 @@ def test_ranking_by_hand():
     # -log((e^0.9 + e^0.8) / e^0.3) for the first; the second has no negative and does not count
     positive = torch.tensor([[0.9, 0.8], [0.5, 0.0]], dtype=torch.float64)
     negative = torch.tensor([[0.3], [0.0]], dtype=torch.float64)
-    found = ranking(
-        positive, torch.tensor([[True, True], [True, False]]), negative, torch.tensor([[True], [False]])
-    )
+    found = ranking(positive, torch.tensor([[True, True], [True, False]]), negative, torch.tensor([[True], [False]]))
     assert float(found) == pytest.approx(-math.log((math.exp(0.9) + math.exp(0.8)) / math.exp(0.3)))
 
 
@@ -224,9 +222,7 @@ def test_the_second_pass_keeps_the_choice_of_the_first():
     batch = scores([[0.7, 0.4]], [[1.0, 2.0]])
     from dataclasses import replace
 
-    other = Choice(
-        torch.tensor([[True, False]]), torch.tensor([[True, False]]), torch.tensor([[True, False]])
-    )
+    other = Choice(torch.tensor([[True, False]]), torch.tensor([[True, False]]), torch.tensor([[True, False]]))
     config = Qcrd(
         loss=QcrdLoss(alpha_predict=0),
         negatives=QcrdNegatives(),

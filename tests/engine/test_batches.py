@@ -1,0 +1,56 @@
+"""Which items a step sees."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.batches import Schedule
+
+schedules = st.builds(
+    lambda items, batch, steps, iterations, seed: Schedule(items, batch, steps, min(iterations, steps), seed),
+    st.integers(1, 40),
+    st.integers(1, 12),
+    st.integers(1, 60),
+    st.integers(1, 60),
+    st.integers(0, 3),
+)
+
+
+@given(schedules)
+def test_every_epoch_sees_each_item_once(s: Schedule) -> None:
+    seen = [i for step in range(1, s.steps + 1) for i in s.batch(step)]
+    for at in range(0, len(seen) - s.items + 1, s.items):
+        assert sorted(seen[at : at + s.items]) == list(range(s.items))
+
+
+@given(schedules)
+def test_iterations_cover_all_steps_in_order(s: Schedule) -> None:
+    found = [s.iteration(step) for step in range(1, s.steps + 1)]
+    assert found == sorted(found)
+    assert found[0] == 1
+    assert found[-1] == s.iterations
+    for t in range(1, s.iterations + 1):
+        steps = [step for step, of in enumerate(found, 1) if of == t]
+        assert steps == list(range(s.last_step(t - 1) + 1, s.last_step(t) + 1))
+
+
+@given(schedules)
+def test_due_are_the_items_that_the_iteration_sees(s: Schedule) -> None:
+    for t in range(1, s.iterations + 1):
+        steps = range(s.last_step(t - 1) + 1, s.last_step(t) + 1)
+        assert set(s.due(t)) == {i for step in steps for i in s.batch(step)}
+        assert len(set(s.due(t))) == len(s.due(t))
+
+
+@given(schedules)
+def test_last_visits_are_the_last(s: Schedule) -> None:
+    wanted: dict[int, int] = {}
+    for step in range(1, s.steps + 1):
+        for i in s.batch(step):
+            wanted[i] = step
+    assert s.last_visits() == wanted
+
+
+def test_seeds_give_other_orders_and_equal_seeds_the_same() -> None:
+    a, b, c = (Schedule(100, 10, 5, 5, seed) for seed in (0, 0, 1))
+    assert [a.batch(t) for t in range(1, 6)] == [b.batch(t) for t in range(1, 6)]
+    assert a.batch(1) != c.batch(1)

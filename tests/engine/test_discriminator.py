@@ -1,0 +1,71 @@
+"""The discriminator: its input, its scores, and that it learns to rank."""
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny_t5 import student
+
+from engine.discriminator import Judged, augment, balance, build, ranking_loss
+from engine.intervals import auc
+from engine.losses import ranking
+
+GOOD = "first ben has 5 then he finds 4 makes 9"
+BAD = "first ben has 5 then he finds 4 makes 1"
+
+
+def test_scores_are_in_0_1_and_do_not_depend_on_the_batch() -> None:
+    judge = build("student-sized", student(), 64, 0)
+    pairs = [judge.pair("ben has two", text) for text in (GOOD, BAD, "9", GOOD + " " + BAD)]
+    together = judge.judge(pairs)
+    alone = torch.cat([judge.judge([p]) for p in pairs])
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-6)
+    assert ((together > 0) & (together < 1)).all()
+
+
+def test_the_batched_loss_is_the_mean_over_examples_that_have_both() -> None:
+    judge = build("student-sized", student(), 64, 0)
+    examples = [
+        Judged("ben has 1", (GOOD, "1 makes 2"), (BAD,)),
+        Judged("ben has 2", ("2",), ("3", "4", BAD)),
+        Judged("ben has 3", ("3",), ()),
+    ]
+    found = ranking_loss(judge, examples)
+    wanted = []
+    for x in examples[:2]:
+        up = judge([judge.pair(x.question, t) for t in x.positives])[None]
+        down = judge([judge.pair(x.question, t) for t in x.negatives])[None]
+        wanted.append(ranking(up, torch.ones_like(up).bool(), down, torch.ones_like(down).bool()))
+    torch.testing.assert_close(found, torch.stack(wanted).mean(), rtol=1e-4, atol=1e-5)
+
+
+def test_it_learns_to_tell_good_from_bad() -> None:
+    judge = build("student-sized", student(), 64, 0)
+    optimizer = torch.optim.AdamW(judge.parameters(), lr=1e-3)
+    examples = [Judged(f"ben has {i}", (GOOD,), (BAD,)) for i in range(1, 5)]
+    for _ in range(40):
+        optimizer.zero_grad()
+        ranking_loss(judge, examples).backward()
+        optimizer.step()
+    up = judge.judge([judge.pair(x.question, GOOD) for x in examples]).tolist()
+    down = judge.judge([judge.pair(x.question, BAD) for x in examples]).tolist()
+    assert auc(up, down) == 1.0
+
+
+words = st.lists(st.sampled_from(["a", "b", "c", "d"]), min_size=1, max_size=30)
+
+
+@given(words, st.integers(0, 1000))
+def test_augmenting_keeps_the_length_and_touches_at_least_one_word_and_not_all(text: list[str], seed: int) -> None:
+    found = augment(" ".join(text), ["x", "y"], "<gap>", torch.Generator().manual_seed(seed)).split()
+    assert len(found) == len(text)
+    touched = sum(a != b for a, b in zip(found, text, strict=True))
+    assert touched >= 1
+    assert set(found) <= {*text, "x", "y", "<gap>"}
+
+
+def test_balance_makes_as_many_negatives_as_positives_and_keeps_the_teachers() -> None:
+    random = torch.Generator().manual_seed(0)
+    found = balance(Judged("q", ("a b", "c d", "e f"), ("teacher's",)), ["x"], "<gap>", random)
+    assert found.negatives[0] == "teacher's"
+    assert len(found.negatives) == 3
+    assert len(balance(Judged("q", ("a b",), ("1", "2")), ["x"], "<gap>", random).negatives) == 2

@@ -1,0 +1,90 @@
+"""The T5 student against transformers' own forward and generate."""
+
+from pathlib import Path
+
+import torch
+from tiny_t5 import student, text
+from transformers import AutoTokenizer, T5ForConditionalGeneration
+
+
+def prompts(s, count: int, seed: int = 0) -> list[list[int]]:
+    random = torch.Generator().manual_seed(seed)
+    return [s.prompt("explain: " + text(random, 2, 15)) for _ in range(count)]
+
+
+def test_greedy_equals_transformers_generate_though_finished_rows_leave_the_batch() -> None:
+    s = student(seed=3)
+    some = prompts(s, 16)
+    found = s.generate(some, 12, 0.0, None)
+    wanted = []
+    s.model.eval()
+    for p in some:
+        out = s.model.generate(torch.tensor([p]), max_new_tokens=12, do_sample=False, num_beams=1)
+        wanted.append(s.tokenizer.decode(out[0], skip_special_tokens=True))
+    assert found == wanted
+    assert len(set(map(len, found))) > 1  # rows of different lengths: some did leave early
+
+
+def test_sampling_depends_on_the_generator_alone() -> None:
+    s = student()
+    some = prompts(s, 8)
+    first = s.generate(some, 10, 1.5, torch.Generator().manual_seed(1))
+    torch.manual_seed(99)
+    assert first == s.generate(some, 10, 1.5, torch.Generator().manual_seed(1))
+    assert first != s.generate(some, 10, 1.5, torch.Generator().manual_seed(2))
+
+
+def test_sampling_follows_the_softmax_at_its_temperature() -> None:
+    s = student()
+    prompt = prompts(s, 1)[0]
+    with torch.no_grad():
+        s.model.eval()
+        start = torch.full((1, 1), s.model.config.decoder_start_token_id)
+        logits = s.model(input_ids=torch.tensor([prompt]), decoder_input_ids=start).logits[0, 0]
+    wanted = torch.softmax(logits / 2.0, dim=-1)
+    drawn = s._generate([prompt] * 4000, 1, 2.0, torch.Generator().manual_seed(0))
+    share = torch.bincount(torch.tensor([tokens[0] for tokens in drawn]), minlength=len(wanted)) / 4000
+    assert float((share - wanted).abs().max()) < 0.03
+
+
+def test_generating_leaves_training_mode_as_it_was() -> None:
+    s = student(dropout=0.1)
+    s.model.train()
+    s.generate(prompts(s, 2), 3, 0.0, None)
+    assert s.model.training
+
+
+def test_long_texts_are_cut_and_keep_the_end_of_sequence() -> None:
+    s = student()
+    tokens = s.target("two " * 500)
+    assert len(tokens) == 64
+    assert tokens[-1] == s.tokenizer.eos_token_id
+
+
+def test_the_position_bias_learns_at_its_own_rate_and_every_parameter_is_in_one_group() -> None:
+    s = student()
+    groups = s.parameter_groups(1e-3, 0.1)
+    assert [g["lr"] for g in groups] == [1e-3, 2e-2]
+    assert [g["weight_decay"] for g in groups] == [0.1, 0.0]
+    ids = [id(p) for g in groups for p in g["params"]]
+    assert sorted(ids) == sorted(id(p) for p in s.model.parameters())
+
+
+def test_the_saved_folder_loads_with_transformers_alone(tmp_path: Path) -> None:
+    s = student()
+    s.save(tmp_path)
+    model = T5ForConditionalGeneration.from_pretrained(tmp_path)
+    words = AutoTokenizer.from_pretrained(tmp_path)
+    prompt = prompts(s, 1)[0]
+    s.model.eval()
+    model.eval()
+    with torch.no_grad():
+        out = model.generate(torch.tensor([prompt]), max_new_tokens=12, do_sample=False, num_beams=1)
+    assert [words.decode(out[0], skip_special_tokens=True)] == s.generate([prompt], 12, 0.0, None)
+
+
+def test_the_builtin_student_has_about_250k_parameters_and_spells_its_words() -> None:
+    s = student()
+    assert 150_000 < sum(p.numel() for p in s.model.parameters()) < 300_000
+    line = "ben has 5 apples Answer: 5"
+    assert s.tokenizer.decode(s.target(line), skip_special_tokens=True) == line

@@ -53,7 +53,8 @@ def finish(database: Path, run_id: int) -> None:
     live = look(database, LiveReader(run_id))
     if live.run.status == "failed":
         hint = command(database, f"resume {run_id}")
-        raise QcrdError(f"run {run_id} failed: {live.run.error or 'no reason was stored'} (mended? `{hint}` goes on)")
+        reason = (live.run.error or "no reason was stored").rstrip(".")
+        raise QcrdError(f"run {run_id} failed: {reason}; `{hint}` tries again")
     if live.run.status == "interrupted":
         hint = command(database, f"resume {run_id}")
         print(f"run {run_id} stopped at step {live.run.step} and can go on: `{hint}`", file=sys.stderr)
@@ -122,7 +123,7 @@ def _watch(
         exited = worker is not None and worker.poll() is not None  # before the look: what it wrote last is then seen
         live = look(database, reader)
         for line in live.logs:
-            if line.id > after and line.level in ("warning", "error"):
+            if line.id > after and line.level == "warning":  # an error ends the run, and is said then
                 screen.note(f"{line.level}: {line.message}")
         after = max(after, live.logs[-1].id if live.logs else 0)
         screen.update(live)

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from engine.data.load import KNOWN
 from engine.errors import UsageError
 from engine.spec.load import load_spec
 from engine.spec.methods import Dss, Qcrd
-from engine.spec.paths import DATA_FILES, PRESETS
+from engine.spec.paths import PRESETS
 from engine.spec.run import RunSpec
 from engine.spec.sections import DataConfig
 
@@ -154,7 +155,7 @@ def test_what_is_no_path_stays_as_it_is(write) -> None:
     assert (spec.data.dataset, spec.teacher.model, spec.student.model) == ("ChilleD/SVAMP", "gpt-4o-mini", "t5-base")
 
 
-def test_the_presets_are_those_the_help_names() -> None:
+def test_the_presets_are_those_the_help_names_and_the_loader_knows() -> None:
     words = (DataConfig.model_fields["dataset"].description or "").replace(")", " ").replace("(", " ").split()
     assert set(PRESETS) <= set(words)
-    assert ".jsonl" in DATA_FILES
+    assert set(PRESETS) == set(KNOWN)

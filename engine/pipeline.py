@@ -27,6 +27,7 @@ from engine.store.connect import open_reader
 from engine.store.ledger import Ledger
 from engine.store.recorder import Recorder
 from engine.store.runs import folder_of
+from engine.students.load import check
 from engine.students.load import student as load_student
 from engine.students.seam import Student
 from engine.teacher.sampling import sample
@@ -52,6 +53,7 @@ def run_stages(spec: RunSpec, database: Path, run_id: int, recorder: Recorder, o
     recorder.declare_stages(stages(spec))
 
     with _stage(recorder, "data"):
+        check(spec)
         dataset = load(spec)
         recorder.dataset(dataset)
         recorder.provenance(collect(spec, dataset.hash))
@@ -63,7 +65,7 @@ def run_stages(spec: RunSpec, database: Path, run_id: int, recorder: Recorder, o
 
     if spec.needs_teacher:
         examples = (*dataset.splits["train"], *validation)
-        with _stage(recorder, "sample", len(examples) * spec.teacher.samples):
+        with _stage(recorder, "sample", len(examples)):
             samples = _sample(spec, examples, recorder, orders)
         orders.raise_if_stopped()
         with _stage(recorder, "vote", len(examples)):
@@ -83,6 +85,7 @@ def run_stages(spec: RunSpec, database: Path, run_id: int, recorder: Recorder, o
         answer_in_rationale=spec.student.answer_in_rationale,
     )
     supervised = _within_limits(spec, student, supervised, recorder)
+    _count_cut(spec, student, dataset, recorder)
     held_out = items(
         student,
         method,
@@ -135,7 +138,7 @@ def run_stages(spec: RunSpec, database: Path, run_id: int, recorder: Recorder, o
 
 def stages(spec: RunSpec) -> list[tuple[str, str]]:
     """The stages that a run of this spec has, each with the unit of its progress."""
-    teacher = [("sample", "samples"), ("vote", "questions")] if spec.needs_teacher else []
+    teacher = [("sample", "questions"), ("vote", "questions")] if spec.needs_teacher else []
     judge = [("judge", "steps")] if isinstance(spec.method, Qcrd) else []
     return [("data", ""), *teacher, *judge, ("train", "steps"), ("evaluate", "questions"), ("export", "")]
 
@@ -195,8 +198,9 @@ def _vote(
     count = sum(len(v.positives) + len(v.negatives) + len(v.others) for v in result.voted)
     if not any(v.positives for v in result.voted[:cut]):
         raise QcrdError(
-            f"no training question has a positive rationale: {int(result.facts.get('rule/miss', 0))} of {count} samples"
-            f" have no answer of the kind {spec.data.answer!r}; see `qcrd rationales`; mend data.answer or the prompt"
+            f"no training question has a positive rationale: of {count} samples {int(result.facts['rule/miss'])} have"
+            f" no answer of the kind {spec.data.answer!r}, {int(result.facts['ties'])} questions are ties;"
+            f" look at `qcrd query 'SELECT text FROM teacher_samples'`, then mend data.answer, the prompt or vote.tie"
         )
     return Taught(result.voted[:cut], result.voted[cut:], count)
 
@@ -247,6 +251,19 @@ def _within_limits(spec: RunSpec, student: Student, supervised: list[Item], reco
             + ("all questions are too long, raise student.max_question_tokens" if long_ids else "none has a label")
         )
     return kept
+
+
+def _count_cut(spec: RunSpec, student: Student, dataset: Dataset, recorder: Recorder) -> None:
+    """Questions that are only asked are never left out: what is too long is cut, counted and said."""
+    limit = spec.student.max_question_tokens
+    for split, examples in dataset.splits.items():
+        if split == "train" or not examples:
+            continue
+        texts = student.tokenizer([explain_prompt(x.question) for x in examples])["input_ids"]
+        cut = sum(len(ids) > limit for ids in texts)
+        recorder.fact("evaluate", f"questions cut/{split}", cut)
+        if cut:
+            recorder.log("warning", f"{cut} questions of {split} are longer than {limit} tokens and cut", "evaluate")
 
 
 def _pretrain(

@@ -118,7 +118,9 @@ def _student(report: Report, spec: RunSpec, dataset: Dataset) -> None:
 
     train = dataset.splits["train"]
     texts = [explain_prompt(example.question) for example in train]
-    _reach(spec.student.model, "student.model")
+    from engine.students.hub import reach
+
+    reach(spec.student.model, "student.model")
     words: Any = tokenizer(spec, texts)
     lengths = sorted(len(ids) for ids in words(texts, add_special_tokens=True)["input_ids"])
     limit = spec.student.max_question_tokens
@@ -136,7 +138,7 @@ def _student(report: Report, spec: RunSpec, dataset: Dataset) -> None:
     report.lines.append(("student", f"{spec.student.model}: {parameters:,} parameters on {device}"))
     judge = encoder if isinstance(spec.method, Qcrd) else 0
     if isinstance(spec.method, Qcrd) and spec.method.discriminator.encoder != "student-sized":
-        _reach(spec.method.discriminator.encoder, "method.discriminator.encoder")
+        reach(spec.method.discriminator.encoder, "method.discriminator.encoder")
     fixed = (parameters + judge) * BYTES_PER_PARAMETER
     moving = _activations(spec, config, min(lengths[-1], limit))
     report.lines.append(
@@ -148,24 +150,6 @@ def _student(report: Report, spec: RunSpec, dataset: Dataset) -> None:
             f"student.model: weights and optimiser alone want about {_bytes(fixed)}, {device} has {_bytes(have)}: "
             "take a smaller student"
         )
-
-
-def _reach(model: str, key: str) -> None:
-    """UsageError where a hub id is neither in the cache nor on the hub: one request, where loading retries for long."""
-    if model.startswith("builtin/") or Path(model).is_dir():
-        return
-    import httpx
-    from huggingface_hub import HfApi, try_to_load_from_cache
-
-    if isinstance(try_to_load_from_cache(model, "config.json"), str):
-        return
-    try:
-        HfApi().model_info(model, timeout=10)
-    except (OSError, ValueError, httpx.HTTPError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise UsageError(
-            f"{key} = {model!r} is no folder, not in the local cache and could not be found on the hub ({reason})"
-        ) from None
 
 
 def _config(spec: RunSpec, words: Any) -> Any:

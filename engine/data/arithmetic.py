@@ -49,7 +49,7 @@ class Problem:
         return self.start + sum(n if sign == "+" else -n for _, sign, n in self.ops)
 
 
-def generate(seed: int, train: int = 2000, validation: int = 500, test: int = 2000, unseen: int = 1000) -> Dataset:
+def generate(seed: int, train: int = 4000, validation: int = 500, test: int = 2000, unseen: int = 1000) -> Dataset:
     """Splits "train", "validation", "test" and "unseen", no question twice; equal seeds give equal questions.
 
     The sequences of operations (signs with operands, such as +4 -4 +1) of "unseen" occur in no other split. The test

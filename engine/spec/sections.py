@@ -18,7 +18,7 @@ class DataConfig(Section):
 
     dataset: str = "arithmetic"
     """Preset (arithmetic svamp cqa anli1 esnli gsm8k math), path (.jsonl .csv .parquet, or a folder with one file a
-    split), or Hugging Face id."""
+    split), or Hugging Face id (owner/name, or owner/name:config)."""
     columns: dict[Literal["id", "question", "answer", "choices"], str] = Field(default_factory=dict)
     """Which column of the file holds what, e.g. {question = "body", answer = "label"}."""
     answer: AnswerKind = "number"
@@ -81,7 +81,7 @@ class StudentConfig(Section):
     max_rationale_tokens: Annotated[int, Field(ge=8)] = 512
     """Longest target in the student's tokens; what exceeds it is counted and shown."""
     too_long: Literal["cut", "skip"] = "cut"
-    """A question longer than max_question_tokens: cut it, or leave the example out. Both are counted."""
+    """A training question longer than max_question_tokens: cut it, or leave it out. Counted; others are always cut."""
     answer_in_rationale: bool = True
     """The explain target ends in the answer, so that the head can be scored."""
 
@@ -89,13 +89,13 @@ class StudentConfig(Section):
 class TrainingConfig(Section):
     """How long and how fast."""
 
-    steps: Annotated[int, Field(ge=1)] = 2000
+    steps: Annotated[int, Field(ge=1)] = 1500
     """Optimiser steps."""
     iterations: Annotated[int, Field(ge=1)] = 50
     """Snapshots are counted in iterations: one is steps / iterations steps."""
     batch_size: Annotated[int, Field(ge=1)] = 32
     """Questions per step."""
-    lr: Annotated[float, Field(gt=0)] = 2e-3
+    lr: Annotated[float, Field(gt=0)] = 3e-3
     """Peak learning rate of AdamW."""
     warmup: Annotated[int, Field(ge=0)] = 100
     """Steps of linear warm-up."""

@@ -13,7 +13,7 @@ NETWORK_TYPES = frozenset(
     panfs ocfs2 gfs2 davfs davfs2 webdav curlftpfs sshfs macfuse_sshfs osxfuse_sshfs fuse.sshfs fuse.s3fs
     fuse.rclone fuse.gcsfuse fuse.glusterfs fuse.ceph fuse.juicefs fuse.goofys fuse.mountpoint-s3 fuse.davfs
     fuse.davfs2 fuse.curlftpfs fuse.beegfs fuse.moosefs fuse.mfs fuse.seaweedfs
-    """.split()  # noqa: SIM905
+    """.split()
 )
 
 

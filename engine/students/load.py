@@ -9,23 +9,26 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase, T5F
 
 from engine.errors import QcrdError, UsageError
 from engine.randomness import derive
+from engine.spec.methods import Qcrd
 from engine.spec.run import RunSpec
 from engine.students import tiny
+from engine.students.hub import reach
 from engine.students.seam import Student
 from engine.students.t5 import T5Student
 
+BUILTIN = "builtin/t5-tiny"
 T5_KINDS = ("t5", "mt5", "umt5")
 
 
 def tokenizer(spec: RunSpec, texts: Sequence[str]) -> PreTrainedTokenizerBase:
     """The student's tokeniser; the built-in student's is made from `texts`."""
-    if spec.student.model == "builtin/t5-tiny":
+    if spec.student.model == BUILTIN:
         return tiny.build_tokenizer(texts)
-    _refuse_unknown(spec.student.model)
+    _check_model(spec.student.model, "student.model")
     try:
         return AutoTokenizer.from_pretrained(spec.student.model)
     except (OSError, ValueError) as error:
-        raise _not_loaded(spec.student.model, "tokeniser", error) from error
+        raise _not_loaded("student.model", spec.student.model, "tokeniser", error) from error
 
 
 def student(spec: RunSpec, texts: Sequence[str], saved_tokenizer: Path) -> Student:
@@ -40,7 +43,7 @@ def student(spec: RunSpec, texts: Sequence[str], saved_tokenizer: Path) -> Stude
         words.save_pretrained(saved_tokenizer)
     device = pick_device(spec.student.device)
     torch.manual_seed(derive(spec.seed, "student"))
-    if spec.student.model == "builtin/t5-tiny":
+    if spec.student.model == BUILTIN:
         model = T5ForConditionalGeneration(tiny.config(words))
         position_bias_lr = tiny.POSITION_BIAS_LR
     else:
@@ -67,24 +70,38 @@ def pick_device(wanted: str) -> torch.device:
     return torch.device(wanted)
 
 
-def _pretrained(name: str) -> T5ForConditionalGeneration:
+def check(spec: RunSpec) -> None:
+    """UsageError where the student, or the discriminator's encoder, cannot be had: asked before a teacher is paid."""
+    pick_device(spec.student.device)
+    _check_model(spec.student.model, "student.model")
+    if isinstance(spec.method, Qcrd) and spec.method.discriminator.encoder != "student-sized":
+        _check_model(spec.method.discriminator.encoder, "method.discriminator.encoder")
+
+
+def _check_model(name: str, key: str) -> None:
+    if name == BUILTIN:
+        return
+    if name.startswith("builtin/"):
+        raise UsageError(f"{key} = {name!r}: the one built-in student is {BUILTIN}")
+    reach(name, key)
     try:
         kind = AutoConfig.from_pretrained(name).model_type
-        if kind not in T5_KINDS:
-            raise UsageError(f"student.model = {name!r} is a {kind} model; students are of the T5 kind for now")
+    except (OSError, ValueError) as error:
+        raise _not_loaded(key, name, "model", error) from error
+    if kind not in T5_KINDS:
+        raise UsageError(f"{key} = {name!r} is a {kind} model; only the T5 kind ({', '.join(T5_KINDS)}) can be used")
+
+
+def _pretrained(name: str) -> T5ForConditionalGeneration:
+    try:
         return T5ForConditionalGeneration.from_pretrained(name, dtype=torch.float32)
     except (OSError, ValueError) as error:
-        raise _not_loaded(name, "model", error) from error
+        raise _not_loaded("student.model", name, "model", error) from error
 
 
-def _refuse_unknown(name: str) -> None:
-    if name.startswith("builtin/"):
-        raise UsageError(f"student.model = {name!r}: the one built-in student is builtin/t5-tiny")
-
-
-def _not_loaded(name: str, what: str, error: Exception) -> QcrdError:
+def _not_loaded(key: str, name: str, what: str, error: Exception) -> QcrdError:
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return UsageError(
-        f"student.model = {name!r}: its {what} could not be loaded ({reason}); give a folder with a T5 model, "
+        f"{key} = {name!r}: its {what} could not be loaded ({reason}); give a folder with a T5 model, "
         "or a hub id that this machine can reach"
     )

@@ -33,15 +33,15 @@ def test_the_built_in_experiment_has_no_problem_and_says_what_it_takes(tmp_path:
     report = checked(tmp_path)
     assert report.problems == []
     text = lines(report)
-    assert "data: arithmetic: 2000 train, 500 validation, 2000 test, 1000 unseen" in text
-    assert "2500 questions × 5 = 12500 completions" in text
-    assert "0 of 2000 longer than student.max_question_tokens = 512" in text
+    assert "data: arithmetic: 4000 train, 500 validation, 2000 test, 1000 unseen" in text
+    assert "4500 questions × 5 = 22500 completions" in text
+    assert "0 of 4000 longer than student.max_question_tokens = 512" in text
     assert "an estimate" in text
     assert not (tmp_path / "experiments.db").exists()
 
 
 def test_questions_over_the_limit_are_counted(tmp_path: Path) -> None:
-    assert "2000 of 2000 longer than student.max_question_tokens = 8: cut" in lines(
+    assert "4000 of 4000 longer than student.max_question_tokens = 8: cut" in lines(
         checked(tmp_path, "student.max_question_tokens=8")
     )
     report = checked(tmp_path, "student.max_question_tokens=8", "student.too_long=skip")

@@ -61,7 +61,7 @@ class Discriminator(nn.Module):
         found = torch.empty(len(pairs))
         for at in range(0, len(order), 128):
             part = order[at : at + 128]
-            found[torch.tensor(part)] = self([pairs[j] for j in part]).float().cpu()
+            found[torch.tensor(part)] = self([pairs[j] for j in part]).to("cpu", found.dtype)
         self.train(was_training)
         return found
 
@@ -115,7 +115,7 @@ def ranking_loss(judge: Discriminator, examples: Sequence[Judged]) -> Tensor:
             for column, text in enumerate(texts):
                 where.append((row, column, len(pairs)))
                 pairs.append(judge.pair(example.question, text))
-    scores = judge(pairs).float()
+    scores = judge(pairs)
     positive, positive_mask = _matrix(scores, up, len(examples))
     negative, negative_mask = _matrix(scores, down, len(examples))
     return ranking(positive, positive_mask, negative, negative_mask)

@@ -14,6 +14,8 @@ from engine.store.schema import STALE_AFTER
 LOG_LINES = 500
 CURVE_POINTS = 4096
 """A curve longer than this is thinned to the lowest and highest of each stretch: no screen has more columns."""
+NAME_LENGTH = 300
+"""Characters read of a name."""
 LINE_LENGTH = 4000
 """Characters read of a log line or an error; the whole is in the database."""
 
@@ -139,7 +141,9 @@ def with_clock(run: RunRow, now: float) -> RunRow:
 
 
 RUN_QUERY = f"""
-SELECT s.id, s.name, r.status, s.method, s.dataset, s.teacher, s.student, s.seed, s.step, s.steps, s.iteration,
+SELECT s.id, substr(s.name, 1, {NAME_LENGTH}), r.status, substr(s.method, 1, {NAME_LENGTH}),
+       substr(s.dataset, 1, {NAME_LENGTH}), substr(s.teacher, 1, {NAME_LENGTH}), substr(s.student, 1, {NAME_LENGTH}),
+       s.seed, s.step, s.steps, s.iteration,
        s.iterations, s.predict_accuracy, s.predict_accuracy_low, s.predict_accuracy_high,
        s.explain_accuracy, s.explain_accuracy_low, s.explain_accuracy_high, s.accuracy_split, s.seconds,
        s.created_at, s.started_at, s.ended_at, s.heartbeat_at, substr(s.error, 1, {LINE_LENGTH})
@@ -192,8 +196,8 @@ class LiveReader:
             return None
         key = (self.run_id,)
         stages = con.execute(
-            "SELECT name, state, done, total, unit, started_at, ended_at FROM stages"
-            " WHERE run_id = ? ORDER BY position",
+            f"SELECT substr(name, 1, {NAME_LENGTH}), state, done, total, substr(unit, 1, {NAME_LENGTH}),"
+            " started_at, ended_at FROM stages WHERE run_id = ? ORDER BY position",
             key,
         ).fetchall()
         session = con.execute(
@@ -202,8 +206,8 @@ class LiveReader:
             key,
         ).fetchone()
         logs = con.execute(
-            f"SELECT id, at, level, stage, substr(message, 1, {LINE_LENGTH}) FROM logs WHERE run_id = ?"
-            " ORDER BY id DESC LIMIT ?",
+            f"SELECT id, at, level, substr(stage, 1, {NAME_LENGTH}), substr(message, 1, {LINE_LENGTH})"
+            " FROM logs WHERE run_id = ? ORDER BY id DESC LIMIT ?",
             (self.run_id, LOG_LINES),
         ).fetchall()
         orders = con.execute(
@@ -226,8 +230,8 @@ class LiveReader:
             self._points.clear()
             self._curves.clear()
         rows = con.execute(
-            "SELECT s.id, s.name, (SELECT max(p.step) FROM points p WHERE p.series_id = s.id)"
-            " FROM series s WHERE s.run_id = ? ORDER BY s.name",
+            f"SELECT s.id, substr(s.name, 1, {NAME_LENGTH}),"
+            " (SELECT max(p.step) FROM points p WHERE p.series_id = s.id) FROM series s WHERE s.run_id = ? ORDER BY s.name",
             (self.run_id,),
         ).fetchall()
         curves = []

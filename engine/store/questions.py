@@ -90,8 +90,8 @@ def read_question(
         return None
     example = keys[index]
     head = con.execute(
-        "SELECT r.name, r.iterations, json_extract(r.spec, '$.method.loss.delta'), v.answer, v.votes, v.samples, v.tie,"
-        " v.correct, v.followed, substr(x.question, 1, ?), length(x.question), x.answer"
+        "SELECT substr(r.name, 1, 300), r.iterations, json_extract(r.spec, '$.method.loss.delta'),"
+        " substr(v.answer, 1, 300), v.votes, v.samples, v.tie, v.correct, v.followed, substr(x.question, 1, ?), length(x.question), substr(x.answer, 1, 300)"
         " FROM runs r JOIN votes v ON v.run_id = r.id AND v.example = ?"
         " LEFT JOIN run_datasets d ON d.run_id = r.id"
         " LEFT JOIN examples x ON x.dataset_id = d.dataset_id AND x.key = v.example WHERE r.id = ?",
@@ -101,7 +101,8 @@ def read_question(
         return None
     name, iterations, delta, vote, votes, samples, tie, vote_right, followed, text, length, gold = head
     rows = con.execute(
-        "SELECT r.number, r.polarity, r.source, r.iteration, r.answer, substr(t.text, 1, ?), length(t.text), r.text_id,"
+        "SELECT r.number, r.polarity, substr(r.source, 1, 300), r.iteration, substr(r.answer, 1, 300),"
+        " substr(t.text, 1, ?), length(t.text), r.text_id,"
         " l.step, l.iteration, l.quality, l.cross_entropy, l.weight, l.chosen, l.active"
         " FROM rationales r JOIN texts t ON t.id = r.text_id"
         " LEFT JOIN last_visits l ON l.run_id = r.run_id AND l.example = r.example AND l.number = r.number"
@@ -126,8 +127,8 @@ def read_question(
     visit = by_step.get(shown, {}) if shown is not None else {}
     polarity = {row[0]: row[1] for row in rows}
     answers = con.execute(
-        "SELECT p.step, p.answer, p.correct, p.head FROM predictions p WHERE p.run_id = ? AND p.split = 'followed'"
-        " AND p.example = ? ORDER BY p.step, p.head = 'explain'",
+        "SELECT p.step, substr(p.answer, 1, 300), p.correct, p.head FROM predictions p"
+        " WHERE p.run_id = ? AND p.split = 'followed' AND p.example = ? ORDER BY p.step, p.head = 'explain'",
         (run_id, example),
     ).fetchall()
     # where the student has no explain head its label is all there is

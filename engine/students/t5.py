@@ -79,10 +79,11 @@ class T5Student:
             ).last_hidden_state[real]
             wanted = labels[real]
             losses = [
-                cross_entropy(self._logits(hidden[at : at + CHUNK]).float(), wanted[at : at + CHUNK], reduction="none")
+                cross_entropy(self._logits(hidden[at : at + CHUNK]), wanted[at : at + CHUNK], reduction="none")
                 for at in range(0, len(wanted), CHUNK)
             ]
-        per_token = torch.zeros(labels.shape, device=self.device).masked_scatter(real, torch.cat(losses))
+        flat = torch.cat(losses)
+        per_token = torch.zeros(labels.shape, dtype=flat.dtype, device=self.device).masked_scatter(real, flat)
         return per_token.sum(dim=1) / real.sum(dim=1)
 
     @torch.no_grad()
@@ -119,7 +120,7 @@ class T5Student:
                     past_key_values=cache,
                     use_cache=True,
                 )
-                logits = self._logits(out.last_hidden_state[:, -1]).float()
+                logits = self._logits(out.last_hidden_state[:, -1])
             if temperature > 0:
                 # drawn on the CPU: the same stream on every device
                 chances = torch.softmax(logits / temperature, dim=-1).cpu()
@@ -154,7 +155,7 @@ class T5Student:
         if self.model.config.scale_decoder_outputs:  # T5 v1.0 ties and scales
             hidden = hidden * (self.model.model_dim**-0.5)
         logits: Tensor = self.model.lm_head(hidden)
-        return logits
+        return logits.float() if self.bf16 else logits
 
     def _padded(self, rows: Sequence[Tokens]) -> tuple[Tensor, Tensor]:
         length = max(len(row) for row in rows)

@@ -1,0 +1,95 @@
+"""Every method, from data to export, on the built-in task."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from real_runs import SMALL_QCRD, done, rows
+
+from engine.pipeline import stages
+from engine.spec.run import RunSpec
+
+SCHEMES = ("minmax", "maxmin", "sampling", "mean", "weighted-mean")
+METHODS: list[dict[str, Any]] = [
+    {"name": "finetune"},
+    {"name": "single-task"},
+    {"name": "dss", "samples": "first"},
+    {"name": "dss", "samples": "majority"},
+    {"name": "positives"},
+    *({**SMALL_QCRD, "loss": {"scheme": scheme}} for scheme in SCHEMES),
+]
+CASES = [
+    *((method, "gold") for method in METHODS),
+    *((method, "teacher") for method in METHODS if method["name"] in ("dss", "positives")),
+]
+BUILT_IN: dict[str, Any] = {
+    "data": {"limit": 12},
+    "teacher": {"samples": 3},
+    "student": {"max_rationale_tokens": 32},
+    "training": {"steps": 4, "iterations": 4},
+}
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One database for all of them, as in life: runs must not see each other's rows."""
+    return tmp_path_factory.mktemp("methods") / "experiments.db"
+
+
+def named(method: dict[str, Any]) -> str:
+    return "-".join([method["name"], *filter(None, (method.get("samples"), method.get("loss", {}).get("scheme")))])
+
+
+@pytest.mark.parametrize(
+    ("method", "labels"), CASES, ids=lambda value: value if isinstance(value, str) else named(value)
+)
+def test_a_method_runs_from_data_to_export(shared: Path, method: dict[str, Any], labels: str) -> None:
+    run = done(shared, BUILT_IN, {"name": named(method), "data": {"labels": labels}, "method": method})
+
+    assert rows(shared, "SELECT step, iteration FROM runs WHERE id = ?", run.id) == [(4, 4)]
+    spec = RunSpec.model_validate({"method": method})
+    found = rows(shared, "SELECT name, state FROM stages WHERE run_id = ? ORDER BY position", run.id)
+    assert found == [(name, "done") for name, _ in stages(spec)]
+
+    explains = method["name"] not in ("finetune", "single-task")
+    heads = ("predict", "explain") if explains else ("predict",)
+    for split in ("test", "unseen"):
+        compared = {(who, head): n for (s, who, head), (_, n) in run.scores.items() if s == split}
+        assert compared == {("majority class", ""): 12} | {
+            (who, head): 12 for who in ("student", "untrained") for head in heads
+        }
+
+    total = "SELECT step, value FROM metric_points WHERE run_id = ? AND name = 'loss/total' ORDER BY step"
+    assert [step for step, _ in rows(shared, total, run.id)] == [1, 2, 3, 4]
+    assert all(math.isfinite(value) for _, value in rows(shared, total, run.id))
+    assert (run.folder / "student" / "model.safetensors").is_file()
+    assert (run.folder / "student" / "README.md").is_file()
+
+    samples = rows(shared, "SELECT count(*) FROM run_samples WHERE run_id = ?", run.id)[0][0]
+    assert samples == (0 if method["name"] == "finetune" else 3 * (12 + 12))
+    if explains and labels == "gold":
+        right = "SELECT r.answer = x.answer FROM rationales r JOIN examples x ON x.key = r.example"
+        right += " WHERE r.run_id = ? AND r.source != 'self' AND r.polarity = "
+        assert {v for (v,) in rows(shared, right + "'positive'", run.id)} == {1}
+        assert {v for (v,) in rows(shared, right + "'negative'", run.id)} == {0}
+    if method["name"] == "qcrd":
+        own = "SELECT DISTINCT iteration FROM rationales WHERE run_id = ? AND source = 'self' ORDER BY iteration"
+        assert rows(shared, own, run.id) == [(1,), (2,), (3,)]
+        series = {name for (name,) in rows(shared, "SELECT name FROM series WHERE run_id = ?", run.id)}
+        assert {"loss/contrast", "loss/predict", "loss/judge", "active_share"} <= series
+        assert {"quality/positive", "quality/negative"} <= series
+        pairs = rows(shared, "SELECT negative_source, active FROM rationale_pairs WHERE run_id = ?", run.id)
+        assert {source for source, _ in pairs} >= {"self", "minority"}
+
+
+def test_first_and_majority_differ_in_what_the_student_sees(shared: Path) -> None:
+    """On the same paid samples: "first" learns from samples that were outvoted, "majority" never does."""
+    seen = {}
+    for samples in ("first", "majority"):
+        method = {"name": "dss", "samples": samples}
+        layers = ({"data": {"limit": 40}}, {"evaluation": {"followed": 40}}, {"training": {"steps": 10}})
+        run = done(shared, BUILT_IN, *layers, {"method": method})
+        sql = "SELECT DISTINCT r.polarity FROM rationale_visits v JOIN rationales r USING (run_id, number)"
+        seen[samples] = {polarity for (polarity,) in rows(shared, sql + " WHERE v.run_id = ?", run.id)}
+    assert seen == {"first": {"positive", "negative"}, "majority": {"positive"}}

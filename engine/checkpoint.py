@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -96,7 +97,7 @@ def load(run_folder: Path, step: int, trained: Trained) -> Progress:
             _load_optimizer(trained.judge_optimizer, load_file(folder / "judge_optimizer.safetensors"))
         _restore_random(load_file(folder / "random.safetensors"))
         state = json.loads((folder / "progress.json").read_text())
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise QcrdError(
             f"the checkpoint {folder} could not be read ({error}); delete that folder and `qcrd resume` goes on from "
             "the one before"

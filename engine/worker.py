@@ -22,6 +22,8 @@ from engine.store.runs import claim, set_status, stored_spec
 from engine.store.writer import Writer
 
 HEARTBEAT_SECONDS = 2.0
+MOST_THREADS = 4
+"""Where the spec leaves it open: small students get slower, not faster, on more."""
 RunStages = Callable[[RunSpec, Path, int, Recorder, Orders], None]
 """`engine.pipeline.run_stages`, or what a test puts in its place."""
 
@@ -157,9 +159,10 @@ def _signals(orders: Orders) -> Iterator[None]:
 
 def _set_threads(spec: RunSpec, database: Path, run_id: int, recorder: Recorder) -> None:
     """Fix the number of CPU threads before torch is loaded: sums are split by it, so a resumed run keeps its first."""
-    threads = _first_threads(database, run_id) or spec.training.threads or _cores()
+    threads = _first_threads(database, run_id) or spec.training.threads or min(_cores(), MOST_THREADS)
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = str(threads)
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads steal the cores of whoever works beside us
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # it warns at every fork otherwise
     recorder.provenance({"threads": str(threads)})
     recorder.flush()  # the pipeline reads it

@@ -231,7 +231,8 @@ class LiveReader:
             self._curves.clear()
         rows = con.execute(
             f"SELECT s.id, substr(s.name, 1, {NAME_LENGTH}),"
-            " (SELECT max(p.step) FROM points p WHERE p.series_id = s.id) FROM series s WHERE s.run_id = ? ORDER BY s.name",
+            " (SELECT max(p.step) FROM points p WHERE p.series_id = s.id) FROM series s"
+            " WHERE s.run_id = ? ORDER BY s.name",
             (self.run_id,),
         ).fetchall()
         curves = []

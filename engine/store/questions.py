@@ -91,7 +91,8 @@ def read_question(
     example = keys[index]
     head = con.execute(
         "SELECT substr(r.name, 1, 300), r.iterations, json_extract(r.spec, '$.method.loss.delta'),"
-        " substr(v.answer, 1, 300), v.votes, v.samples, v.tie, v.correct, v.followed, substr(x.question, 1, ?), length(x.question), substr(x.answer, 1, 300)"
+        " substr(v.answer, 1, 300), v.votes, v.samples, v.tie, v.correct, v.followed,"
+        " substr(x.question, 1, ?), length(x.question), substr(x.answer, 1, 300)"
         " FROM runs r JOIN votes v ON v.run_id = r.id AND v.example = ?"
         " LEFT JOIN run_datasets d ON d.run_id = r.id"
         " LEFT JOIN examples x ON x.dataset_id = d.dataset_id AND x.key = v.example WHERE r.id = ?",

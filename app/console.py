@@ -63,6 +63,11 @@ class Console(App[None]):
         """Let no thread keep the process alive."""
         self._reader.stop()
 
+    @property
+    def reader_alive(self) -> bool:
+        """Whether the reader's thread still runs."""
+        return self._reader.alive
+
     def on_look(self) -> None:
         """The screen in front wants to see something."""
         view = self._front()

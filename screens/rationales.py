@@ -27,6 +27,8 @@ NOTHING = (
 class Pane(VerticalScroll):
     """One side: rationales of one polarity, drawn at the width there is."""
 
+    ALLOW_MAXIMIZE = True
+
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self._drawn: tuple[object, ...] = ()

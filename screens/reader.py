@@ -106,6 +106,11 @@ class Reader:
             con.interrupt()
         self._thread.join(timeout=2)
 
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
     def watch(self, watch: Watch) -> None:
         """Look at this from now on, at once."""
         self._watch = watch

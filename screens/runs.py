@@ -227,9 +227,8 @@ def short(number: int) -> str:
 def preview(run: RunRow, scores: tuple[Score, ...]) -> Content:
     """What is known of one run, in a few lines."""
     glyph, style = STATUS[run.status]
-    facts = (
-        f"{run.method} · {line(run.student, 60)} · {line(run.dataset, 60)} · {line(run.teacher, 60)} · seed {run.seed}"
-    )
+    made_of = (run.method, run.student, run.dataset, run.teacher)
+    facts = " · ".join(line(name, 60) for name in made_of) + f" · seed {run.seed}"
     parts = [
         Content.assemble((f"{glyph} {run.status}", style), "  ", (line(run.name, 100), "bold"), f"  run {run.id}"),
         Content.styled(facts, "dim"),
@@ -249,7 +248,7 @@ def score_table(scores: tuple[Score, ...]) -> Content:
         rows.setdefault((score.split, score.who), {})[score.head] = score
     parts = [Content.styled(f"{'':<28}{'explain':>12}{'predict':>12}", "dim")]
     for (split, who), heads in sorted(rows.items(), key=lambda row: (row[0][1] != "student", row[0])):
-        title = f"{who}, {split}"
+        title = line(f"{who}, {split}", 28)
         alone = heads.get("")
         if alone is not None:
             parts.append(Content(f"{title:<28}{accuracy(alone.accuracy):>12}"))

@@ -13,7 +13,7 @@ from screens.widgets.words import count, three
 
 DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 """The bit of each dot of a braille cell, by column and row."""
-EMPTY = Content.styled("nothing yet", "dim")
+EMPTY = Content.styled("no points", "dim")
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +180,7 @@ class Chart(Widget):
                 value = line.legend or three(line.curve.values[-1] if line.curve else None)
                 parts.append(Content.styled(f"{mark}{name}{value}", line.style))
             legend = Content("  " if named else " ").join(parts)
-            if legend.cell_length <= self.size.width - 2:
+            if legend.cell_length <= self.size.width:
                 break
         return legend
 

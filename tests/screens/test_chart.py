@@ -1,0 +1,97 @@
+"""The braille chart as text."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.store.browse import Curve
+from screens.widgets.chart import Line, render
+
+
+def line(values: list[float], letter: str = "a", steps: list[int] | None = None) -> Line:
+    return Line("name", letter, "", Curve("name", tuple(steps or range(len(values))), tuple(values)))
+
+
+def plain(lines: list[Line], width: int = 30, height: int = 8, **how: bool) -> list[str]:
+    return [row.plain for row in render(lines, width, height, **how)]
+
+
+def test_a_rising_line_rises_and_the_axes_say_from_where_to_where() -> None:
+    rows = plain([line([0.0, 1.0], steps=[100, 2000])])
+    assert rows[0].split()[0] == "1.00"
+    assert rows[-2].split()[0] == "0.00"
+    assert rows[-1].split() == ["100", "2", "000"]
+    tops = [row[5:].rstrip() for row in rows[:-1]]
+    assert [len(t) for t in tops] == sorted((len(t) for t in tops), reverse=True)
+
+
+def test_nothing_to_draw_says_so() -> None:
+    assert plain([]) == ["no points"]
+    assert plain([line([math.nan, math.inf])]) == ["no points"]
+    assert plain([line([-1.0, 0.0])], log_y=True) == ["no points"]
+
+
+def test_a_gap_stays_a_gap() -> None:
+    whole = plain([line([1.0] * 60)], 70)
+    gap = plain([line([1.0] * 20 + [math.nan] * 20 + [1.0] * 20)], 70)
+    drawn = [max(rows, key=lambda r: sum(c >= "⠀" for c in r)) for rows in (whole, gap)]
+    middle = slice(30, 45)
+    assert " " not in drawn[0][middle]
+    assert drawn[1][middle].strip() == ""
+
+
+def test_a_flat_line_runs_through_the_middle() -> None:
+    rows = plain([line([5.0] * 10)], 30, 9)
+    filled = [i for i, row in enumerate(rows[:-1]) if any(c > "⠀" for c in row)]
+    assert filled in ([3], [4])
+
+
+def test_lines_are_told_apart_without_colour() -> None:
+    rows = "\n".join(plain([line([0.0, 1.0], "p"), line([1.0, 0.0], "c")]))
+    assert "p" in rows
+    assert "c" in rows
+
+
+def test_letters_of_lines_that_end_together_stand_below_each_other() -> None:
+    rows = "\n".join(plain([line([0.0, 1.0], "p"), line([0.5, 1.0], "c")]))
+    assert "p" in rows
+    assert "c" in rows
+
+
+def test_a_logarithmic_axis_is_labelled_with_the_values_themselves() -> None:
+    rows = plain([line([0.001, 0.1, 10.0])], 40, 9, log_y=True)
+    assert rows[0].strip().startswith("10.0")
+    assert rows[-2].strip().startswith("0.001")
+    middle = [float(label) for row in rows[1:-2] if (label := row.split()[0])[0].isdigit()]
+    assert 0.01 < middle[0] < 1  # on a linear axis: about 5
+
+
+def test_smoothing_takes_the_noise_out() -> None:
+    noisy = [float(i % 2) for i in range(200)]
+    rough, smooth = (plain([line(noisy)], 60, 10, smooth=s) for s in (False, True))
+    count = [sum(bin(ord(c) - 0x2800).count("1") for row in rows for c in row if c >= "⠀") for rows in (rough, smooth)]
+    assert count[1] < count[0]
+
+
+@given(
+    st.lists(st.floats(allow_nan=True, allow_infinity=True), max_size=60),
+    st.integers(0, 90),
+    st.integers(0, 20),
+    st.booleans(),
+    st.booleans(),
+)
+def test_any_values_fit_any_size(values: list[float], width: int, height: int, log_y: bool, smooth: bool) -> None:
+    rows = render([line(values), line(values[::-1], "b")], width, height, log_y, smooth)
+    assert len(rows) <= max(height, 0)
+    if width >= 12:
+        assert all(row.cell_length <= width for row in rows)
+
+
+@pytest.mark.parametrize("points", [5, 4096])
+def test_more_points_than_columns_keep_their_extremes(points: int) -> None:
+    values = [0.0] * points
+    values[points // 2] = 1.0
+    rows = plain([line(values)], 40, 6)
+    assert any(c > "⠀" for c in rows[0][6:])

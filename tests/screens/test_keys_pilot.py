@@ -1,0 +1,353 @@
+"""Every key of the table, pressed."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from textual.widgets import DataTable, Input, Tabs
+
+from screens import orders
+from screens.confirm import ConfirmScreen
+from screens.help import HelpScreen, table
+from screens.keys import KEYS, PLACES, bindings
+from screens.live import LiveScreen
+from screens.rationales import RationalesScreen
+from screens.reader import Reader, Said
+from screens.runs import RunsScreen
+from screens.widgets.log_tail import LogTail
+from tests.pilot import console, press, settle, shown, until
+
+
+def given_orders(database: Path) -> list[tuple[int, str]]:
+    con = sqlite3.connect(database)
+    try:
+        return con.execute("SELECT run_id, name FROM orders ORDER BY id").fetchall()
+    finally:
+        con.close()
+
+
+def test_the_table_has_an_action_for_every_key_and_help_names_them_all() -> None:
+    owners = {"runs": RunsScreen, "live": LiveScreen, "rationales": RationalesScreen}
+    for key in KEYS:
+        name = key.action.split("(")[0]
+        if key.place in owners and "." not in name:
+            assert hasattr(owners[key.place], f"action_{name}"), key
+    text = table("live").plain
+    assert all(key.help in text and key.shown in text for key in KEYS)
+    assert text.startswith("Live")
+
+
+def test_no_key_is_bound_twice_in_one_place_nor_taken_by_terminals() -> None:
+    for place in PLACES:
+        keys = [key for binding in bindings(place) for key in binding.key.split(",")]  # type: ignore[union-attr]
+        assert len(keys) == len(set(keys))
+        assert not set(keys) & {"ctrl+b", "ctrl+s", "ctrl+h", "ctrl+i", "ctrl+j", "ctrl+m"}
+
+
+async def test_runs_move_and_open(database: Path) -> None:
+    app = console(database)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await settle(pilot)
+        rows = app.screen.query_one(DataTable)
+        assert "9" in shown(pilot).splitlines()[0]
+        for keys, row in (
+            ("j", 1),
+            ("down", 2),
+            ("k", 1),
+            ("up", 0),
+            ("G", 8),
+            ("g", 0),
+            ("pagedown", 8),
+            ("pageup", 0),
+        ):
+            await press(pilot, keys)
+            assert rows.cursor_row == row, keys
+        await press(pilot, "j")
+        assert "run 8" in shown(pilot)
+        await press(pilot, "enter")
+        assert isinstance(app.screen, LiveScreen)
+        assert app.run_id == 8
+        assert "arithmetic-qcrd-b" in shown(pilot)
+
+
+async def test_enter_right_after_a_move_opens_the_run_under_the_cursor(database: Path) -> None:
+    app = console(database)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await settle(pilot)
+        await pilot.press("j", "j", "enter")
+        await settle(pilot)
+        assert app.run_id == 7
+
+
+async def test_from_screen_to_screen_and_back(database: Path) -> None:
+    app = console(database, 4)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await settle(pilot)
+        assert isinstance(app.screen, LiveScreen)
+        await press(pilot, "3")
+        assert isinstance(app.screen, RationalesScreen)
+        await press(pilot, "2")
+        assert isinstance(app.screen, LiveScreen)
+        await press(pilot, "3", "escape")
+        assert isinstance(app.screen, LiveScreen)
+        await press(pilot, "escape")
+        assert isinstance(app.screen, RunsScreen)
+        assert "run 4" in shown(pilot)  # the cursor is on the run one comes from
+        await press(pilot, "2", "1")
+        assert isinstance(app.screen, RunsScreen)
+        await press(pilot, "escape")
+        assert isinstance(app.screen, RunsScreen)
+
+
+async def test_help_opens_and_closes(database: Path) -> None:
+    app = console(database, 4)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await settle(pilot)
+        await pilot.press("question_mark")
+        assert isinstance(app.screen, HelpScreen)
+        assert "Log scroll" not in shown(pilot)
+        assert "Pause the run" in shown(pilot)
+        await pilot.press("escape")
+        assert isinstance(app.screen, LiveScreen)
+
+
+async def test_q_quits_and_leaves_no_thread(database: Path) -> None:
+    app = console(database)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await settle(pilot)
+        await pilot.press("q")
+    assert not app.reader_alive
+
+
+async def test_pause_checkpoint_and_stop_are_orders(database: Path) -> None:
+    app = console(database, 8)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await settle(pilot)
+        await press(pilot, "p")
+        await until(pilot, lambda: given_orders(database) == [(8, "pause")])
+        await until(pilot, lambda: "asked to pause" in shown(pilot))
+        await press(pilot, "c")
+        await until(pilot, lambda: given_orders(database)[1:] == [(8, "checkpoint")])
+        await pilot.press("x")
+        assert isinstance(app.screen, ConfirmScreen)
+        await pilot.press("n")
+        await settle(pilot)
+        assert len(given_orders(database)) == 2
+        await pilot.press("x")
+        await pilot.press("y")
+        await until(pilot, lambda: given_orders(database)[2:] == [(8, "stop")])
+
+
+async def test_p_and_r_let_a_paused_run_go_on(database: Path) -> None:
+    con = sqlite3.connect(database)
+    con.execute("UPDATE runs SET status = 'paused' WHERE id = 8")
+    con.commit()
+    con.close()
+    app = console(database, 8)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await settle(pilot)
+        assert "‖ paused" in shown(pilot)
+        await press(pilot, "p")
+        await until(pilot, lambda: given_orders(database) == [(8, "resume")])
+        await press(pilot, "r")
+        await until(pilot, lambda: given_orders(database) == [(8, "resume")] * 2)
+
+
+async def test_a_run_that_is_over_takes_no_orders(database: Path) -> None:
+    app = console(database, 4)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await settle(pilot)
+        await press(pilot, "p", "c", "x", "r")
+        assert isinstance(app.screen, LiveScreen)
+        assert given_orders(database) == []
+        assert "the run is done" in shown(pilot)
+
+
+@pytest.mark.parametrize("run_id", [5, 6, 7, 9])
+async def test_r_starts_a_worker(database: Path, monkeypatch: pytest.MonkeyPatch, run_id: int) -> None:
+    started = []
+
+    def start(path: Path, run: int) -> None:
+        started.append((path, run))
+
+    monkeypatch.setattr(orders.launch, "start_worker", start)
+    app = console(database, run_id)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await settle(pilot)
+        await press(pilot, "r")
+        await until(pilot, lambda: started == [(database, run_id)])
+        await until(pilot, lambda: "started a worker" in shown(pilot))
+
+
+async def test_a_worker_that_cannot_start_says_why(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(path: Path, run: int) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(orders.launch, "start_worker", start)
+    app = console(database, 7)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await settle(pilot)
+        await press(pilot, "r")
+        await until(pilot, lambda: "Read-only file system" in shown(pilot))
+
+
+async def test_smooth_and_log_axis_redraw_the_losses(database: Path) -> None:
+    app = console(database, 4)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await settle(pilot)
+        seen = {shown(pilot)}
+        for key in ("s", "y"):
+            await press(pilot, key)
+            seen.add(shown(pilot))
+        assert len(seen) == 3
+        await press(pilot, "s", "y")
+        assert shown(pilot) in seen
+
+
+async def test_tabs_on_a_narrow_terminal(database: Path) -> None:
+    app = console(database, 4)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await settle(pilot)
+        assert app.screen.query_one(Tabs).display
+        assert "accuracy" in shown(pilot)
+        await press(pilot, "t")
+        assert "majority class" in shown(pilot)
+        await press(pilot, "t")
+        assert "checkpoint saved" in shown(pilot)
+        await press(pilot, "t")
+        assert "accuracy" in shown(pilot)
+
+
+async def test_the_log_scrolls(database: Path) -> None:
+    con = sqlite3.connect(database)
+    con.executemany(
+        "INSERT INTO logs (run_id, at, level, stage, message) VALUES (4, ?, 'info', 'train', ?)",
+        [(float(i), f"line {i:03d}") for i in range(100)],
+    )
+    con.commit()
+    con.close()
+    app = console(database, 4)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await settle(pilot)
+        await until(pilot, lambda: "line 099" in shown(pilot))
+        await press(pilot, "k")
+        assert "line 099" not in shown(pilot)
+        await press(pilot, "down")
+        assert "line 099" in shown(pilot)
+        await press(pilot, "g")
+        assert "2 000 training" in shown(pilot)
+        # what comes in while one reads further up does not move the page
+        before = app.screen.query_one(LogTail).region
+        con = sqlite3.connect(database)
+        con.execute("INSERT INTO logs (run_id, at, level, stage, message) VALUES (4, 1, 'info', '', 'the newest')")
+        con.commit()
+        con.close()
+        await pilot.pause(0.6)
+        assert "2 000 training" in shown(pilot)
+        assert app.screen.query_one(LogTail).region == before
+        await press(pilot, "G")
+        assert "the newest" in shown(pilot)
+
+
+async def test_questions_and_visits(database: Path) -> None:
+    app = console(database, 8)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await settle(pilot)
+        await press(pilot, "3")
+        text = shown(pilot)
+        assert "question 1/40" in text
+        assert "21 of 21" in text
+        assert "▶ self, it 26" in text
+        assert "parts company here" in text
+        assert "silent: 3.48 > 3" in text
+        assert "teacher ×2" in text
+        assert "gold 11 · vote 11 (4 of 5) ✓ · student now 11 ✓ · 1 unparsed" in text
+        await press(pilot, "left_square_bracket")
+        assert "20 of 21" in shown(pilot)
+        await press(pilot, *["left_square_bracket"] * 3)
+        assert "17 of 21" in shown(pilot)
+        assert "1 of other iterations" not in shown(pilot).split("negatives")[0]
+        await press(pilot, *["right_square_bracket"] * 9)
+        assert "21 of 21" in shown(pilot)
+        await press(pilot, "J", "J")
+        assert "question 3/40" in shown(pilot)
+        await press(pilot, "K")
+        assert "question 2/40" in shown(pilot)
+        await press(pilot, "G")
+        assert "question 40/40" in shown(pilot)
+        assert "not followed" in shown(pilot)
+        await press(pilot, "J")
+        assert "question 40/40" in shown(pilot)
+        await press(pilot, "g", "K")
+        assert "question 1/40" in shown(pilot)
+
+
+async def test_search_goes_to_the_next_match(database: Path) -> None:
+    app = console(database, 8)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await settle(pilot)
+        await press(pilot, "3")
+        await pilot.press("slash")
+        field = app.screen.query_one("#search", Input)
+        assert field.has_focus
+        await pilot.press(*"train-0031", "enter")
+        await until(pilot, lambda: "question 32/40" in shown(pilot))
+        await pilot.press("slash")
+        field.value = "no such words"
+        await pilot.press("enter")
+        await until(pilot, lambda: "no question or rationale holds" in shown(pilot))
+        assert "question 32/40" in shown(pilot)
+        await pilot.press("slash")
+        field.value = "BEGIN 7"
+        await pilot.press("enter")
+        await until(pilot, lambda: "question 1/40" in shown(pilot))
+        await press(pilot, "n")
+        await until(pilot, lambda: "question 1/40" not in shown(pilot))
+        await pilot.press("slash")
+        await pilot.press("escape")
+        assert not field.has_class("-shown")
+        assert isinstance(app.screen, RationalesScreen)
+
+
+async def test_wrap_maximise_and_scroll(database: Path) -> None:
+    app = console(database, 8)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await settle(pilot)
+        await press(pilot, "3")
+        wrapped = shown(pilot)
+        await press(pilot, "w")
+        assert shown(pilot) != wrapped
+        await press(pilot, "w")
+        assert shown(pilot) == wrapped
+        await press(pilot, "tab", "z")
+        assert app.screen.maximized is not None
+        assert app.screen.maximized.id == "negatives"
+        await press(pilot, "z")
+        assert app.screen.maximized is None
+        await press(pilot, "z", "escape")
+        assert app.screen.maximized is None
+        assert isinstance(app.screen, RationalesScreen)
+        pane = app.screen.query_one("#negatives")
+        await press(pilot, "j", "j")
+        assert pane.scroll_offset.y == 2
+        await press(pilot, "k")
+        assert pane.scroll_offset.y == 1
+
+
+async def test_the_palette_offers_the_tables_commands(database: Path) -> None:
+    app = console(database, 8)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await settle(pilot)
+        titles = {command.title: command for command in app.get_system_commands(app.screen)}
+        assert {"pause", "checkpoint", "rationales", "theme", "quit"} <= titles.keys()
+        await titles["checkpoint"].callback()
+        await until(pilot, lambda: given_orders(database) == [(8, "checkpoint")])
+        await titles["rationales"].callback()
+        await settle(pilot)
+        assert isinstance(app.screen, RationalesScreen)
+
+
+def test_orders_go_through_the_store(database: Path) -> None:
+    reader = Reader(database, lambda _: None)
+    assert orders.order(reader, 8, "pause") == Said("asked run 8 to pause")
+    assert given_orders(database) == [(8, "pause")]

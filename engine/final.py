@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from engine.evaluate import (
     SAMPLING_TEMPERATURE,
-    Answered,
     Head,
     answer,
     is_right,
@@ -15,9 +14,8 @@ from engine.evaluate import (
 from engine.intervals import wilson
 from engine.records import Dataset, Example, Voted
 from engine.students.load import student as load_student
-from engine.students.seam import Student
 from engine.train import Setup
-from engine.validation import record_predictions
+from engine.validation import ask, record_predictions
 
 
 def evaluate_finally(setup: Setup, dataset: Dataset, taught: Sequence[Voted], step: int) -> list[str]:
@@ -39,14 +37,14 @@ def evaluate_finally(setup: Setup, dataset: Dataset, taught: Sequence[Voted], st
         recorder.score(split, "majority class", "", step, sum(map(bool, verdicts)), len(verdicts))
         for head in setup.validation.heads:
             setup.orders.raise_if_stopped()
-            answered = _greedy(setup, setup.student, examples, head)
+            answered = ask(setup.validation, setup.student, examples, head)
             record_predictions(recorder, kind, split, head, step, answered, gold)
             right, compared = right_of(kind, answered, gold)
             recorder.score(split, "student", head, step, right, compared)
             if compared:
                 low, high = wilson(right, compared)
                 lines.append(f"{split}, {head} head: {right / compared:.3f} ({low:.3f} to {high:.3f}, n = {compared})")
-            right, compared = right_of(kind, _greedy(setup, untrained, examples, head), gold)
+            right, compared = right_of(kind, ask(setup.validation, untrained, examples, head), gold)
             recorder.score(split, "untrained", head, step, right, compared)
             if spec.evaluation.samples > 1:
                 _sampled(setup, examples, head, split, step)
@@ -54,17 +52,6 @@ def evaluate_finally(setup: Setup, dataset: Dataset, taught: Sequence[Voted], st
             recorder.stage("evaluate", done=done, total=total)
     _count_rationales(setup, taught)
     return lines
-
-
-def _greedy(setup: Setup, student: Student, examples: Sequence[Example], head: Head) -> list[Answered]:
-    return answer(
-        student,
-        examples,
-        head,
-        setup.spec.data.answer,
-        max_new=setup.validation.max_new[head],
-        batch_size=setup.spec.evaluation.batch_size,
-    )
 
 
 def _sampled(setup: Setup, examples: Sequence[Example], head: Head, split: str, step: int) -> None:

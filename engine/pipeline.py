@@ -76,24 +76,19 @@ def run_stages(spec: RunSpec, database: Path, run_id: int, recorder: Recorder, o
 
     student = load_student(spec, _texts(spec, taught), folder / "tokenizer")
     method = METHODS[spec.method.name]
-    supervised = items(
-        student,
-        method,
-        spec.method,
-        taught.train,
-        labels=spec.data.labels,
-        answer_in_rationale=spec.student.answer_in_rationale,
+    supervised, held_out = (
+        items(
+            student,
+            method,
+            spec.method,
+            voted,
+            labels=spec.data.labels,
+            answer_in_rationale=spec.student.answer_in_rationale,
+        )
+        for voted in (taught.train, taught.validation)
     )
     supervised = _within_limits(spec, student, supervised, recorder)
     _count_cut(spec, student, dataset, recorder)
-    held_out = items(
-        student,
-        method,
-        spec.method,
-        taught.validation,
-        labels=spec.data.labels,
-        answer_in_rationale=spec.student.answer_in_rationale,
-    )
     resume_at = checkpoint.latest(folder)
 
     judge = judge_optimizer = None

@@ -35,7 +35,7 @@ def validate(validation: Validation, student: Student, recorder: Recorder, step:
     kind = validation.spec.data.answer
     agreements = []
     for head in validation.heads:
-        answered = _ask(validation, student, validation.examples, head)
+        answered = ask(validation, student, validation.examples, head)
         gold = {x.id: x.answer for x in validation.examples}
         right, total = right_of(kind, answered, gold)
         if total:
@@ -45,7 +45,7 @@ def validate(validation: Validation, student: Student, recorder: Recorder, step:
         if compared:
             recorder.points(step, {f"agreement/{head}": agreed / compared})
             agreements.append(agreed / compared)
-        followed = _ask(validation, student, validation.followed, head)
+        followed = ask(validation, student, validation.followed, head)
         record_predictions(recorder, kind, "followed", head, step, followed, validation.followed_wanted)
     return sum(agreements) / len(agreements) if agreements else 0.0
 
@@ -71,7 +71,8 @@ def record_predictions(
     )
 
 
-def _ask(validation: Validation, student: Student, examples: Sequence[Example], head: Head) -> list[Answered]:
+def ask(validation: Validation, student: Student, examples: Sequence[Example], head: Head) -> list[Answered]:
+    """Greedy answers with the run's own limits."""
     return answer(
         student,
         examples,

@@ -13,12 +13,13 @@ from types import FrameType
 
 import typer
 
+from app.cli.options import command
 from app.cli.progress import Display, display
 from app.settings import CLAIM_SECONDS, POLL_SECONDS
 from engine.errors import QcrdError
 from engine.launch import is_alive, log_tail
 from engine.store.browse import Live, LiveReader, Session, with_clock
-from engine.store.connect import database_path, open_reader
+from engine.store.connect import open_reader
 
 ENDED = ("done", "failed", "interrupted")
 
@@ -100,13 +101,6 @@ def worker_is_gone(live: Live) -> bool:
     if live.session is not None and is_alive(live.session.pid, live.session.host) is False:
         return True
     return with_clock(live.run, time.time()).status == "stale"
-
-
-def command(database: Path, words: str) -> str:
-    """A command line that the user can copy: --db is there where it is needed."""
-    if database == database_path(None).absolute():
-        return f"qcrd {words}"
-    return f"qcrd {words} --db {database}"
 
 
 def _watch(

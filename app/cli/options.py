@@ -28,6 +28,15 @@ def database(db: Path | None) -> Path:
     return database_path(db).absolute()
 
 
+def command(database: Path, words: str) -> str:
+    """A command line that the user can copy: --db is there where it is needed."""
+    from engine.store.connect import database_path
+
+    if database == database_path(None).absolute():
+        return f"qcrd {words}"
+    return f"qcrd {words} --db {database}"
+
+
 def output_format(json: bool, jsonl: bool, csv: bool) -> Format:
     """Which of the flags was given. Raises UsageError for more than one."""
     from engine.errors import UsageError

@@ -82,7 +82,8 @@ def demo(
     if headless or not (sys.stdin.isatty() and sys.stdout.isatty()):
         _begin(spec, path, detach=False)
         return
-    from app.cli.attach import command, finish, look, wait_until_claimed
+    from app.cli.attach import finish, look, wait_until_claimed
+    from app.cli.options import command
     from app.console import run as run_console
     from engine.store.browse import LiveReader
 
@@ -96,7 +97,8 @@ def demo(
 
 
 def _begin(spec: "RunSpec", path: Path, detach: bool) -> None:
-    from app.cli.attach import command, follow, wait_until_claimed
+    from app.cli.attach import follow, wait_until_claimed
+    from app.cli.options import command
 
     run_id, worker = _start(spec, path)
     if detach:

@@ -67,7 +67,8 @@ def resume(run: Run, detach: Detach = False, db: Db = None) -> None:
 
 
 def _order(run: str, db: Path | None, name: Literal["pause", "stop"], effect: str) -> None:
-    from app.cli.attach import command, look, worker_is_gone
+    from app.cli.attach import look, worker_is_gone
+    from app.cli.options import command
     from engine.errors import UsageError
     from engine.store.browse import LiveReader
     from engine.store.runs import order

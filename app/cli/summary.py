@@ -5,7 +5,7 @@ from contextlib import closing
 from operator import itemgetter
 from pathlib import Path
 
-from app.cli.attach import command
+from app.cli.options import command
 from app.cli.output import Column, Row, console, share, write_table
 from engine.store.connect import open_reader
 from engine.store.queries import find_run, scores

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase, T5ForConditionalGeneration
+from transformers.utils.logging import disable_progress_bar
 
 from engine.errors import QcrdError, UsageError
 from engine.randomness import derive
@@ -36,11 +37,12 @@ def student(spec: RunSpec, texts: Sequence[str], saved_tokenizer: Path) -> Stude
 
     Raises UsageError where the model cannot be had or is of another kind.
     """
-    if saved_tokenizer.is_dir():
-        words: Any = AutoTokenizer.from_pretrained(saved_tokenizer)
-    else:
-        words = tokenizer(spec, texts)
-        words.save_pretrained(saved_tokenizer)
+    disable_progress_bar()  # they are for terminals, and would end up in worker.log
+    if not saved_tokenizer.is_dir():
+        partial = saved_tokenizer.with_name(saved_tokenizer.name + ".partial")
+        tokenizer(spec, texts).save_pretrained(partial)
+        partial.rename(saved_tokenizer)  # whole or not at all: the process may be killed at any moment
+    words: Any = AutoTokenizer.from_pretrained(saved_tokenizer)
     device = pick_device(spec.student.device)
     torch.manual_seed(derive(spec.seed, "student"))
     if spec.student.model == BUILTIN:

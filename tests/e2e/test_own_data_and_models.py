@@ -7,8 +7,16 @@ import pytest
 import torch
 from datasets import Dataset, DatasetDict
 from real_runs import SMALL_QCRD, done, read_jsonl, rows, run, write_splits
-from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, BertConfig, BertModel, T5ForConditionalGeneration
+from transformers import (
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+    BertConfig,
+    BertModel,
+    PreTrainedTokenizerFast,
+    T5ForConditionalGeneration,
+)
 
+from engine import worker
 from engine.data.arithmetic import generate
 from engine.students import tiny
 
@@ -76,6 +84,24 @@ def test_a_model_of_another_kind_is_one_line(database: Path, tmp_path: Path, t5_
         assert key in failed.error
         assert "is a bert model" in failed.error
         assert "\n" not in failed.error
+
+
+def test_a_worker_that_dies_while_it_saves_the_tokeniser_is_picked_up(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = PreTrainedTokenizerFast.save_pretrained
+
+    def half(self: PreTrainedTokenizerFast, folder: Path, **options: Any) -> None:
+        save(self, folder, **options)
+        (Path(folder) / "tokenizer.json").write_text("{")
+        raise SystemExit("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PreTrainedTokenizerFast, "save_pretrained", half)
+        died = run(database, SHORT, {"data": {"limit": 6}, "method": {"name": "dss"}})
+    assert died.status == "failed"
+    assert worker.work(database, died.id) == 0
+    assert len(AutoTokenizer.from_pretrained(died.folder / "tokenizer")) > 30
 
 
 @pytest.mark.parametrize("form", ["parquet", "save_to_disk"])

@@ -58,7 +58,8 @@ def target_text(rationale: Rationale, answer_in_rationale: bool) -> str:
 def candidate(student: Student, rationale: Rationale, answer_in_rationale: bool) -> Candidate:
     """A rationale with its tokens."""
     text = target_text(rationale, answer_in_rationale)
-    return Candidate(rationale, text, student.target(text))
+    ending = join("", rationale.answer).strip() if answer_in_rationale and rationale.answer is not None else None
+    return Candidate(rationale, text, student.target(text, ending))
 
 
 def items(

@@ -15,9 +15,11 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, T5EncoderModel
 
 from engine.losses import ranking
 from engine.randomness import derive, generator
-from engine.students.seam import Student, Tokens
+from engine.students.seam import Student, Tokens, cut
 
 CACHED_TEXTS = 50_000
+GROUP = 2**22
+"""Pairs times their longest squared: pairs read at once. Attention pays for padding in squares, in time and memory."""
 AUGMENTED_SHARE = 0.3
 """Share of a positive's words that an augmented negative has masked or replaced."""
 
@@ -25,21 +27,37 @@ AUGMENTED_SHARE = 0.3
 class Discriminator(nn.Module):
     """Encoder, pooling and head; `pair` makes its input of texts."""
 
-    def __init__(self, encoder: T5EncoderModel, tokenizer: PreTrainedTokenizerBase, limit: int) -> None:
+    def __init__(
+        self, encoder: T5EncoderModel, tokenizer: PreTrainedTokenizerBase, max_question: int, max_rationale: int
+    ) -> None:
         super().__init__()
         width = encoder.config.d_model
         self.encoder = encoder
         self.head = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1))
-        self.tokens = lru_cache(maxsize=CACHED_TEXTS)(lambda text: tokenizer(text)["input_ids"][:limit])
+        self.max_question = max_question
+        self.max_rationale = max_rationale
+        self.tokens = lru_cache(maxsize=CACHED_TEXTS)(lambda text: tokenizer(text)["input_ids"])
         self.mask_word = str(tokenizer.mask_token or "<extra_id_0>")
         """How the tokeniser spells a gap."""
 
     def pair(self, question: str, rationale: str) -> list[int]:
-        """Tokens of both, each ended by the end of sequence, each cut to the limit."""
-        return [*self.tokens(question), *self.tokens(rationale)]
+        """Tokens of both, each ended by the end of sequence, each cut to its limit."""
+        return [*cut(self.tokens(question), self.max_question), *cut(self.tokens(rationale), self.max_rationale)]
 
     def forward(self, pairs: Sequence[Tokens]) -> Tensor:
-        """(pairs,) scores in [0, 1]."""
+        """(pairs,) scores in [0, 1]; read in groups of similar length."""
+        order = sorted(range(len(pairs)), key=lambda j: len(pairs[j]))
+        groups: list[list[int]] = [[]]
+        for j in order:
+            if groups[-1] and (len(groups[-1]) + 1) * len(pairs[j]) ** 2 > GROUP:
+                groups.append([])
+            groups[-1].append(j)
+        scores = torch.cat([self._read([pairs[j] for j in group]) for group in groups])
+        back = torch.empty(len(order), dtype=torch.long)
+        back[torch.tensor(order)] = torch.arange(len(order))
+        return scores[back.to(scores.device)]
+
+    def _read(self, pairs: Sequence[Tokens]) -> Tensor:
         device = next(self.parameters()).device
         length = max(len(p) for p in pairs)
         pad = self.encoder.config.pad_token_id
@@ -52,28 +70,26 @@ class Discriminator(nn.Module):
 
     @torch.no_grad()
     def judge(self, pairs: Sequence[Tokens]) -> Tensor:
-        """Scores in evaluation mode, without gradient, in batches of similar length."""
+        """Scores in evaluation mode, without gradient."""
         if not pairs:
             return torch.zeros(0)
         was_training = self.training
         self.eval()
-        order = sorted(range(len(pairs)), key=lambda j: len(pairs[j]))
-        found = torch.empty(len(pairs))
-        for at in range(0, len(order), 128):
-            part = order[at : at + 128]
-            found[torch.tensor(part)] = self([pairs[j] for j in part]).to("cpu", found.dtype)
+        found = self(pairs).cpu()
         self.train(was_training)
         return found
 
 
-def build(encoder: str, student: Student, limit: int, seed: int) -> Discriminator:
+def build(encoder: str, student: Student, max_question: int, max_rationale: int, seed: int) -> Discriminator:
     """ "student-sized": the shape of the student's encoder, from scratch; else the encoder of that T5."""
     torch.manual_seed(derive(seed, "discriminator"))
     if encoder == "student-sized":
         config: Any = deepcopy(student.model.config)
-        return Discriminator(T5EncoderModel(config), student.tokenizer, limit).to(student.device)
+        encoder_model = T5EncoderModel(config)
+        encoder_model.set_attn_implementation(student.model.config._attn_implementation)
+        return Discriminator(encoder_model, student.tokenizer, max_question, max_rationale).to(student.device)
     model = T5EncoderModel.from_pretrained(encoder, dtype=torch.float32)
-    return Discriminator(model, AutoTokenizer.from_pretrained(encoder), limit).to(student.device)
+    return Discriminator(model, AutoTokenizer.from_pretrained(encoder), max_question, max_rationale).to(student.device)
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,13 @@ def run_stages(spec: RunSpec, database: Path, run_id: int, recorder: Recorder, o
 
     judge = judge_optimizer = None
     if isinstance(spec.method, Qcrd):
-        judge = build(spec.method.discriminator.encoder, student, spec.student.max_question_tokens, spec.seed)
+        judge = build(
+            spec.method.discriminator.encoder,
+            student,
+            spec.student.max_question_tokens,
+            spec.student.max_rationale_tokens,
+            spec.seed,
+        )
         judge_optimizer = judge_training.optimizer(judge, spec.method.discriminator)
         if resume_at is None:
             with _stage(recorder, "judge", spec.method.discriminator.pretrain_steps):
@@ -234,10 +240,12 @@ def _within_limits(spec: RunSpec, student: Student, supervised: list[Item], reco
     if long_ids:
         what = "left out" if skip else "cut"
         limit = spec.student.max_question_tokens
-        recorder.log("warning", f"{len(long_ids)} questions longer than {limit} tokens are {what}", "train")
+        recorder.log("warning", f"training questions longer than {limit} tokens: {len(long_ids)}, {what}", "train")
     if cut_targets:
         limit = spec.student.max_rationale_tokens
-        recorder.log("warning", f"{cut_targets} rationales longer than {limit} tokens are cut", "train")
+        recorder.log(
+            "warning", f"rationales longer than {limit} tokens: {cut_targets}, cut in the middle", "train"
+        )
     kept = [x for x in supervised if not (skip and x.example.id in long_ids)]
     recorder.fact("train", "examples", len(kept))
     if not kept:
@@ -258,7 +266,7 @@ def _count_cut(spec: RunSpec, student: Student, dataset: Dataset, recorder: Reco
         cut = sum(len(ids) > limit for ids in texts)
         recorder.fact("evaluate", f"questions cut/{split}", cut)
         if cut:
-            recorder.log("warning", f"{cut} questions of {split} are longer than {limit} tokens and cut", "evaluate")
+            recorder.log("warning", f"questions of {split} longer than {limit} tokens: {cut}, cut", "evaluate")
 
 
 def _pretrain(

@@ -73,7 +73,8 @@ class Question:
     """Whether the student was right at each evaluation."""
     student_answer: str | None
     student_right: bool | None
-    student_asked: bool
+    student_step: int | None
+    """The evaluation at which it gave that answer; None: never asked."""
 
 
 def read_keys(con: sqlite3.Connection, run_id: int) -> tuple[str, ...]:
@@ -134,7 +135,7 @@ def read_question(
     ).fetchall()
     # where the student has no explain head its label is all there is
     last_of = {at: (answer, right) for at, answer, right, _ in answers}
-    told = [value for at, value in sorted(last_of.items()) if shown is None or step is None or at <= shown]
+    told = [(at, *value) for at, value in sorted(last_of.items()) if shown is None or step is None or at <= shown]
     return Question(
         run_id=run_id,
         run_name=name,
@@ -163,9 +164,9 @@ def read_question(
         chosen_positive=_history(by_step, steps, polarity, "positive"),
         chosen_negative=_history(by_step, steps, polarity, "negative"),
         answers=tuple(_maybe(right) for _, (_, right) in sorted(last_of.items())),
-        student_answer=told[-1][0] if told else None,
-        student_right=_maybe(told[-1][1]) if told else None,
-        student_asked=bool(told),
+        student_answer=told[-1][1] if told else None,
+        student_right=_maybe(told[-1][2]) if told else None,
+        student_step=told[-1][0] if told else None,
     )
 
 
@@ -179,7 +180,16 @@ def find_question(con: sqlite3.Connection, run_id: int, keys: Sequence[str], aft
         " WHERE r.run_id = ?1 AND instr(lower(t.text), lower(?2)) > 0",
         (run_id, words),
     ).fetchall()
-    found = {row[0] for row in rows}
+    return _next(keys, {row[0] for row in rows}, after)
+
+
+def next_followed(con: sqlite3.Connection, run_id: int, keys: Sequence[str], after: int) -> int | None:
+    """The next place after `after` (round the end) of a question whose visits are all kept."""
+    rows = con.execute("SELECT example FROM votes WHERE run_id = ? AND followed", (run_id,)).fetchall()
+    return _next(keys, {row[0] for row in rows}, after)
+
+
+def _next(keys: Sequence[str], found: set[str], after: int) -> int | None:
     places = [*range(after + 1, len(keys)), *range(min(after + 1, len(keys)))]
     return next((i for i in places if keys[i] in found), None)
 

@@ -46,7 +46,7 @@ def student(spec: RunSpec, texts: Sequence[str], saved_tokenizer: Path) -> Stude
     device = pick_device(spec.student.device)
     torch.manual_seed(derive(spec.seed, "student"))
     if spec.student.model == BUILTIN:
-        model = T5ForConditionalGeneration(tiny.config(words))
+        model = tiny.build(words)
         position_bias_lr = tiny.POSITION_BIAS_LR
     else:
         model = _pretrained(spec.student.model)

@@ -25,6 +25,11 @@ class Encoded:
         return Encoded(self.hidden.detach(), self.mask)
 
 
+def cut(tokens: list[int], limit: int) -> list[int]:
+    """At most `limit` tokens; the end of sequence, which comes last, stays."""
+    return tokens if len(tokens) <= limit else [*tokens[: limit - 1], tokens[-1]]
+
+
 class Student(Protocol):
     """A model with its tokeniser and limits. `model` is the torch module that is trained and saved."""
 
@@ -36,8 +41,11 @@ class Student(Protocol):
         """Tokens of a prompt, cut to the question limit."""
         ...
 
-    def target(self, text: str) -> list[int]:
-        """Tokens of a target, end of sequence included, cut to the rationale limit."""
+    def target(self, text: str, answer: str | None = None) -> list[int]:
+        """Tokens of a target, end of sequence included, cut to the rationale limit.
+
+        `answer`: the clause the text ends in; of a text that is too long it stays, and the middle goes.
+        """
         ...
 
     def encode(self, prompts: Sequence[Tokens]) -> Encoded:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from transformers import DynamicCache, EncoderDecoderCache, PreTrainedTokenizerBase, T5ForConditionalGeneration
 
-from engine.students.seam import Encoded, Tokens
+from engine.students.seam import Encoded, Tokens, cut
 
 CHUNK = 4096
 """Target tokens whose logits exist at once."""
@@ -40,10 +40,15 @@ class T5Student:
         self.position_bias_lr = position_bias_lr
 
     def prompt(self, text: str) -> list[int]:
-        return _cut(self.tokenizer(text)["input_ids"], self.max_prompt)
+        return cut(self.tokenizer(text)["input_ids"], self.max_prompt)
 
-    def target(self, text: str) -> list[int]:
-        return _cut(self.tokenizer(text)["input_ids"], self.max_target)
+    def target(self, text: str, answer: str | None = None) -> list[int]:
+        tokens = self.tokenizer(text)["input_ids"]
+        if answer is None or len(tokens) <= self.max_target:
+            return cut(tokens, self.max_target)
+        # an explain head whose longest targets have no answer would learn to leave it out
+        ending = cut(self.tokenizer(f" {answer}")["input_ids"], self.max_target)
+        return [*tokens[: self.max_target - len(ending)], *ending]
 
     def encode(self, prompts: Sequence[Tokens]) -> Encoded:
         ids, mask = self._padded(prompts)
@@ -166,8 +171,3 @@ class T5Student:
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16)
-
-
-def _cut(tokens: list[int], limit: int) -> list[int]:
-    """Keeps the end of sequence, which comes last."""
-    return tokens if len(tokens) <= limit else [*tokens[: limit - 1], tokens[-1]]

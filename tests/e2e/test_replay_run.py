@@ -61,13 +61,13 @@ def check(database: Path, run: Ended, file: Path) -> None:
     )
     texts = [join(text, answer) for text, answer in rows(database, targets, run.id, run.id)]
     prompts = [f"explain: {question}" for (question,) in questions]
-    for what, found, limit in (
-        ("questions", prompts, spec["max_question_tokens"]),
-        ("rationales", texts, spec["max_rationale_tokens"]),
+    for what, found, limit, line in (
+        ("questions", prompts, spec["max_question_tokens"], "training questions longer than {} tokens: {}, cut"),
+        ("rationales", texts, spec["max_rationale_tokens"], "rationales longer than {} tokens: {}, cut in the middle"),
     ):
         long = sum(len(ids) > limit for ids in words(found)["input_ids"])
         assert run.facts[f"train/{what} cut"] == long
-        assert any(line == f"{long} {what} longer than {limit} tokens are cut" for line in run.logs) == (long > 0)
+        assert (line.format(limit, long) in run.logs) == (long > 0)
     assert run.facts["train/examples"] == len(questions)
 
 

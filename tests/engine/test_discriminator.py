@@ -14,7 +14,7 @@ BAD = "first ben has 5 then he finds 4 makes 1"
 
 
 def test_scores_are_in_0_1_and_do_not_depend_on_the_batch() -> None:
-    judge = build("student-sized", student(), 64, 0)
+    judge = build("student-sized", student(), 64, 64, 0)
     pairs = [judge.pair("ben has two", text) for text in (GOOD, BAD, "9", GOOD + " " + BAD)]
     together = judge.judge(pairs)
     alone = torch.cat([judge.judge([p]) for p in pairs])
@@ -23,7 +23,7 @@ def test_scores_are_in_0_1_and_do_not_depend_on_the_batch() -> None:
 
 
 def test_the_batched_loss_is_the_mean_over_examples_that_have_both() -> None:
-    judge = build("student-sized", student(), 64, 0)
+    judge = build("student-sized", student(), 64, 64, 0)
     examples = [
         Judged("ben has 1", (GOOD, "1 makes 2"), (BAD,)),
         Judged("ben has 2", ("2",), ("3", "4", BAD)),
@@ -39,7 +39,7 @@ def test_the_batched_loss_is_the_mean_over_examples_that_have_both() -> None:
 
 
 def test_it_learns_to_tell_good_from_bad() -> None:
-    judge = build("student-sized", student(), 64, 0)
+    judge = build("student-sized", student(), 64, 64, 0)
     optimizer = torch.optim.AdamW(judge.parameters(), lr=1e-3)
     examples = [Judged(f"ben has {i}", (GOOD,), (BAD,)) for i in range(1, 5)]
     for _ in range(40):
@@ -69,3 +69,15 @@ def test_balance_makes_as_many_negatives_as_positives_and_keeps_the_teachers() -
     assert found.negatives[0] == "teacher's"
     assert len(found.negatives) == 3
     assert len(balance(Judged("q", ("a b",), ("1", "2")), ["x"], "<gap>", random).negatives) == 2
+
+
+def test_pairs_read_in_groups_score_as_if_read_alone_and_a_long_one_is_cut_on_both_sides() -> None:
+    s = student()
+    eos = s.tokenizer.eos_token_id
+    judge = build("student-sized", s, 8, 300, 0)
+    pair = judge.pair("ben has 1 2 3 4 5 6 7 8 9", "1 " * 500)
+    assert len(pair) == 308
+    assert pair[7] == pair[-1] == eos
+    pairs = [judge.pair("ben", "1 " * n) for n in range(1, 250, 6)] * 3  # more than one group
+    found = judge.judge(pairs)
+    torch.testing.assert_close(found, torch.cat([judge.judge([p]) for p in pairs]), rtol=1e-4, atol=1e-6)

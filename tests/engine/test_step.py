@@ -76,7 +76,7 @@ def compare(config, method, shapes: Sequence[tuple[int, int, bool]], seed: int, 
     items = [item(s, random, m, k, label) for m, k, label in shapes]
     rows = [Row(x, x.negatives, judge_all=i % 2 == 0) for i, x in enumerate(items)]
     draw = torch.rand(len(rows), 2, generator=random)
-    judge = build("student-sized", s, 64, seed) if with_judge else None
+    judge = build("student-sized", s, 64, 64, seed) if with_judge else None
 
     def quality(r, c):
         with torch.no_grad():
@@ -134,7 +134,7 @@ def test_judged_are_the_chosen_the_students_own_and_whole_rows_that_ask():
     random = torch.Generator().manual_seed(0)
     items = [item(s, random, 3, 2) for _ in range(2)]
     rows = [Row(items[0], items[0].negatives, judge_all=True), Row(items[1], items[1].negatives, judge_all=False)]
-    judge = build("student-sized", s, 64, 0)
+    judge = build("student-sized", s, 64, 64, 0)
     found = step(s, judge, lambda x: qcrd.loss(Qcrd(), x), rows, torch.rand(2, 2))
     assert found.judged_positive[0].all()
     assert found.judged_negative[0].all()

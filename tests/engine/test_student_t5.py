@@ -61,6 +61,14 @@ def test_long_texts_are_cut_and_keep_the_end_of_sequence() -> None:
     assert tokens[-1] == s.tokenizer.eos_token_id
 
 
+def test_a_rationale_that_is_too_long_keeps_its_answer() -> None:
+    s = student()
+    tokens = s.target("two " * 500 + "Answer: 7", "Answer: 7")
+    assert len(tokens) == 64
+    assert s.tokenizer.decode(tokens, skip_special_tokens=True).endswith("two Answer: 7")
+    assert s.target("two Answer: 7", "Answer: 7") == s.target("two Answer: 7")
+
+
 def test_the_position_bias_learns_at_its_own_rate_and_every_parameter_is_in_one_group() -> None:
     s = student()
     groups = s.parameter_groups(1e-3, 0.1)

@@ -86,7 +86,7 @@ def build(encoder: str, student: Student, max_question: int, max_rationale: int,
     if encoder == "student-sized":
         config: Any = deepcopy(student.model.config)
         encoder_model = T5EncoderModel(config)
-        encoder_model.set_attn_implementation(student.model.config._attn_implementation)
+        encoder_model.set_attn_implementation(config._attn_implementation)
         return Discriminator(encoder_model, student.tokenizer, max_question, max_rationale).to(student.device)
     model = T5EncoderModel.from_pretrained(encoder, dtype=torch.float32)
     return Discriminator(model, AutoTokenizer.from_pretrained(encoder), max_question, max_rationale).to(student.device)

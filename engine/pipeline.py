@@ -36,6 +36,10 @@ from engine.validation import Validation
 from engine.vote import vote
 
 
+REPORTED = 20
+"""Examples between two looks at the orders while the vote goes on: latex takes its time."""
+
+
 @dataclass(frozen=True)
 class Taught:
     """What the teacher left: votes of the training and of the validation questions."""
@@ -69,7 +73,7 @@ def run_stages(spec: RunSpec, database: Path, run_id: int, recorder: Recorder, o
             samples = _sample(spec, examples, recorder, orders)
         orders.raise_if_stopped()
         with _stage(recorder, "vote", len(examples)):
-            taught = _vote(spec, dataset, validation, samples, recorder)
+            taught = _vote(spec, dataset, validation, samples, recorder, orders)
     else:
         taught = Taught(_unasked(dataset.splits["train"]), _unasked(validation), 0)
     orders.raise_if_stopped()
@@ -180,8 +184,15 @@ def _vote(
     validation: tuple[Example, ...],
     samples: Mapping[str, list[Sample]],
     recorder: Recorder,
+    orders: Orders,
 ) -> Taught:
     examples = (*dataset.splits["train"], *validation)
+
+    def on_example(done: int) -> None:
+        if done % REPORTED == 0:
+            orders.raise_if_stopped()
+            recorder.stage("vote", done=done)
+
     result = vote(
         examples,
         samples,
@@ -189,6 +200,7 @@ def _vote(
         tie=spec.vote.tie,
         labels=spec.data.labels,
         drop_right_negatives=spec.vote.drop_right_negatives,
+        on_example=on_example,
     )
     for name, value in result.facts.items():
         recorder.fact("vote", name, value)
@@ -243,9 +255,7 @@ def _within_limits(spec: RunSpec, student: Student, supervised: list[Item], reco
         recorder.log("warning", f"training questions longer than {limit} tokens: {len(long_ids)}, {what}", "train")
     if cut_targets:
         limit = spec.student.max_rationale_tokens
-        recorder.log(
-            "warning", f"rationales longer than {limit} tokens: {cut_targets}, cut in the middle", "train"
-        )
+        recorder.log("warning", f"rationales longer than {limit} tokens: {cut_targets}, cut in the middle", "train")
     kept = [x for x in supervised if not (skip and x.example.id in long_ids)]
     recorder.fact("train", "examples", len(kept))
     if not kept:

@@ -1,7 +1,7 @@
 """Self-consistency: answers parsed, clustered, voted; what is left of a sample is a positive or negative rationale."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,6 +28,7 @@ def vote(
     tie: Literal["drop", "first"],
     labels: Literal["teacher", "gold"],
     drop_right_negatives: Literal["auto", "never"],
+    on_example: Callable[[int], None] = lambda done: None,
 ) -> Vote:
     """Sort every sample into positive, negative, dropped or unparsed.
 
@@ -41,7 +42,7 @@ def vote(
     negative, tie or no tie; where it has none, the vote decides. `Voted.answer` is the vote's in either case.
     A sample that is all answer and no rationale votes and is then dropped: under a min-CE choice it would always win.
 
-    Rationales are numbered from 0, in example order, then slot order.
+    Rationales are numbered from 0, in example order, then slot order. `on_example(examples done)` is called after each.
 
     Facts: "rule/<rule>" (samples parsed by it; "rule/miss" for the rest), "samples", "empty rationales", "ties" and
     "unanswered" (examples), "positives per example" and "negatives per example" (means over all examples),
@@ -76,6 +77,7 @@ def vote(
             )
         )
         _tally(tally, kind, voted[-1], parsed)
+        on_example(len(voted))
     if kind == "latex":
         tally["timeouts"] = kinds.timeouts() - timeouts
     return Vote(tuple(voted), _facts(tally, voted))

@@ -35,7 +35,6 @@ from engine.train import Setup, train
 from engine.validation import Validation
 from engine.vote import vote
 
-
 REPORTED = 20
 """Examples between two looks at the orders while the vote goes on: latex takes its time."""
 

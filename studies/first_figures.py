@@ -138,7 +138,7 @@ def provenance(run_id: int, key: str) -> str | None:
 
 
 def table(lines: list[dict[str, Any]]) -> str:
-    """A row an arm: mean accuracy in % over the common seeds, with its 95 % t interval; then qcrd over all its seeds."""
+    """A row an arm: mean accuracy in % over the common seeds, 95 % t interval; then qcrd over all its seeds."""
     columns = [("test", "predict"), ("test", "explain"), ("unseen", "predict"), ("unseen", "explain")]
     values: dict[tuple[str, str, str], list[float]] = defaultdict(list)
     seconds: dict[str, list[float]] = defaultdict(list)

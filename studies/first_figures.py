@@ -107,6 +107,7 @@ def one(arm: str, seed: int, lock: Lock) -> int:
         "seconds": round(run["seconds"]),
         "scores": ask(SCORES.format(id=run["id"])),
     }
+    RESULTS.parent.mkdir(exist_ok=True)
     with lock, RESULTS.open("a") as file:
         file.write(json.dumps(result) + "\n")
     print(f"{name}: done", flush=True)

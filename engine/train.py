@@ -170,6 +170,7 @@ def _keep(setup: Setup, trained: Trained, progress: Progress, at: int) -> None:
     checkpoint.tidy(setup.folder, config.keep, progress.best_step)
     if asked:
         setup.recorder.log("info", f"checkpoint of step {at} in {folder.name}, as ordered", "train")
+        setup.orders.poll()  # a paused run saves, and stays paused
     if setup.orders.stop and at < config.steps:
         raise Interrupted(f"stopped after step {at}; `qcrd resume` goes on from there")
 

@@ -101,7 +101,10 @@ class Console(App[None]):
     def action_go(self, place: str) -> None:
         """To one of the three screens."""
         if place != "runs":
-            run_id = self._runs.selected if self._front() is self._runs else self.run_id
+            run_id = self.run_id
+            if self._front() is self._runs:
+                self._runs.follow_cursor()
+                run_id = self._runs.selected
             if run_id is None:
                 self.notify("no run to show yet", severity="warning", markup=False)
                 return

@@ -22,7 +22,15 @@ from screens.widgets.log_tail import LogTail
 from screens.widgets.words import STAGE, STATUS, UNKNOWN, accuracy, bar, count, duration, line, three, two
 
 TABS = ("charts", "stages", "log")
-STYLES = ("$text-warning", "$text-success", "$text-primary", "$text-accent", "$text-error")
+COLOURS = {
+    "explain": "$text-success",
+    "predict": "$text-primary",
+    "contrast": "$text-warning",
+    "judge": "ansi_bright_magenta",
+    "total": "$foreground",
+}
+"""Of the losses, as of the heads; of any other loss what OTHERS has next."""
+OTHERS = ("$text-warning", "ansi_cyan", "$text-error")
 
 
 class LiveScreen(View):
@@ -35,7 +43,7 @@ class LiveScreen(View):
         super().__init__()
         self.run_id: int | None = None
         self._live: Live | None = None
-        self._smooth = False
+        self._smooth = True
         self._log_y = False
 
     def compose(self) -> ComposeResult:
@@ -47,11 +55,13 @@ class LiveScreen(View):
         yield Tabs(*(Tab(Content(name.capitalize()), id=f"show-{name}") for name in TABS))
         with Vertical(id="charts"):
             with Horizontal(id="large"):
-                yield Chart("accuracy", id="accuracy")
-                yield Chart("loss", id="loss")
+                yield Chart("accuracy", id="accuracy", bounds=(0.0, 1.0))
+                loss = Chart("loss", id="loss")
+                loss.border_subtitle = Content(hints("live", "loss"))
+                yield loss
             with Horizontal(id="small"):
-                yield Chart("quality", id="quality")
-                yield Chart("active negatives", id="active")
+                yield Chart("quality", id="quality", bounds=(0.0, 1.0))
+                yield Chart("active negatives", id="active", bounds=(0.0, 1.0))
                 yield Chart("tokens/s", id="speed")
         with Horizontal(id="lower"):
             with VerticalScroll(id="stages", can_focus=False) as stages:
@@ -64,8 +74,7 @@ class LiveScreen(View):
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
-        """Keys in borders; the charts are the first tab."""
-        self.query_one("#loss", Chart).border_subtitle = Content(hints("live", "loss"))
+        """The charts are the first tab."""
         self._on_tab("charts")
 
     def open(self, run_id: int) -> None:
@@ -97,28 +106,24 @@ class LiveScreen(View):
         self.query_one(LogTail).show(live.run.id, live.logs)
 
     def _draw_charts(self, live: Live) -> None:
-        latest = {s.head: s.accuracy for s in live.scores if s.who == "student" and s.split in ("validation", "test")}
-        heads = (("explain", "e", "$text-success"), ("predict", "p", "$text-primary"))
-        self.query_one("#accuracy", Chart).show(
-            tuple(
-                Line(h, letter, style, live.curve(f"accuracy/{h}"), accuracy(latest[h]) if h in latest else "")
-                for h, letter, style in heads
-            )
-        )
+        lines, title = accuracies(live)
+        self.query_one("#accuracy", Chart).show(lines, title=title)
         self.query_one("#loss", Chart).show(losses(live), self._log_y, self._smooth)
         plus, minus = live.curve("quality/positive"), live.curve("quality/negative")
         self.query_one("#quality", Chart).show(
             (
                 Line("", "+", "$text-success", plus, two(_last(plus))),
                 Line("", "−", "$text-error", minus, two(_last(minus))),
-            )
+            ),
+            smooth=self._smooth,
         )
         active = live.curve("active_share")
         now = _last(active)
         share = UNKNOWN if now is None else f"{100 * now:.0f} %"
-        self.query_one("#active", Chart).show((Line("", "a", "$text-warning", active, share),))
+        self.query_one("#active", Chart).show((Line("", "a", "$text-warning", active, share),), smooth=self._smooth)
         self.query_one("#speed", Chart).show((Line("", "t", "$text-primary", live.curve("tokens_per_second")),))
         judged = live.run.method == "qcrd"
+        self.set_class(not judged and plus is None and active is None, "-plain")
         for name, curve in (("quality", plus), ("active", active)):
             self.query_one(f"#{name}").display = judged or curve is not None
 
@@ -138,7 +143,7 @@ class LiveScreen(View):
             tabs.action_next_tab()
 
     def action_smooth(self) -> None:
-        """Smooth the losses, or not."""
+        """Smooth the curves of single steps, or show every point."""
         self._smooth = not self._smooth
         self._redraw()
 
@@ -231,6 +236,19 @@ def _last(curve: Curve | None) -> float | None:
     return value if math.isfinite(value) else None
 
 
+def accuracies(live: Live) -> tuple[tuple[Line, ...], str]:
+    """What the first chart shows: accuracy on validation; agreement with the vote where gold answers are missing."""
+    gold = any(curve.name.startswith("accuracy/") for curve in live.curves)
+    agreed = not gold and any(curve.name.startswith("agreement/") for curve in live.curves)
+    latest = {s.head: s.accuracy for s in live.scores if s.who == "student" and s.split == "validation" and gold}
+    lines = []
+    for head, letter, style in (("explain", "e", "$text-success"), ("predict", "p", "$text-primary")):
+        curve = live.curve(f"{'agreement' if agreed else 'accuracy'}/{head}")
+        told = accuracy(latest[head]) if head in latest else two(_last(curve))
+        lines.append(Line(head, letter, style, curve, told))
+    return tuple(lines), "agreement with the vote" if agreed else "accuracy on validation"
+
+
 def losses(live: Live) -> tuple[Line, ...]:
     """Every curve named loss/…, each with a letter of its name that no other has."""
     found: list[Line] = []
@@ -239,7 +257,7 @@ def losses(live: Live) -> tuple[Line, ...]:
             name = line(curve.name.removeprefix("loss/"), 20)
             taken = {other.letter for other in found}
             letter = next((c for c in name if c.isalpha() and c not in taken), "*")
-            found.append(Line(name, letter, STYLES[len(found) % len(STYLES)], curve))
+            found.append(Line(name, letter, COLOURS.get(name, OTHERS[len(found) % len(OTHERS)]), curve))
     return tuple(found)
 
 
@@ -335,6 +353,8 @@ def stage_table(live: Live) -> Content:
             continue
         total = f"/{count(stage.total)}" if stage.total and stage.state != "done" else ""
         done = f"{count(stage.done)}{total} {line(stage.unit, 12) if stage.unit else ''}".strip()
+        if not stage.done and not stage.total:
+            done = ""  # a stage that counts nothing
         took = duration(stage.ended_at - stage.started_at) if stage.ended_at and stage.started_at else ""
         left = time_left(live) if stage.state == "running" else None
         if left is not None:

@@ -15,6 +15,8 @@ from screens.reader import Found, Reader, Snapshot, Watch
 from screens.widgets.pair import Parting, heading, layout, parting
 from screens.widgets.words import UNKNOWN, count, line, marks, paragraph, spark, three
 
+COMPARED = 3000
+"""Characters of a rationale that are compared."""
 QUESTION_LENGTH = 1500
 """Characters of a question that are shown."""
 NOTHING = (
@@ -35,25 +37,29 @@ class Pane(VerticalScroll):
         self._candidates: tuple[Candidate, ...] = ()
         self._delta: float | None = None
         self._apart: Parting | None = None
+        self._visited = False
         self.wrap = True
 
     def compose(self) -> ComposeResult:
         """One text."""
         yield Static("", markup=False)
 
-    def show(self, candidates: tuple[Candidate, ...], delta: float | None, apart: Parting | None) -> None:
+    def show(
+        self, candidates: tuple[Candidate, ...], delta: float | None, apart: Parting | None, visited: bool
+    ) -> None:
         """Draw these."""
-        self._candidates, self._delta, self._apart = candidates, delta, apart
+        self._candidates, self._delta, self._apart, self._visited = candidates, delta, apart, visited
         self.draw()
 
     def draw(self) -> None:
         """Lay the text out, unless it is as it was."""
         width = self.scrollable_content_region.width
-        wanted = (self._candidates, self._delta, self._apart, self.wrap, width)
+        wanted = (self._candidates, self._delta, self._apart, self._visited, self.wrap, width)
         if width and wanted != self._drawn:
             self._drawn = wanted
             self.set_class(not self.wrap, "-unwrapped")
-            text = layout(self._candidates, width, self._delta, apart=self._apart, wrap=self.wrap)
+            apart, wrap, visited = self._apart, self.wrap, self._visited
+            text = layout(self._candidates, width, self._delta, apart=apart, wrap=wrap, visited=visited)
             self.query_one(Static).update(text)
 
     def on_resize(self, event: events.Resize) -> None:
@@ -65,12 +71,13 @@ class RationalesScreen(View):
     """One question of a run at a time."""
 
     CSS_PATH = "rationales.tcss"
+    AUTO_FOCUS = "#positives"
     BINDINGS = bindings("rationales")
 
     def __init__(self) -> None:
         super().__init__()
         self.run_id: int | None = None
-        self._index = 0
+        self._index: int | None = None
         self._step: int | None = None
         self._question: Question | None = None
         self._words = ""
@@ -81,23 +88,20 @@ class RationalesScreen(View):
         yield Static(Content(NOTHING), id="empty")
         yield Static("", id="question", markup=False)
         with Container(id="panes"):
-            yield Pane(id="positives")
-            yield Pane(id="negatives")
-        yield Static("", id="history", markup=False)
+            for name in ("positives", "negatives"):
+                pane = Pane(id=name)
+                pane.border_subtitle = Content(hints("rationales", name))
+                yield pane
+        below = Static("", id="history", markup=False)
+        below.border_subtitle = Content(hints("rationales", "history"))
+        yield below
         yield Input(placeholder="words of a question or of a rationale, Enter finds the next, Esc leaves", id="search")
         yield Footer(show_command_palette=False)
-
-    def on_mount(self) -> None:
-        """Keys in borders; the first pane scrolls."""
-        self.query_one("#positives").border_subtitle = Content(hints("rationales", "positives"))
-        self.query_one("#negatives").border_subtitle = Content(hints("rationales", "negatives"))
-        self.query_one("#history").border_subtitle = Content(hints("rationales", "history"))
-        self.query_one("#positives").focus()
 
     def open(self, run_id: int) -> None:
         """Show that run's questions from now on."""
         if run_id != self.run_id:
-            self.run_id, self._index, self._step, self._question = run_id, 0, None, None
+            self.run_id, self._index, self._step, self._question = run_id, None, None, None
 
     def wanted(self) -> Watch:
         """This question at this visit."""
@@ -107,10 +111,14 @@ class RationalesScreen(View):
         """Draw the question."""
         question = snapshot.question
         if question is None and snapshot.problem is not None:
+            if self._question is None:
+                self.query_one("#empty", Static).update("")
+                self.add_class("-empty")
             return
         self.set_class(question is None, "-empty")
         self._question = question
         if question is None:
+            self.query_one("#empty", Static).update(Content(NOTHING))
             return
         top = self.query_one("#question", Static)
         top.border_title = title(question)
@@ -119,8 +127,9 @@ class RationalesScreen(View):
         self.query_one("#positives").border_title = Content(heading("+", "positives", question.positives))
         self.query_one("#negatives").border_title = negatives_title(question)
         apart = chosen_parting(question)
-        self.query_one("#positives", Pane).show(question.positives, question.delta, None)
-        self.query_one("#negatives", Pane).show(question.negatives, question.delta, apart)
+        visited = question.step is not None
+        self.query_one("#positives", Pane).show(question.positives, question.delta, None, visited)
+        self.query_one("#negatives", Pane).show(question.negatives, question.delta, apart, visited)
         self._draw_history()
 
     def on_resize(self) -> None:
@@ -137,7 +146,7 @@ class RationalesScreen(View):
         if self._question is None:
             return
         index = max(0, min(index, self._question.count - 1))
-        if index != self._index:
+        if index != self._place():
             self._index, self._step = index, None
             for pane in self.query(Pane):
                 pane.scroll_home(animate=False)
@@ -145,7 +154,18 @@ class RationalesScreen(View):
 
     def action_question(self, by: int) -> None:
         """Next or previous question."""
-        self._go(self._index + by)
+        self._go(self._place() + by)
+
+    def _place(self) -> int:
+        """Where we are: a key may be faster than what it shows."""
+        if self._index is not None:
+            return self._index
+        return 0 if self._question is None else self._question.index
+
+    def action_followed(self) -> None:
+        """The next question that is followed: each visit of it is kept, and the student asked for it."""
+        if self.run_id is not None:
+            self.post_message(Ask(partial(_next_followed, run_id=self.run_id, after=self._place())))
 
     def action_first(self) -> None:
         """The first question."""
@@ -203,7 +223,7 @@ class RationalesScreen(View):
     def action_search_next(self) -> None:
         """The next match of the last search."""
         if self._words and self.run_id is not None:
-            self.post_message(Ask(partial(_find, run_id=self.run_id, after=self._index, words=self._words)))
+            self.post_message(Ask(partial(_find, run_id=self.run_id, after=self._place(), words=self._words)))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Look for the words."""
@@ -224,10 +244,16 @@ class RationalesScreen(View):
         """Go where the search led."""
         if found.run_id != self.run_id:
             return
-        if found.index is None:
+        if found.index is None and not found.words:
+            self.notify("no question of this run is followed", severity="warning", markup=False)
+        elif found.index is None:
             self.notify(f"no question or rationale holds {line(found.words, 60)!r}", severity="warning", markup=False)
         else:
             self._go(found.index)
+
+
+def _next_followed(reader: Reader, run_id: int, after: int) -> Found:
+    return reader.find_followed(run_id, after)
 
 
 def _find(reader: Reader, run_id: int, after: int, words: str) -> Found:
@@ -254,14 +280,23 @@ def top_text(question: Question) -> Content:
         parts.append(Content(" tie"))
     if question.vote_right is not None:
         parts.append(_mark(question.vote_right))
-    parts.append(Content.styled(" · student now " if question.student_asked else " · student ", "dim"))
-    parts.append(Content(line(question.student_answer, 60) if question.student_asked else "not asked"))
-    if question.student_right is not None:
-        parts.append(_mark(question.student_right))
+    parts += _student(question)
     rest = [f"{n} {what}" for n, what in ((question.dropped, "dropped"), (question.unparsed, "unparsed")) if n]
     if rest:
         parts.append(Content.styled(" · " + ", ".join(rest), "dim"))
     return Content.assemble(*parts)
+
+
+def _student(question: Question) -> list[Content]:
+    """What the student answered, and when it was asked."""
+    if question.student_step is None:
+        unasked = "not asked yet" if question.followed else "not asked: not followed"
+        return [Content.styled(f" · student {unasked}", "dim")]
+    when = "now" if question.step is None or question.step == question.visits[-1] else "then"
+    parts = [Content.styled(f" · student {when} ", "dim"), Content(line(question.student_answer or "no answer", 60))]
+    if question.student_right is not None:
+        parts.append(_mark(question.student_right))
+    return [*parts, Content.styled(f" step {count(question.student_step)}", "dim")]
 
 
 def _mark(right: bool) -> Content:
@@ -275,12 +310,14 @@ def negatives_title(question: Question) -> Content:
 
 
 def chosen_parting(question: Question) -> Parting | None:
-    """Where the chosen negative leaves the chosen positive."""
-    positive = next((c for c in question.positives if c.chosen), None)
+    """Where the chosen negative leaves the right reasoning."""
     negative = next((c for c in question.negatives if c.chosen), None)
-    if positive is None or negative is None:
+    if negative is None or not question.positives:
         return None
-    return parting(paragraph(positive.text, QUESTION_LENGTH * 2), paragraph(negative.text, QUESTION_LENGTH * 2))
+    wrong = paragraph(negative.text, COMPARED)
+    # the positive it is nearest to: against another phrasing every word would differ, and the slip be lost among them
+    partings = [parting(paragraph(c.text, COMPARED), wrong) for c in question.positives]
+    return min(partings, key=lambda apart: (apart.edits, -(apart.first or 0)))
 
 
 def visit_title(question: Question) -> str:

@@ -16,7 +16,7 @@ from typing import Literal
 from engine.errors import QcrdError
 from engine.store.browse import Live, LiveReader, RunRow, Score, read_runs, read_scores, with_clock
 from engine.store.connect import explain, open_reader
-from engine.store.questions import Question, find_question, read_keys, read_question
+from engine.store.questions import Question, find_question, next_followed, read_keys, read_question
 
 POLL = 0.25
 """Seconds between two looks."""
@@ -31,8 +31,8 @@ class Watch:
     view: str = "runs"
     """runs, live or rationales."""
     run_id: int | None = None
-    index: int = 0
-    """Place of the question in the training set."""
+    index: int | None = None
+    """Place of the question in the training set; None: the first that is followed."""
     step: int | None = None
     """The visit of it; None: the last."""
 
@@ -87,6 +87,7 @@ class Reader:
         self._stopped = False
         self._con: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
+        self._seen = False
         self._version: int | None = None
         self._content = Snapshot(Watch(view=""))
         self._live: LiveReader | None = None
@@ -125,6 +126,11 @@ class Reader:
         """A job: the next question that holds `words`."""
         con = self._connect()
         return Found(run_id, words, find_question(con, run_id, self._read_keys(con, run_id), after, words))
+
+    def find_followed(self, run_id: int, after: int) -> Found:
+        """A job: the next question that is followed."""
+        con = self._connect()
+        return Found(run_id, "", next_followed(con, run_id, self._read_keys(con, run_id), after))
 
     def _run(self) -> None:
         last: Snapshot | None = None
@@ -194,7 +200,10 @@ class Reader:
                     self._live = LiveReader(watch.run_id)
                 return Snapshot(watch, live=self._live.read(con))
             keys = self._read_keys(con, watch.run_id)
-            question = read_question(con, watch.run_id, keys, watch.index, watch.step)
+            index = watch.index
+            if index is None:
+                index = next_followed(con, watch.run_id, keys, -1) or 0
+            question = read_question(con, watch.run_id, keys, index, watch.step)
             return Snapshot(watch, question=question, questions=len(keys))
         finally:
             con.execute("ROLLBACK")
@@ -212,7 +221,7 @@ class Reader:
         try:
             stat = self.database.stat()
         except FileNotFoundError:
-            if self._con is None:
+            if not self._seen:
                 open_reader(self.database)  # says what to do
             raise QcrdError(f"{self.database} is gone: the console waits for it to come back, q leaves") from None
         file = (stat.st_dev, stat.st_ino)
@@ -223,7 +232,7 @@ class Reader:
         con.row_factory = None  # plain tuples
         con.text_factory = _decode
         con.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
-        self._con, self._file = con, file
+        self._con, self._file, self._seen = con, file, True
         return con
 
     def _close(self) -> None:

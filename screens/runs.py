@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import Container, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import DataTable, Footer, Static
 
@@ -20,6 +20,9 @@ RICH = {"$success": "green", "$error": "red", "$warning": "yellow", "dim": "dim"
 WIDTHS = {"state": 1, "method": 10, "student": 12, "teacher": 18, "explain": 10, "predict": 10, "step": 10, "age": 6}
 TITLES = {"state": " "}
 RIGHT = ("explain", "predict", "step", "age")
+BESIDE = 160
+"""Columns from which the preview stands beside the list; it takes PREVIEW of them."""
+PREVIEW = 64
 EMPTY = "No run yet.\n\nqcrd init run.toml   writes a commented spec\nqcrd run run.toml    runs it; it shows up here\n"
 
 
@@ -37,6 +40,7 @@ class RunsScreen(View):
     """The list. Rows keep their place; the cursor keeps its run."""
 
     CSS_PATH = "runs.tcss"
+    HORIZONTAL_BREAKPOINTS = [*View.HORIZONTAL_BREAKPOINTS, (BESIDE, "-beside")]  # noqa: RUF012
     BINDINGS = bindings("runs")
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
@@ -50,15 +54,17 @@ class RunsScreen(View):
         self.selected: int | None = None
 
     def compose(self) -> ComposeResult:
-        """Table above, preview below."""
+        """The table, and below or beside it what is known of one run."""
         yield self.problem()
         yield Static(Content(EMPTY), id="empty")
-        with Vertical(id="table-pane") as pane:
-            pane.border_title = Content("Runs")
-            pane.border_subtitle = Content(hints("runs", "runs"))
-            yield Table(cursor_type="row")
-        with VerticalScroll(id="preview", can_focus=False):
-            yield Static("", markup=False)
+        with Container(id="body"):
+            with Vertical(id="table-pane") as pane:
+                pane.border_title = Content("Runs")
+                pane.border_subtitle = Content(hints("runs", "runs"))
+                yield Table(cursor_type="row")
+            with VerticalScroll(id="preview", can_focus=False) as preview:
+                preview.border_title = Content("Run")
+                yield Static("", markup=False)
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
@@ -102,7 +108,7 @@ class RunsScreen(View):
     def _fill(self) -> None:
         """Bring the table's cells up to date, and touch no other."""
         table = self.query_one(DataTable)
-        width = self.size.width
+        width = self.size.width - (PREVIEW if self.size.width >= BESIDE else 0)
         wanted = tuple(
             c
             for c in ("state", "name", "method", "student", "teacher", "explain", "predict", "step", "age")
@@ -140,9 +146,10 @@ class RunsScreen(View):
 
     def on_data_table_row_highlighted(self) -> None:
         """The cursor moved: show that run below."""
-        self._follow_cursor()
+        self.follow_cursor()
 
-    def _follow_cursor(self) -> None:
+    def follow_cursor(self) -> None:
+        """Take the run under the cursor: keys may be faster than the table's own message."""
         table = self.query_one(DataTable)
         if not table.row_count:
             return
@@ -160,7 +167,7 @@ class RunsScreen(View):
 
     def action_open(self) -> None:
         """Open the run under the cursor."""
-        self._follow_cursor()  # Enter may be faster than the table's own message
+        self.follow_cursor()
         if self.selected is not None:
             self.post_message(Open(self.selected))
 

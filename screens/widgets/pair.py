@@ -23,6 +23,8 @@ class Parting:
 
     first: int | None
     words: frozenset[int]
+    edits: int = 0
+    """How many words differ, marked or not."""
 
 
 @lru_cache(maxsize=64)
@@ -36,7 +38,7 @@ def parting(positive: str, negative: str) -> Parting:
         start += 1
     changed = edited(left, right)
     first = min(start, len(right) - 1)
-    return Parting(first, frozenset(changed) if 2 * len(changed) <= len(right) else frozenset())
+    return Parting(first, frozenset(changed) if 2 * len(changed) <= len(right) else frozenset(), len(changed))
 
 
 def edited(left: Sequence[str], right: Sequence[str]) -> set[int]:
@@ -76,45 +78,55 @@ def source(candidate: Candidate) -> str:
     return name.get(candidate.source, line(candidate.source, 20)) + copies
 
 
-def figures(candidate: Candidate, delta: float | None) -> list[tuple[str, str]]:
-    """Its figures with their styles; what the hinge silenced says why."""
+def figures(candidate: Candidate, delta: float | None, visited: bool) -> list[tuple[str, str]]:
+    """Its figures with their styles; what the hinge silenced says why, what the method leaves aside says so."""
     parts = [(f"s {two(candidate.quality)}", "")] if candidate.quality is not None else []
     if candidate.cross_entropy is None:
-        return [*parts, ("not visited", "dim")]
+        return [*parts, ("not used" if visited else "not visited yet", "dim")]
     parts.append((f"CE {three(candidate.cross_entropy)}", ""))
     if candidate.chosen:
         parts.append((f"weight {two(candidate.weight)}", ""))
-    if candidate.polarity == "negative" and candidate.active is False:
-        above = delta is not None and candidate.cross_entropy >= delta
+    # only the chosen one is ever active: of the others nothing but the hinge tells
+    above = delta is not None and candidate.cross_entropy >= delta
+    if candidate.polarity == "negative" and (above or (candidate.chosen and candidate.active is False)):
         why = f": {three(candidate.cross_entropy)} > {delta:g}" if above else ""
         parts.append((f"silent{why}", "$warning"))
     return parts
 
 
 def layout(
-    candidates: Sequence[Candidate], width: int, delta: float | None, *, apart: Parting | None = None, wrap: bool = True
+    candidates: Sequence[Candidate],
+    width: int,
+    delta: float | None,
+    *,
+    apart: Parting | None = None,
+    wrap: bool = True,
+    visited: bool = False,
 ) -> Content:
-    """All rationales of one side in `width` cells; `apart` marks words of the chosen one."""
+    """All rationales of one side in `width` cells; `apart` marks words of the chosen one.
+
+    `visited`: whether training has come by this question.
+    """
     if not candidates:
         return Content.styled("none", "dim")
     style = "$success" if candidates[0].polarity == "positive" else "$error"
     rows: list[Content] = []
     for candidate in candidates:
-        rows += _title(candidate, width, delta, style)
+        rows += _title(candidate, width, delta, style, visited)
         marked = apart if candidate.chosen else None
         rows += _body(paragraph(candidate.text, SHOWN, candidate.length), max(8, width - 2), marked, wrap, style)
         rows.append(Content(""))
     return Content("\n").join(rows[:-1])
 
 
-def _title(candidate: Candidate, width: int, delta: float | None, style: str) -> list[Content]:
+def _title(candidate: Candidate, width: int, delta: float | None, style: str, visited: bool) -> list[Content]:
     """The line above a text; figures that do not fit go below."""
     mark = "▶ " if candidate.chosen else "  "
     answer = "" if candidate.answer is None else f" → {line(candidate.answer, 24)}"
     name = f"{mark}{source(candidate)}{answer}"
     rows = [Content.styled(name, f"bold {style}" if candidate.chosen else style)]
     used = cell_len(name)
-    for text, colour in figures(candidate, delta):
+    for text, colour in figures(candidate, delta, visited):
         gap = "   " if used > 2 else ""
         if used + len(gap) + cell_len(text) > width and used > 2:
             rows.append(Content("  "))

@@ -4,11 +4,13 @@ Unknown is an en dash, never 0. Text from models and data passes `line` or `para
 """
 
 import math
+import re
 
 from engine.store.browse import Accuracy
 from engine.text import clean, one_line
 
 UNKNOWN = "–"
+LINES = 200
 
 STATUS = {
     "queued": ("◌", "dim"),
@@ -38,9 +40,16 @@ def line(text: str | None, limit: int = 300) -> str:
 
 
 def paragraph(text: str, limit: int = 4000, length: int | None = None) -> str:
-    """Harmless text that keeps its lines, cut at `limit` characters; `length` is that of the whole, where known."""
+    """Harmless text that keeps its lines, cut at `limit` characters; `length` is that of the whole, where known.
+
+    Of blank lines in a row one is kept, and of very many lines the first LINES: nobody scrolls past them.
+    """
     whole = len(text) if length is None else length
     shown = clean(text[:limit]).expandtabs(4).strip()
+    shown = re.sub(r"\n(?:[^\S\n]*\n){2,}", "\n\n", shown)
+    lines = shown.split("\n")
+    if len(lines) > LINES:
+        return "\n".join(lines[:LINES]) + f"… (cut: {count(whole)} characters in all)"
     return shown if whole <= limit else f"{shown}… ({count(whole - limit)} more characters)"
 
 

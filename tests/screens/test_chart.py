@@ -22,7 +22,7 @@ def test_a_rising_line_rises_and_the_axes_say_from_where_to_where() -> None:
     rows = plain([line([0.0, 1.0], steps=[100, 2000])])
     assert rows[0].split()[0] == "1.00"
     assert rows[-2].split()[0] == "0.00"
-    assert rows[-1].split() == ["100", "2", "000"]
+    assert rows[-1].split() == ["0", "2", "000"]
     tops = [row[5:].rstrip() for row in rows[:-1]]
     assert [len(t) for t in tops] == sorted((len(t) for t in tops), reverse=True)
 
@@ -46,6 +46,29 @@ def test_a_flat_line_runs_through_the_middle() -> None:
     rows = plain([line([5.0] * 10)], 30, 9)
     filled = [i for i, row in enumerate(rows[:-1]) if any(c > "⠀" for c in row)]
     assert filled in ([3], [4])
+
+
+def test_a_line_flat_but_for_rounding_gets_no_magnified_axis() -> None:
+    rows = plain([line([5.0, 5.0 + 1e-9, 5.0])], 30, 9)
+    assert [row.split()[0] for row in (rows[0], rows[-2])] == ["5.50", "4.50"]
+    rows = plain([line([0.0, 0.0])], 30, 9)
+    assert [row.split()[0] for row in (rows[0], rows[-2])] == ["1.00", "0.00"]
+
+
+def test_an_axis_spans_its_bounds_at_least() -> None:
+    for values in ([0.0], [0.2, 0.6], [1.0, 1.0]):
+        rows = [row.plain for row in render([line(values)], 30, 9, bounds=(0.0, 1.0))]
+        assert [row.split()[0] for row in (rows[0], rows[-2])] == ["1.00", "0.00"]
+    assert render([line([3.0])], 30, 9, bounds=(0.0, 1.0))[0].plain.split()[0] == "3.00"
+
+
+def test_pre_training_is_drawn_until_there_is_training() -> None:
+    before = line([9.0, 8.0], steps=[-499, 0])
+    assert plain([before])[-1].split() == ["−499", "0"]
+    both = plain([line([9.0, 8.0, 1.0, 2.0], steps=[-499, 0, 1, 750])])
+    assert both[-1].split() == ["0", "750"]
+    assert both[0].split()[0] == "8.00"
+    assert plain([before, line([1.0], "b", [750])])[-1].split() == ["0", "750"]
 
 
 def test_lines_are_told_apart_without_colour() -> None:

@@ -261,11 +261,12 @@ async def test_questions_and_visits(database: Path) -> None:
         assert "parts company here" in text
         assert "silent: 3.48 > 3" in text
         assert "teacher ×2" in text
-        assert "gold 11 · vote 11 (4 of 5) ✓ · student now 11 ✓ · 1 unparsed" in text
+        assert "gold 11 · vote 11 (4 of 5) ✓ · student now 11 ✓ step 1 200 · 1 unparsed" in text
         await press(pilot, "left_square_bracket")
         assert "20 of 21" in shown(pilot)
         await press(pilot, *["left_square_bracket"] * 3)
         assert "17 of 21" in shown(pilot)
+        assert "student then 11 ✓ step 1 000" in shown(pilot)
         assert "1 of other iterations" not in shown(pilot).split("negatives")[0]
         await press(pilot, *["right_square_bracket"] * 9)
         assert "21 of 21" in shown(pilot)
@@ -278,6 +279,10 @@ async def test_questions_and_visits(database: Path) -> None:
         assert "not followed" in shown(pilot)
         await press(pilot, "J")
         assert "question 40/40" in shown(pilot)
+        await press(pilot, "f")
+        await until(pilot, lambda: "question 1/40" in shown(pilot))
+        await press(pilot, "f")
+        await until(pilot, lambda: "question 2/40" in shown(pilot))
         await press(pilot, "g", "K")
         assert "question 1/40" in shown(pilot)
 
@@ -351,3 +356,32 @@ def test_orders_go_through_the_store(database: Path) -> None:
     reader = Reader(database, lambda _: None)
     assert orders.order(reader, 8, "pause") == Said("asked run 8 to pause")
     assert given_orders(database) == [(8, "pause")]
+
+
+async def test_a_run_opened_at_once_after_the_cursor_moved_is_the_one_under_it(database: Path) -> None:
+    app = console(database)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        app.screen.query_one(DataTable).move_cursor(row=3)
+        app.action_go("live")  # before the table's own message
+        assert app.run_id == 6
+        await settle(pilot)
+
+
+async def test_without_gold_answers_agreement_with_the_vote_is_drawn(database: Path) -> None:
+    con = sqlite3.connect(database)
+    con.executescript("UPDATE series SET name = replace(name, 'accuracy/', 'agreement/'); DELETE FROM scores")
+    con.close()
+    app = console(database, 4)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        assert "agreement with the vote e 0.64 p 0.36" in shown(pilot)
+        assert "accuracy" not in shown(pilot)
+
+
+async def test_control_c_leaves(database: Path) -> None:
+    app = console(database, 4)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        await pilot.press("x", "ctrl+c")
+        await until(pilot, lambda: not app.is_running or app._exit)

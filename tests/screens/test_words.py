@@ -69,3 +69,10 @@ def test_a_paragraph_has_no_control_characters_but_newlines(text: str) -> None:
 def test_what_is_cut_is_counted() -> None:
     assert paragraph("x" * 10, 4) == "xxxx… (6 more characters)"
     assert paragraph("xxxx", 4, length=1_000_000) == "xxxx… (999 996 more characters)"
+
+
+def test_a_paragraph_keeps_single_blank_lines_and_no_flood_of_lines() -> None:
+    assert paragraph("a\n\nb\n \n\t\n\n\nc\n") == "a\n\nb\n\nc"
+    many = paragraph("a \n\t" * 250_000, 20_000)
+    assert many.count("\n") < 200
+    assert many.endswith("(cut: 1 000 000 characters in all)")

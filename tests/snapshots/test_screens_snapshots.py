@@ -17,7 +17,7 @@ STATES = {
     "live-stale": (6, ()),
     "live-queued": (9, ()),
     "live-dss": (2, ()),
-    "live-log-smooth": (4, ("y", "s")),
+    "live-log-raw": (4, ("y", "s")),
     "live-stop": (8, ("x",)),
     "rationales": (8, ("3",)),
     "rationales-earlier": (8, ("3", "left_square_bracket", "left_square_bracket")),

@@ -111,7 +111,7 @@ def test_a_question_at_its_last_and_at_an_earlier_visit(con: sqlite3.Connection)
     assert [c.source for c in early.negatives] == ["minority"]
     assert early.earlier == 1
     assert len(early.chosen_positive) == len(last.visits)
-    assert early.student_asked is False
+    assert early.student_step is None
 
 
 def test_a_question_that_is_not_followed_has_its_last_visit(con: sqlite3.Connection) -> None:

@@ -26,11 +26,11 @@ COLOURS = {
     "explain": "$text-success",
     "predict": "$text-primary",
     "contrast": "$text-warning",
-    "judge": "ansi_bright_magenta",
+    "judge": "#c792ea",
     "total": "$foreground",
 }
 """Of the losses, as of the heads; of any other loss what OTHERS has next."""
-OTHERS = ("$text-warning", "ansi_cyan", "$text-error")
+OTHERS = ("$text-warning", "#56b6c2", "$text-error")
 
 
 class LiveScreen(View):

@@ -1,6 +1,5 @@
 """The live screen: is it learning? Stages with progress and time left, curves, and the end of the log."""
 
-import math
 import time
 from functools import partial
 
@@ -9,28 +8,20 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Footer, RichLog, Static, Tab, Tabs
 
-from engine.store.browse import Curve, Live, Stage
+from engine.store.browse import Live, Stage
 from engine.store.runs import Order
 from screens.base import Ask, View
 from screens.confirm import ConfirmScreen
+from screens.curves import accuracies, last, losses
 from screens.keys import bindings, hints
 from screens.orders import order, resume
 from screens.reader import Snapshot, Watch
 from screens.runs import score_table
 from screens.widgets.chart import Chart, Line
 from screens.widgets.log_tail import LogTail
-from screens.widgets.words import STAGE, STATUS, UNKNOWN, accuracy, bar, count, duration, line, three, two
+from screens.widgets.words import STAGE, STATUS, UNKNOWN, bar, count, duration, line, three, two
 
 TABS = ("charts", "stages", "log")
-COLOURS = {
-    "explain": "$text-success",
-    "predict": "$text-primary",
-    "contrast": "$text-warning",
-    "judge": "#c792ea",
-    "total": "$foreground",
-}
-"""Of the losses, as of the heads; of any other loss what OTHERS has next."""
-OTHERS = ("$text-warning", "#56b6c2", "$text-error")
 
 
 class LiveScreen(View):
@@ -112,13 +103,13 @@ class LiveScreen(View):
         plus, minus = live.curve("quality/positive"), live.curve("quality/negative")
         self.query_one("#quality", Chart).show(
             (
-                Line("", "+", "$text-success", plus, two(_last(plus))),
-                Line("", "−", "$text-error", minus, two(_last(minus))),
+                Line("", "+", "$text-success", plus, two(last(plus))),
+                Line("", "−", "$text-error", minus, two(last(minus))),
             ),
             smooth=self._smooth,
         )
         active = live.curve("active_share")
-        now = _last(active)
+        now = last(active)
         share = UNKNOWN if now is None else f"{100 * now:.0f} %"
         self.query_one("#active", Chart).show((Line("", "a", "$text-warning", active, share),), smooth=self._smooth)
         self.query_one("#speed", Chart).show((Line("", "t", "$text-primary", live.curve("tokens_per_second")),))
@@ -228,37 +219,6 @@ class LiveScreen(View):
 
     def _refuse(self, verb: str, status: str) -> None:
         self.notify(f"nothing to {verb}: the run is {status}", severity="warning", markup=False)
-
-
-def _last(curve: Curve | None) -> float | None:
-    """A curve's last value, if it is a number."""
-    value = curve.values[-1] if curve is not None and curve.values else math.nan
-    return value if math.isfinite(value) else None
-
-
-def accuracies(live: Live) -> tuple[tuple[Line, ...], str]:
-    """What the first chart shows: accuracy on validation; agreement with the vote where gold answers are missing."""
-    gold = any(curve.name.startswith("accuracy/") for curve in live.curves)
-    agreed = not gold and any(curve.name.startswith("agreement/") for curve in live.curves)
-    latest = {s.head: s.accuracy for s in live.scores if s.who == "student" and s.split == "validation" and gold}
-    lines = []
-    for head, letter, style in (("explain", "e", "$text-success"), ("predict", "p", "$text-primary")):
-        curve = live.curve(f"{'agreement' if agreed else 'accuracy'}/{head}")
-        told = accuracy(latest[head]) if head in latest else two(_last(curve))
-        lines.append(Line(head, letter, style, curve, told))
-    return tuple(lines), "agreement with the vote" if agreed else "accuracy on validation"
-
-
-def losses(live: Live) -> tuple[Line, ...]:
-    """Every curve named loss/…, each with a letter of its name that no other has."""
-    found: list[Line] = []
-    for curve in live.curves:
-        if curve.name.startswith("loss/"):
-            name = line(curve.name.removeprefix("loss/"), 20)
-            taken = {other.letter for other in found}
-            letter = next((c for c in name if c.isalpha() and c not in taken), "*")
-            found.append(Line(name, letter, COLOURS.get(name, OTHERS[len(found) % len(OTHERS)]), curve))
-    return tuple(found)
 
 
 def head(live: Live, width: int) -> Content:

@@ -173,7 +173,7 @@ def _sample(
         Ledger(recorder.writer, recorder.run_id),
         SimpleNamespace(poll=orders.raise_if_stopped),
         on_progress=lambda done, total: recorder.stage("sample", done=done, total=total),
-        say=lambda line: recorder.log("warning", line, "sample"),
+        say=lambda level, line: recorder.log(level, line, "sample"),
     )
 
 

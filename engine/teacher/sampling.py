@@ -86,23 +86,26 @@ def sample(
     ledger: Ledger,
     orders: Orders,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
-    say: Callable[[str], None] = lambda line: None,
+    say: Callable[[str, str], None] = lambda level, line: None,
     backoff: float = 1.0,
 ) -> dict[str, list[Sample]]:
     """Up to `spec.teacher.samples` samples for every example, in slot order; all are in the database on return.
 
-    `on_progress(examples done, examples)` and `say(line for the run's log)` are called from this thread. `backoff` is
+    `on_progress(examples done, examples)` and `say(level, line for the run's log)` are called from this thread. `backoff` is
     the first wait in seconds after a fault; it doubles with each try. Raises Interrupted after draining what is in
     flight, UsageError and QcrdError where the teacher cannot be used, or failed on more than half of the examples.
     """
     if spec.teacher.model.startswith("replay:"):
         return _replay(spec.teacher, examples, ledger, on_progress, say)
     if stray := ledger.close_stray_attempts().result():
-        say(f"{stray} requests were under way when the run last ended; their answers are lost and are asked for again")
+        say(
+            "warning",
+            f"{stray} requests were under way when the run last ended; their answers are lost and are asked for again",
+        )
     requests = _requests(spec.teacher, load_prompt(spec.teacher, spec.data.answer), examples)
     reused = _reuse(requests, ledger)
     if reused:
-        say(f"{reused} samples are in the database already and are not asked for again")
+        say("info", f"{reused} samples are in the database already and are not asked for again")
     if any(len(r.texts) < len(r.keys) for r in requests):
         _buy_all(spec.teacher, requests, len(examples), ledger, orders, on_progress, say, backoff)
     on_progress(len(examples), len(examples))
@@ -115,14 +118,17 @@ def _replay(
     examples: Sequence[Example],
     ledger: Ledger,
     on_progress: Callable[[int, int], None],
-    say: Callable[[str], None],
+    say: Callable[[str, str], None],
 ) -> dict[str, list[Sample]]:
     replayed = replay(read_recorded(teacher.model), examples, teacher.samples)
     ledger.record(teacher.model, [s for samples in replayed.samples.values() for s in samples]).result()
     if replayed.missing:
-        say(f"the recorded outputs have nothing for {replayed.missing} of {len(examples)} questions")
+        say("warning", f"the recorded outputs have nothing for {replayed.missing} of {len(examples)} questions")
     if replayed.short:
-        say(f"{replayed.short} of {len(examples)} questions have fewer than {teacher.samples} recorded outputs")
+        say(
+            "warning",
+            f"{replayed.short} of {len(examples)} questions have fewer than {teacher.samples} recorded outputs",
+        )
     on_progress(len(examples), len(examples))
     return replayed.samples
 
@@ -167,7 +173,7 @@ def _buy_all(
     ledger: Ledger,
     orders: Orders,
     on_progress: Callable[[int, int], None],
-    say: Callable[[str], None],
+    say: Callable[[str, str], None],
     backoff: float,
 ) -> None:
     """Buys every missing slot, at most `concurrency` requests at once, and raises why it ended early, if it did."""
@@ -209,7 +215,7 @@ def _buy_all(
     if end is not None:
         raise end
     if failed:
-        say(f"{sum(failed.values())} of {total} questions got fewer samples than asked for; the last {last}")
+        say("warning", f"{sum(failed.values())} of {total} questions got fewer samples than asked for; the last {last}")
 
 
 def _units(requests: Sequence[_Request], together: bool) -> Iterator[_Unit]:

@@ -107,7 +107,7 @@ def test_recorded_outputs_of_real_teachers_go_through_the_store(
             "INSERT INTO runs (id, name, status, method, dataset, teacher, student, seed, spec, folder, created_at, "
             "steps, iterations) VALUES (1, 'r', 'running', 'dss', 'd', 't', 's', 0, '{}', '', 0, 1, 1)"
         )
-        found = sample(spec, asked, Ledger(writer, 1), _NoOrders(), say=said.append)
+        found = sample(spec, asked, Ledger(writer, 1), _NoOrders(), say=lambda _, line: said.append(line))
         assert sample(spec, asked, Ledger(writer, 1), _NoOrders()) == found
     assert sum(len(v) for v in found.values()) == samples
     assert (said == []) == (samples == k * examples)

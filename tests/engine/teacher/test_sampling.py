@@ -207,7 +207,7 @@ def test_the_answer_lost_with_a_killed_process_is_a_failed_row(tmp_path: Path) -
         book.begin(EXAMPLES[0].id, 5, 1).result()
     said: list[str] = []
     with serve() as server:
-        assert complete(buy(tmp_path, spec(server.url), say=said.append))
+        assert complete(buy(tmp_path, spec(server.url), say=lambda _, line: said.append(line)))
     assert rows(tmp_path, "SELECT error FROM attempts WHERE state = 'failed'") == [
         ("the worker ended before the answer came",)
     ]
@@ -222,7 +222,7 @@ def test_a_question_that_keeps_failing_is_left_out_and_counted(tmp_path: Path) -
 
     said: list[str] = []
     with serve(reply=reply) as server:
-        found = buy(tmp_path, spec(server.url, attempts=2), say=said.append)
+        found = buy(tmp_path, spec(server.url, attempts=2), say=lambda _, line: said.append(line))
     assert found[EXAMPLES[3].id] == []
     assert sum(len(v) for v in found.values()) == 55
     assert rows(tmp_path, "SELECT attempt, state FROM attempts WHERE state = 'failed'") == [

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
@@ -106,7 +107,7 @@ class Schedule:
         """Indices of the items of a step (from 1)."""
         first = (step - 1) * self.batch_size
         wanted = range(first, first + self.batch_size)
-        orders = {epoch: self._order(epoch) for epoch in {at // self.items for at in wanted}}
+        orders = {epoch: _order(self.items, self.seed, epoch) for epoch in {at // self.items for at in wanted}}
         return [orders[at // self.items][at % self.items] for at in wanted]
 
     def iteration(self, step: int) -> int:
@@ -132,6 +133,9 @@ class Schedule:
                 last.setdefault(index, step)
         return last
 
-    def _order(self, epoch: int) -> list[int]:
-        found: list[int] = torch.randperm(self.items, generator=generator(self.seed, "order", epoch)).tolist()
-        return found
+
+@lru_cache(maxsize=4)
+def _order(items: int, seed: int, epoch: int) -> list[int]:
+    """The order of an epoch; a batch needs one or two, and drawing half a million takes longer than a step."""
+    found: list[int] = torch.randperm(items, generator=generator(seed, "order", epoch)).tolist()
+    return found

@@ -28,6 +28,8 @@ class Progress:
     best_step: int = 0
     pending: dict[int, list[Rationale]] = field(default_factory=dict)
     """Self-adversarial negatives by the iteration that will use them."""
+    qualities: dict[str, list[float]] = field(default_factory=lambda: {"positive": [], "self": []})
+    """The discriminator's scores of fully judged rows since the last evaluation, for its AUC."""
 
 
 @dataclass(frozen=True)

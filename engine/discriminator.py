@@ -102,10 +102,10 @@ class Judged:
 
 
 def augment(text: str, words: Sequence[str], mask: str, random: torch.Generator) -> str:
-    """A positive made worse: about 30 % of its words masked or replaced by others, half and half, at least one."""
+    """A positive (of one word at least) made worse: about 30 % of its words masked or replaced, at least one."""
     parts = text.split()
     draws = torch.rand(len(parts), generator=random).tolist()
-    hit = [j for j, draw in enumerate(draws) if draw < AUGMENTED_SHARE] or [draws.index(min(draws))] * bool(parts)
+    hit = [j for j, draw in enumerate(draws) if draw < AUGMENTED_SHARE] or [draws.index(min(draws))]
     for j in hit:
         pick = int(torch.randint(2 * len(words), (1,), generator=random))
         parts[j] = mask if pick >= len(words) else words[pick]

@@ -17,7 +17,7 @@ def export(student: Student, folder: Path, spec: RunSpec, scores: Sequence[str],
     try:
         shutil.rmtree(beside, ignore_errors=True)
         student.save(beside)
-        (beside / "README.md").write_text(card(spec, scores, data_hash))
+        (beside / "README.md").write_text(card(spec, scores, data_hash), encoding="utf-8")
         shutil.rmtree(final, ignore_errors=True)
         beside.rename(final)
     except OSError as error:
@@ -28,6 +28,10 @@ def export(student: Student, folder: Path, spec: RunSpec, scores: Sequence[str],
 def card(spec: RunSpec, scores: Sequence[str], data_hash: str) -> str:
     """The model card: what it is, how to ask it, what was measured, and the spec that makes it again."""
     lines = "\n".join(f"- {line}" for line in scores)
+    ask = "Ask it `predict: QUESTION` for the answer."
+    if spec.method.name not in ("finetune", "single-task"):
+        ending = " that ends in `Answer: …`" if spec.student.answer_in_rationale else ""
+        ask = f"Ask it `predict: QUESTION` for the answer, or `explain: QUESTION` for a rationale{ending}."
     return f"""---
 library_name: transformers
 tags: [qcrd, distillation, {spec.method.name}]
@@ -37,7 +41,7 @@ tags: [qcrd, distillation, {spec.method.name}]
 A student of `{spec.teacher.model if spec.needs_teacher else "gold answers"}` on `{spec.data.dataset}`, \
 trained with the method `{spec.method.name}` (qcrd; QCRD is arXiv 2405.13014).
 
-Ask it `predict: QUESTION` for the answer, or `explain: QUESTION` for a rationale that ends in `Answer: …`.
+{ask}
 
 ## Measured (95 % Wilson intervals)
 {lines}

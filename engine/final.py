@@ -12,6 +12,7 @@ from engine.evaluate import (
     vote_and_pass,
 )
 from engine.intervals import wilson
+from engine.randomness import derive
 from engine.records import Dataset, Example, Voted
 from engine.students.load import student as load_student
 from engine.train import Setup
@@ -66,7 +67,7 @@ def _sampled(setup: Setup, examples: Sequence[Example], head: Head, split: str, 
             max_new=setup.validation.max_new[head],
             batch_size=setup.spec.evaluation.batch_size,
             temperature=SAMPLING_TEMPERATURE,
-            seed=setup.spec.seed * 1000 + number,
+            seed=derive(setup.spec.seed, "samples", number),
         )
         for number in range(k)
     ]

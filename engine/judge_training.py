@@ -46,6 +46,8 @@ def pretrain(
 ) -> None:
     """`steps` steps of L_D on balanced batches; calls `on_step(step, loss)`."""
     torch.manual_seed(derive(seed, "pretrain"))
+    if not examples:
+        return
     words, mask = vocabulary(examples), judge.mask_word
     judge.train()
     for step in range(1, steps + 1):

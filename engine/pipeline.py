@@ -12,15 +12,17 @@ import torch
 from engine import checkpoint, judge_training
 from engine.batches import Item, explain_prompt, items, predict_prompt, target_text
 from engine.data.load import load
+from engine.data.splits import asked
 from engine.discriminator import Discriminator, build
 from engine.errors import QcrdError
 from engine.export import export
 from engine.final import evaluate_finally
+from engine.intervals import t_interval
 from engine.methods.table import METHODS
 from engine.orders import Orders
 from engine.provenance import collect
 from engine.randomness import generator
-from engine.records import Dataset, Example, Sample, Voted
+from engine.records import Dataset, Example, Sample, Voted, all_rationales
 from engine.spec.methods import Qcrd
 from engine.spec.run import RunSpec
 from engine.store.connect import open_reader
@@ -33,7 +35,7 @@ from engine.students.seam import Student
 from engine.teacher.sampling import sample
 from engine.train import Setup, train
 from engine.validation import Validation
-from engine.vote import vote
+from engine.vote import Vote, vote
 
 REPORTED = 20
 """Examples between two looks at the orders while the vote goes on: latex takes its time."""
@@ -58,8 +60,8 @@ def run_stages(spec: RunSpec, database: Path, run_id: int, recorder: Recorder, o
     with _stage(recorder, "data"):
         check(spec)
         dataset = load(spec)
+        _note_origin(spec, database, run_id, dataset, recorder)
         recorder.dataset(dataset)
-        recorder.provenance(collect(spec, dataset.hash))
         for note in dataset.notes:
             recorder.log("info", note, "data")
         for split, examples in dataset.splits.items():
@@ -67,12 +69,12 @@ def run_stages(spec: RunSpec, database: Path, run_id: int, recorder: Recorder, o
     validation = dataset.splits["validation"][: spec.evaluation.validation_limit]
 
     if spec.needs_teacher:
-        examples = (*dataset.splits["train"], *validation)
+        examples = asked(spec, dataset)
         with _stage(recorder, "sample", len(examples)):
             samples = _sample(spec, examples, recorder, orders)
         orders.raise_if_stopped()
         with _stage(recorder, "vote", len(examples)):
-            taught = _vote(spec, dataset, validation, samples, recorder, orders)
+            taught = _vote(spec, dataset.splits["train"], validation, samples, recorder, orders)
     else:
         taught = Taught(_unasked(dataset.splits["train"]), _unasked(validation), 0)
     orders.raise_if_stopped()
@@ -179,42 +181,49 @@ def _sample(
 
 def _vote(
     spec: RunSpec,
-    dataset: Dataset,
+    train_examples: tuple[Example, ...],
     validation: tuple[Example, ...],
     samples: Mapping[str, list[Sample]],
     recorder: Recorder,
     orders: Orders,
 ) -> Taught:
-    examples = (*dataset.splits["train"], *validation)
+    """Votes on both splits; what is counted and scored are the training questions."""
 
-    def on_example(done: int) -> None:
-        if done % REPORTED == 0:
-            orders.raise_if_stopped()
-            recorder.stage("vote", done=done)
+    def votes(examples: tuple[Example, ...], first_number: int, before: int) -> Vote:
+        def on_example(done: int) -> None:
+            if done % REPORTED == 0:
+                orders.raise_if_stopped()
+                recorder.stage("vote", done=before + done)
 
-    result = vote(
-        examples,
-        samples,
-        kind=spec.data.answer,
-        tie=spec.vote.tie,
-        labels=spec.data.labels,
-        drop_right_negatives=spec.vote.drop_right_negatives,
-        on_example=on_example,
-    )
+        return vote(
+            examples,
+            samples,
+            kind=spec.data.answer,
+            tie=spec.vote.tie,
+            labels=spec.data.labels,
+            drop_right_negatives=spec.vote.drop_right_negatives,
+            first_number=first_number,
+            on_example=on_example,
+        )
+
+    result = votes(train_examples, 0, 0)
+    count = len(all_rationales(result.voted))
     for name, value in result.facts.items():
         recorder.fact("vote", name, value)
-    for who, key in (("teacher sample", "sample"), ("teacher vote", "vote")):
-        right, total = result.facts.get(f"{key} right", 0), result.facts.get(f"{key} total", 0)
-        recorder.score("train", who, "", 0, int(right), int(total))
-    cut = len(dataset.splits["train"])
-    count = sum(len(v.positives) + len(v.negatives) + len(v.others) for v in result.voted)
-    if not any(v.positives for v in result.voted[:cut]):
+    right, total = int(result.facts["sample right"]), int(result.facts["sample total"])
+    # samples of one question are no independent trials: the interval is over questions
+    recorder.score("train", "teacher sample", "", 0, right, total, t_interval(result.right_shares))
+    right, total = int(result.facts["vote right"]), int(result.facts["vote total"])
+    recorder.score("train", "teacher vote", "", 0, right, total)
+    answered = any(v.answer is not None for v in result.voted)
+    if not (answered if spec.method.name == "single-task" else any(v.positives for v in result.voted)):
         raise QcrdError(
-            f"no training question has a positive rationale: of {count} samples {int(result.facts['rule/miss'])} have"
-            f" no answer of the kind {spec.data.answer!r}, {int(result.facts['ties'])} questions are ties;"
-            f" look at `qcrd query 'SELECT text FROM teacher_samples'`, then mend data.answer, the prompt or vote.tie"
+            f"nothing to learn from {count} samples: {int(result.facts['rule/miss'])} have no answer of the kind "
+            f"{spec.data.answer!r}, {int(result.facts['ties'])} questions are ties; look at "
+            "`qcrd query 'SELECT text FROM teacher_samples'`, then mend data.answer, the prompt or vote.tie"
         )
-    return Taught(result.voted[:cut], result.voted[cut:], count)
+    checked = votes(validation, count, len(train_examples))
+    return Taught(result.voted, checked.voted, count + len(all_rationales(checked.voted)))
 
 
 def _unasked(examples: tuple[Example, ...]) -> tuple[Voted, ...]:
@@ -338,7 +347,24 @@ def _record_votes(taught: Taught, spec: RunSpec, followed: set[str], recorder: R
 
     voted = (*taught.train, *taught.validation)
     correct = {v.example.id: is_right(spec.data.answer, v.example.answer, v.answer) for v in voted}
-    recorder.votes(voted, spec.teacher.samples, followed, correct)
+    recorder.votes(voted, followed, correct)
+
+
+def _note_origin(spec: RunSpec, database: Path, run_id: int, dataset: Dataset, recorder: Recorder) -> None:
+    """Provenance of the first session stays; a later one on other data is refused, on other code or machine is said."""
+    now = collect(spec, dataset.hash)
+    first = {key: _provenance(database, run_id, key) for key in now}
+    if first["data_hash"] is None:
+        recorder.provenance(now)
+        return
+    if first["data_hash"] != dataset.hash:
+        raise QcrdError(
+            f"data.dataset = {spec.data.dataset!r} has changed since this run began: put it back as it was, "
+            "or start another run"
+        )
+    for key in sorted(now):
+        if first[key] != now[key] and key != "command":
+            recorder.log("warning", f"{key} was {first[key]} in the first session, is {now[key]} now", "data")
 
 
 def _run_folder(database: Path, run_id: int) -> Path:

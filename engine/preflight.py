@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from engine.data.splits import asked as asked_questions
 from engine.errors import QcrdError, UsageError
-from engine.records import Dataset, Example
+from engine.records import Dataset
 from engine.spec.methods import Qcrd
 from engine.spec.run import RunSpec
 
@@ -86,7 +87,7 @@ def _teacher(report: Report, spec: RunSpec, dataset: Dataset | None) -> None:
     from engine.teacher.replay import read_recorded, replay
 
     teacher = spec.teacher
-    asked = _asked(spec, dataset) if dataset else ()
+    asked = asked_questions(spec, dataset) if dataset else ()
     if teacher.model.startswith("replay:"):
         recorded = read_recorded(teacher.model)
         text = f"{recorded.path}: {len(recorded.by_question)} questions with recorded outputs, nothing to pay for"
@@ -105,11 +106,6 @@ def _teacher(report: Report, spec: RunSpec, dataset: Dataset | None) -> None:
         calls = len(asked) * teacher.samples
         stored = "free of charge" if built_in else "those already in the database are not asked for again"
         report.lines.append(("samples", f"{len(asked)} questions × {teacher.samples} = {calls} completions; {stored}"))
-
-
-def _asked(spec: RunSpec, dataset: Dataset) -> tuple[Example, ...]:
-    """The questions that the teacher answers: those of training, and the validation questions that select."""
-    return (*dataset.splits["train"], *dataset.splits["validation"][: spec.evaluation.validation_limit])
 
 
 def _student(report: Report, spec: RunSpec, dataset: Dataset) -> None:
@@ -164,7 +160,9 @@ def _config(spec: RunSpec, words: Any) -> Any:
     except (OSError, ValueError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UsageError(f"student.model = {spec.student.model!r} could not be loaded ({reason})") from None
-    if found.model_type not in ("t5", "mt5", "umt5"):
+    from engine.students.load import T5_KINDS
+
+    if found.model_type not in T5_KINDS:
         raise UsageError(
             f"student.model = {spec.student.model!r} is a {found.model_type} model; students are of the T5 kind for now"
         )

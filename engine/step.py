@@ -46,14 +46,15 @@ def step(student: Student, judge: Discriminator | None, loss: LossOf, rows: Sequ
 
     `draw`: (B, 2) uniform numbers for schemes that sample.
     """
-    prompts = [row.item.explain for row in rows] + [row.item.predict for row in rows]
+    explained = [i for i, row in enumerate(rows) if row.item.positives or row.negatives]
+    with_label = [i for i, row in enumerate(rows) if row.item.label is not None]
+    prompts = [rows[i].item.explain for i in explained] + [rows[i].item.predict for i in with_label]
     encoded = student.encode(prompts)
     empty = _unscored(rows, draw, student.device)
-    with_label = [i for i, row in enumerate(rows) if row.item.label is not None]
     labels = [row.item.label for row in rows if row.item.label is not None]
     predict_ce = empty.predict_ce
     if labels:
-        found = student.score(encoded, [len(rows) + i for i in with_label], labels)
+        found = student.score(encoded, range(len(explained), len(prompts)), labels)
         predict_ce = predict_ce.index_put((torch.tensor(with_label, device=student.device),), found)
     scores = replace(empty, predict_ce=predict_ce)
 
@@ -103,9 +104,12 @@ def _score(
     student: Student, encoded: Encoded, rows: Sequence[Row], scores: Scores, positive: Tensor, negative: Tensor
 ) -> Scores:
     """`scores` with the cross-entropies of the masked candidates computed; the others stay as they are."""
+    # the explain prompts stand first, in the order of the rows that have any candidate
+    explained = [i for i, row in enumerate(rows) if row.item.positives or row.negatives]
+    place = {i: at for at, i in enumerate(explained)}
     found = student.score(
         encoded,
-        [*positive.nonzero()[:, 0].tolist(), *negative.nonzero()[:, 0].tolist()],
+        [place[i] for side in (positive, negative) for i in side.nonzero()[:, 0].tolist()],
         [c.tokens for c in _at(rows, positive, negative)],
     )
     split = int(positive.sum())

@@ -88,6 +88,7 @@ def train(setup: Setup, resume_at: int | None) -> Progress:
     else:
         progress = checkpoint.load(setup.folder, resume_at, trained)
         recorder.rewind(resume_at, progress.number)
+        checkpoint.tidy(setup.folder, spec.training.keep, progress.best_step)
         recorder.log("info", f"goes on from the checkpoint of step {resume_at}", "train")
     student.model.train()
     last_visits = schedule.last_visits()
@@ -183,7 +184,6 @@ class _Own:
         self.progress = progress
         self.by_example: dict[str, list[Candidate]] = {}
         self.iteration = 0
-        self.qualities: dict[str, list[float]] = {"positive": [], "self": []}
 
     def rows(self, batch: Sequence[int], iteration: int, final: Sequence[bool]) -> list[Row]:
         """The batch with the negatives of this iteration."""
@@ -233,20 +233,20 @@ class _Own:
         positive, negative = stepped.scores.positive_quality.tolist(), stepped.scores.negative_quality.tolist()
         for i, row in enumerate(rows):
             if row.judge_all:
-                self.qualities["positive"] += positive[i][: len(row.item.positives)]
-                self.qualities["self"] += [
+                self.progress.qualities["positive"] += positive[i][: len(row.item.positives)]
+                self.progress.qualities["self"] += [
                     negative[i][j] for j, c in enumerate(row.negatives) if c.rationale.source == "self"
                 ]
 
     def take_auc(self) -> dict[str, float]:
         """{"self": AUC} since the last call, on training questions; empty without such negatives."""
-        value = auc(self.qualities["positive"], self.qualities["self"])
-        self.qualities = {"positive": [], "self": []}
+        value = auc(self.progress.qualities["positive"], self.progress.qualities["self"])
+        self.progress.qualities = {"positive": [], "self": []}
         return {} if value is None else {"self": value}
 
 
 class _Speed:
-    """Supervised target tokens a second, waits for evaluations and checkpoints included."""
+    """Supervised target tokens a second by the clock: evaluations, checkpoints and pauses count as time."""
 
     def __init__(self) -> None:
         self.tokens = 0

@@ -14,7 +14,7 @@ def visits(
     rows: Sequence[Row], stepped: Stepped, followed: set[str], final: Sequence[bool], has_judge: bool
 ) -> list[Visit]:
     """Every candidate of followed questions and of rows at their last visit; elsewhere the student's own negatives,
-    which are not seen again."""
+    most of which are not seen again."""
     scores, choice = stepped.scores, stepped.outcome.choice
     positive = _Columns(scores.positive_ce, scores.positive_quality, stepped.outcome.positive_weight,
                         choice.positive, scores.positive_mask, stepped.judged_positive)  # fmt: skip

@@ -18,6 +18,8 @@ class Vote:
     """One per example, in order."""
     facts: dict[str, float]
     """What was counted: see `vote`."""
+    right_shares: tuple[float, ...]
+    """Of each question with gold and samples: the share of its samples that are right."""
 
 
 def vote(
@@ -28,6 +30,7 @@ def vote(
     tie: Literal["drop", "first"],
     labels: Literal["teacher", "gold"],
     drop_right_negatives: Literal["auto", "never"],
+    first_number: int = 0,
     on_example: Callable[[int], None] = lambda done: None,
 ) -> Vote:
     """Sort every sample into positive, negative, dropped or unparsed.
@@ -42,7 +45,8 @@ def vote(
     negative, tie or no tie; where it has none, the vote decides. `Voted.answer` is the vote's in either case.
     A sample that is all answer and no rationale votes and is then dropped: under a min-CE choice it would always win.
 
-    Rationales are numbered from 0, in example order, then slot order. `on_example(examples done)` is called after each.
+    Rationales are numbered from `first_number`, in example order, then slot order. `on_example(examples done)` is
+    called after each example.
 
     Facts: "rule/<rule>" (samples parsed by it; "rule/miss" for the rest), "samples", "empty rationales", "ties" and
     "unanswered" (examples), "positives per example" and "negatives per example" (means over all examples),
@@ -53,7 +57,8 @@ def vote(
     tally: Counter[str] = Counter({"rule/miss": 0, "ties": 0, "unanswered": 0, "empty rationales": 0})
     timeouts = kinds.timeouts()
     voted: list[Voted] = []
-    number = 0
+    number = first_number
+    shares: list[float] = []
     for example in examples:
         mine = sorted(samples.get(example.id, ()), key=lambda s: s.slot)
         parsed = [kinds.parse(kind, s.text, example.choices) for s in mine]
@@ -76,11 +81,13 @@ def vote(
                 others=tuple(r for r in rationales if r.polarity in ("dropped", "unparsed")),
             )
         )
-        _tally(tally, kind, voted[-1], parsed)
+        right = _tally(tally, kind, voted[-1], parsed)
+        if right is not None:
+            shares.append(right / len(parsed))
         on_example(len(voted))
     if kind == "latex":
         tally["timeouts"] = kinds.timeouts() - timeouts
-    return Vote(tuple(voted), _facts(tally, voted))
+    return Vote(tuple(voted), _facts(tally, voted), tuple(shares))
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +162,8 @@ def _rationale(number: int, sample: Sample, parsed: Parsed, polarity: Polarity) 
     )
 
 
-def _tally(tally: Counter[str], kind: AnswerKind, voted: Voted, parsed: Sequence[Parsed]) -> None:
+def _tally(tally: Counter[str], kind: AnswerKind, voted: Voted, parsed: Sequence[Parsed]) -> int | None:
+    """Counts one example; how many of its samples are right, None where that cannot be told."""
     tally.update(f"rule/{p.rule}" for p in parsed)
     tally["samples"] += len(parsed)
     tally["empty rationales"] += sum(p.answer is not None and not p.rationale for p in parsed)
@@ -165,11 +173,14 @@ def _tally(tally: Counter[str], kind: AnswerKind, voted: Voted, parsed: Sequence
         dropped = [r for r in voted.others if r.polarity == "dropped" and r.text]
         tally["right negatives dropped"] += len(dropped)
     gold = voted.example.answer
-    if gold is not None and parsed:
-        tally["sample total"] += len(parsed)
-        tally["sample right"] += sum(p.answer is not None and kinds.equal(kind, gold, p.answer) for p in parsed)
-        tally["vote total"] += 1
-        tally["vote right"] += voted.answer is not None and kinds.equal(kind, gold, voted.answer)
+    if gold is None or not parsed:
+        return None
+    right = sum(p.answer is not None and kinds.equal(kind, gold, p.answer) for p in parsed)
+    tally["sample total"] += len(parsed)
+    tally["sample right"] += right
+    tally["vote total"] += 1
+    tally["vote right"] += voted.answer is not None and kinds.equal(kind, gold, voted.answer)
+    return right
 
 
 def _facts(tally: Counter[str], voted: Sequence[Voted]) -> dict[str, float]:

@@ -4,7 +4,8 @@ import hashlib
 from collections.abc import Sequence
 
 from engine.errors import UsageError
-from engine.records import Example
+from engine.records import Dataset, Example
+from engine.spec.run import RunSpec
 
 NAMES = ("train", "validation", "test")
 Parts = dict[str, list[Example]]
@@ -63,3 +64,13 @@ def _divide(pool: list[Example], missing: list[str], seed: int) -> Parts:
             largest.remove(moved)
             made[split].append(moved)
     return made
+
+
+def asked(spec: RunSpec, dataset: Dataset) -> tuple[Example, ...]:
+    """The questions that the teacher is asked: of training, and of validation where its votes or rationales are used.
+
+    With gold labels nothing but QCRD's discriminator looks at the teacher's answers to validation questions.
+    """
+    if spec.data.labels == "gold" and spec.method.name != "qcrd":
+        return dataset.splits["train"]
+    return (*dataset.splits["train"], *dataset.splits["validation"][: spec.evaluation.validation_limit])

@@ -2,24 +2,24 @@
 
 from engine.losses import Outcome, Scores
 from engine.methods.plain import label_and_best_positive
-from engine.methods.supervision import NOTHING, Supervision, label_of
+from engine.methods.supervision import Supervision, label_of
 from engine.records import Voted
 from engine.spec.methods import Dss
 
 
 def supervise(config: Dss, voted: Voted, labels: str) -> Supervision:
-    """first: label and rationale of the first sample that parses, right or wrong; majority: of the vote.
+    """first: label and rationale of the first sample that has both, right or wrong; majority: of the vote.
 
     An example that the vote dropped is left out of both, so that every teacher-supervised method sees the same ones.
     """
     if config.samples == "majority":
         return Supervision(label=label_of(voted, labels), positives=voted.positives[:1])
-    if label_of(voted, labels) is None:
-        return NOTHING
-    parsed = [r for r in (*voted.positives, *voted.negatives, *voted.others) if r.answer is not None]
-    first = min(parsed, key=lambda r: r.slot)
-    label = voted.example.answer if labels == "gold" else first.answer
-    return Supervision(label=label, positives=(first,))
+    label = label_of(voted, labels)
+    whole = [r for r in (*voted.positives, *voted.negatives, *voted.others) if r.answer is not None and r.text]
+    if label is None or not whole:
+        return Supervision(label=label)
+    first = min(whole, key=lambda r: r.slot)
+    return Supervision(label=label if labels == "gold" else first.answer, positives=(first,))
 
 
 def loss(config: Dss, scores: Scores) -> Outcome:

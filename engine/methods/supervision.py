@@ -17,7 +17,3 @@ class Supervision:
 def label_of(voted: Voted, labels: str) -> str | None:
     """The gold answer where labels = "gold", the vote elsewhere; None where there is none."""
     return voted.example.answer if labels == "gold" else voted.answer
-
-
-NOTHING = Supervision()
-"""The example is left out."""

@@ -29,7 +29,7 @@ def write(
     """`per_example` samples for each item from the weights as they are at the end of `iteration`.
 
     Each is kept as a Rationale (numbered on from `first_number`): polarity "dropped" where it ends in the label and
-    `drop_right`, "unparsed" where it has no text at all, else "negative". A sample without an answer is a negative.
+    `drop_right` or is an answer alone, "unparsed" where it is empty, else "negative". One without an answer is one.
     """
     order = sorted(range(len(items)), key=lambda i: len(items[i].explain))
     repeated = [i for i in order for _ in range(config.per_example)]
@@ -42,10 +42,11 @@ def write(
     for place, (i, text) in enumerate(zip(repeated, texts, strict=True)):
         item = items[i]
         parsed = parse(kind, text, item.example.choices)
-        right = parsed.answer is not None and item.answer is not None and equal(kind, item.answer, parsed.answer)
+        wanted = item.answer or next((c.rationale.answer for c in item.positives), None)
+        right = parsed.answer is not None and wanted is not None and equal(kind, wanted, parsed.answer)
         polarity: Polarity = "dropped" if right and drop_right else "negative"
-        if not text.strip():
-            polarity = "unparsed"
+        if not parsed.rationale:
+            polarity = "unparsed" if parsed.answer is None else "dropped"
         written.append(
             Rationale(
                 number=first_number + place,

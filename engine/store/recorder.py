@@ -34,7 +34,8 @@ class Visit:
     cross_entropy: float
     """Mean over the target's tokens, in nats."""
     weight: float
-    """d loss / d cross-entropy, times the number of examples in the batch."""
+    """Its factor within the explain term: s or beta (1 - s), normalised or not, times its share where many are used;
+    0 where not chosen or silenced. Times alpha / N it is the size of d loss / d cross-entropy."""
     chosen: bool
     active: bool
     """False: the hinge silenced it."""
@@ -132,8 +133,16 @@ class Recorder:
             "                   WHEN :state = 'waiting' THEN NULL ELSE started_at END,"
             " ended_at = CASE WHEN :state IN ('done', 'failed') THEN :now"
             "                 WHEN :state IN ('running', 'waiting') THEN NULL ELSE ended_at END"
-            " WHERE run_id = :run AND name = :name",
-            {"run": self.run_id, "name": name, "state": state, "done": done, "total": total, "now": time.time()},
+            " WHERE run_id = :run AND name = :name" + (MINE if self._session else ""),
+            {
+                "session": self._session,
+                "run": self.run_id,
+                "name": name,
+                "state": state,
+                "done": done,
+                "total": total,
+                "now": time.time(),
+            },
         )
 
     def provenance(self, facts: Mapping[str, str]) -> None:
@@ -179,7 +188,6 @@ class Recorder:
     def votes(
         self,
         voted: Sequence[Voted],
-        samples_per_example: int,
         followed: set[str],
         correct: Mapping[str, bool | None] | None = None,
     ) -> None:
@@ -200,7 +208,7 @@ class Recorder:
                     v.answer and storable(v.answer),
                     v.votes,
                     v.parsed,
-                    samples_per_example,
+                    len(v.positives) + len(v.negatives) + len(v.others),
                     v.tie,
                     right.get(v.example.id),
                     v.example.id in followed,
@@ -291,11 +299,20 @@ class Recorder:
             ],
         )
 
-    def score(self, split: str, who: str, head: str, step: int, correct: int, total: int) -> None:
-        """Store an accuracy with its 95 % interval; nothing where `total` is 0."""
+    def score(
+        self,
+        split: str,
+        who: str,
+        head: str,
+        step: int,
+        correct: int,
+        total: int,
+        interval: tuple[float, float] | None = None,
+    ) -> None:
+        """Store an accuracy with its 95 % interval, Wilson's unless given; nothing where `total` is 0."""
         if total == 0:
             return
-        low, high = wilson(correct, total)
+        low, high = interval or wilson(correct, total)
         self.writer.execute(
             "INSERT OR REPLACE INTO scores (run_id, split, who, head, step, correct, total, accuracy, low, high)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",

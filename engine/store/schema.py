@@ -185,7 +185,7 @@ CREATE TABLE visits (                   -- followed questions: every visit of ev
     iteration INTEGER NOT NULL,
     quality REAL,                       -- null: the method has no discriminator
     cross_entropy REAL NOT NULL,
-    weight REAL NOT NULL,               -- d loss / d cross-entropy, times the number of examples in the batch
+    weight REAL NOT NULL,               -- factor in the explain term: s or beta (1 - s); 0: not chosen or silent
     chosen INTEGER NOT NULL,
     active INTEGER NOT NULL,            -- 0: the hinge silenced it
     PRIMARY KEY (run_id, example, step, number)

@@ -1,5 +1,6 @@
 """A T5-type student: the encoder reads a prompt once, the decoder scores many targets against it."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from transformers import DynamicCache, EncoderDecoderCache, PreTrainedTokenizerB
 from engine.students.seam import Encoded, Tokens, cut
 
 CHUNK = 4096
-"""Target tokens whose logits exist at once."""
+"""Target tokens whose logits are made at once; without gradient they are also gone at once."""
 BUCKETS = 3
 """Targets are scored in this many groups of similar length."""
 
@@ -38,17 +39,23 @@ class T5Student:
         self.max_prompt = max_prompt
         self.max_target = max_target
         self.position_bias_lr = position_bias_lr
+        self._special = re.compile("|".join(map(re.escape, tokenizer.all_special_tokens)))
 
     def prompt(self, text: str) -> list[int]:
-        return cut(self.tokenizer(text)["input_ids"], self.max_prompt)
+        return cut(self._tokens(text), self.max_prompt)
 
     def target(self, text: str, answer: str | None = None) -> list[int]:
-        tokens = self.tokenizer(text)["input_ids"]
+        tokens = self._tokens(text)
         if answer is None or len(tokens) <= self.max_target:
             return cut(tokens, self.max_target)
         # an explain head whose longest targets have no answer would learn to leave it out
-        ending = cut(self.tokenizer(f" {answer}")["input_ids"], self.max_target)
+        ending = cut(self._tokens(f" {answer}"), self.max_target)
         return [*tokens[: self.max_target - len(ending)], *ending]
+
+    def _tokens(self, text: str) -> list[int]:
+        """What reads like a special token is text of a model, and must not end a target in its middle."""
+        found: list[int] = self.tokenizer(self._special.sub(" ", text))["input_ids"]
+        return found
 
     def encode(self, prompts: Sequence[Tokens]) -> Encoded:
         ids, mask = self._padded(prompts)

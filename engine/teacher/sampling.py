@@ -91,7 +91,7 @@ def sample(
 ) -> dict[str, list[Sample]]:
     """Up to `spec.teacher.samples` samples for every example, in slot order; all are in the database on return.
 
-    `on_progress(examples done, examples)` and `say(level, line for the run's log)` are called from this thread. `backoff` is
+    `on_progress(examples done, examples)` and `say(level, line of the log)` are called from this thread. `backoff` is
     the first wait in seconds after a fault; it doubles with each try. Raises Interrupted after draining what is in
     flight, UsageError and QcrdError where the teacher cannot be used, or failed on more than half of the examples.
     """

@@ -55,7 +55,7 @@ words = st.lists(st.sampled_from(["a", "b", "c", "d"]), min_size=1, max_size=30)
 
 
 @given(words, st.integers(0, 1000))
-def test_augmenting_keeps_the_length_and_touches_at_least_one_word_and_not_all(text: list[str], seed: int) -> None:
+def test_augmenting_keeps_the_length_and_touches_at_least_one_word(text: list[str], seed: int) -> None:
     found = augment(" ".join(text), ["x", "y"], "<gap>", torch.Generator().manual_seed(seed)).split()
     assert len(found) == len(text)
     touched = sum(a != b for a, b in zip(found, text, strict=True))

@@ -54,3 +54,13 @@ def test_a_tie_leaves_the_example_out_of_every_teacher_supervised_method_alike(c
 
 def test_every_method_of_the_spec_is_in_the_table() -> None:
     assert METHODS.keys() == METHOD_MODELS.keys()
+
+
+def test_the_first_sample_of_dss_is_one_with_an_answer_and_a_rationale() -> None:
+    bare = Rationale(0, "x", "", "7", "strict", "dropped", "teacher", slot=0)
+    whole = rationale(1, "5", "positive")
+    some = Voted(VOTED.example, "5", 1, 2, False, (whole,), (), (bare,))
+    assert supervise(Dss(samples="first"), some) == ("5", [1], [])
+    none = Voted(VOTED.example, None, 0, 0, False, (), (), (rationale(0, None, "unparsed"),))
+    assert supervise(Dss(samples="first"), none, labels="gold") == ("6", [], [])
+    assert supervise(Dss(samples="first"), none) == (None, [], [])

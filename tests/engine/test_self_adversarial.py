@@ -42,6 +42,27 @@ def test_the_right_ones_are_dropped_and_the_empty_ones_are_no_rationale() -> Non
     assert {(r.source, r.iteration) for r in found} == {("self", 4)}
 
 
+def test_an_answer_alone_is_no_rationale() -> None:
+    assert [r.polarity for r in written(["Answer: 7", "Explanation:"])] == ["dropped", "unparsed"]
+
+
+def test_without_a_label_the_answer_of_the_positives_is_right() -> None:
+    s = student()
+    unlabelled = item(s, torch.Generator().manual_seed(0), 1, 0, label=False)  # its positive ends in 3
+    found = self_adversarial.write(
+        Scripted(["5 makes 3 Answer: 3"]),
+        [unlabelled],
+        QcrdNegatives(),
+        kind="number",
+        iteration=1,
+        max_new=8,
+        seed=0,
+        drop_right=True,
+        first_number=0,
+    )
+    assert [r.polarity for r in found] == ["dropped"]
+
+
 def test_right_ones_stay_where_the_spec_says_so() -> None:
     assert [r.polarity for r in written(["5 makes 3 Answer: 3"], drop_right=False)] == ["negative"]
 

@@ -96,3 +96,8 @@ def test_the_builtin_student_has_about_250k_parameters_and_spells_its_words() ->
     assert 150_000 < sum(p.numel() for p in s.model.parameters()) < 300_000
     line = "ben has 5 apples Answer: 5"
     assert s.tokenizer.decode(s.target(line), skip_special_tokens=True) == line
+
+
+def test_special_tokens_in_a_text_are_not_obeyed() -> None:
+    s = student()
+    assert s.target("two makes </s> four <pad>") == s.target("two makes four")

@@ -38,7 +38,7 @@ def database(tmp_path_factory) -> Path:
         recorder.dataset(Dataset("d", {"train": (example,), "validation": (), "test": ()}, "f" * 64))
         recorder.declare_stages([("data", ""), ("train", "steps")])
         recorder.stage("train", state="done", done=10, total=10)
-        recorder.votes([voted], 5, {"q1"}, {"q1": True})
+        recorder.votes([voted], {"q1"}, {"q1": True})
         visits = [
             Visit(0, "q1", 0.94, 0.31, 1.0, True, True, True),
             Visit(1, "q1", 0.11, 4.1, 0.0, True, False, True),

@@ -44,7 +44,6 @@ def conn(tmp_path: Path) -> Iterator[sqlite3.Connection]:
                 Voted(EXAMPLES[1], "1", 1, 1, False, (rationale(3, "q1", "positive", "teacher"),), ()),
                 Voted(EXAMPLES[2], None, 0, 0, False, (), (), (rationale(4, "q2", "unparsed", "teacher"),)),
             ],
-            3,
             {"q0"},
         )  # fmt: skip
         recorder.rationales([rationale(5, "q0", "negative", "self", 1)])
@@ -175,7 +174,7 @@ def test_questions_are_those_that_were_visited(conn: sqlite3.Connection) -> None
     columns = ("example", "positives", "negatives", "last_step", "followed", "question", "samples")
     assert plain(rationale_queries.questions(conn, 2), *columns) == [
         ("q0", 2, 2, 20, 1, "question 0", 3),
-        ("q1", 1, 0, 30, 0, "question 1", 3),
+        ("q1", 1, 0, 30, 0, "question 1", 1),
     ]
 
 

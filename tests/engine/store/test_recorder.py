@@ -78,7 +78,7 @@ def test_everything_said_twice_is_there_once(desk: Desk) -> None:
         r = desk.recorder
         r.dataset(DATA)
         r.declare_stages([("data", "examples"), ("train", "steps")])
-        r.votes(VOTED, 3, {"q0"}, {"q0": True})
+        r.votes(VOTED, {"q0"}, {"q0": True})
         r.rationales([rationale(9, "negative", "self")])
         r.visits(5, 1, [visit(0), visit(2, quality=None), visit(1, followed=False)])
         r.predictions("test", "predict", 5, [Prediction("q2", "2", "2", True), Prediction("q1", "", None, None)])
@@ -114,7 +114,7 @@ def test_a_resumed_run_forgets_what_lies_beyond_its_checkpoint(desk: Desk) -> No
     r = desk.recorder
     other = Recorder(desk.writer, create_run(desk.path, RunSpec(name="other")))
     r.dataset(DATA)
-    r.votes(VOTED, 3, {"q0"})
+    r.votes(VOTED, {"q0"})
     r.rationales([rationale(4, "negative", "self"), rationale(5, "negative", "self")])
     for step in (10, 20, 30):
         for recorder in (r, other):

@@ -1,6 +1,7 @@
 """The one place that calls litellm. It is imported inside functions: it takes seconds, and readers never need it."""
 
 import os
+import sys
 from functools import cache
 from typing import Any
 
@@ -96,6 +97,8 @@ def key_variable(teacher: TeacherConfig) -> str:
 
 async def close() -> None:
     """Closes the connections that litellm holds in this event loop."""
+    if "litellm" not in sys.modules:  # stopped before its first request: nothing to close, and an import of seconds
+        return
     from litellm.llms.custom_httpx.async_client_cleanup import close_litellm_async_clients
 
     await close_litellm_async_clients()  # type: ignore[no-untyped-call]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from datasets import Dataset, DatasetDict
-from real_runs import SMALL_QCRD, done, read_jsonl, rows, run, write_splits
+from real_runs import SMALL, SMALL_QCRD, done, ended, read_jsonl, rows, run, spec_of, write_splits
 from transformers import (
     AutoModelForSeq2SeqLM,
     AutoTokenizer,
@@ -16,8 +16,9 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-from engine import worker
+from engine import pipeline, worker
 from engine.data.arithmetic import generate
+from engine.store.runs import create_run
 from engine.students import tiny
 
 SHORT: dict[str, Any] = {"student": {"max_rationale_tokens": 40}, "teacher": {"samples": 3}}
@@ -180,3 +181,31 @@ def test_recorded_rows_with_an_empty_gold_answer(database: Path, tmp_path: Path,
     )
     assert ended.scores["test", "student", "explain"][1] == 3
     assert ended.facts["vote/vote total"] == 6
+
+
+def test_a_run_is_not_resumed_on_changed_data_and_says_when_its_code_or_machine_changed(
+    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = questions(12, 4)
+    folder = write_splits(tmp_path / "mine", mine)
+    layers = (SMALL, SHORT, {"data": {"dataset": str(folder)}, "method": {"name": "positives"}})
+    run_id = create_run(database, spec_of(*layers))
+
+    def stopped_at_once(spec, path, run_id, recorder, orders) -> None:
+        orders.request_stop()
+        pipeline.run_stages(spec, path, run_id, recorder, orders)
+
+    assert worker.work(database, run_id, stopped_at_once) == 130
+    train = folder / "train.jsonl"
+    whole = train.read_text()
+    train.write_text("".join(whole.splitlines(keepends=True)[:-1]))
+    found = ended(database, run_id, worker.work(database, run_id))
+    assert (found.code, found.status) == (1, "failed")
+    assert "has changed since this run began" in str(found.error)
+
+    train.write_text(whole)
+    collect = pipeline.collect
+    monkeypatch.setattr(pipeline, "collect", lambda *of: {**collect(*of), "python": "2.7"})
+    found = ended(database, run_id, worker.work(database, run_id))
+    assert (found.code, found.status) == (0, "done")
+    assert any("python was" in line and "is 2.7 now" in line for line in found.logs)

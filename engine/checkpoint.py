@@ -80,9 +80,10 @@ def save(run_folder: Path, trained: Trained, progress: Progress) -> Path:
             shutil.rmtree(final)
         beside.rename(final)
         _sync(final.parent)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:  # safetensors has an error of its own for a full disk
+        reason = getattr(error, "strerror", None) or str(error)
         raise QcrdError(
-            f"the checkpoint could not be written to {final} ({error.strerror or error}); the one before is whole: "
+            f"the checkpoint could not be written to {final} ({reason}); the one before is whole: "
             "make room or mend the folder, then `qcrd resume`"
         ) from error
     return final

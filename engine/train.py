@@ -173,7 +173,7 @@ def _keep(setup: Setup, trained: Trained, progress: Progress, at: int) -> None:
         setup.recorder.log("info", f"checkpoint of step {at} in {folder.name}, as ordered", "train")
         setup.orders.poll()  # a paused run saves, and stays paused
     if setup.orders.stop and at < config.steps:
-        raise Interrupted(f"stopped after step {at}; `qcrd resume` goes on from there")
+        raise Interrupted(f"stopped after step {at}; `qcrd resume {setup.recorder.run_id}` goes on from there")
 
 
 class _Own:

@@ -140,7 +140,7 @@ def _watch(
             raise typer.Exit(0)
         if (asked.interrupts or asked.stop) and not ordered:
             ordered = True
-            screen.note("stopping at the next checkpoint; Ctrl-C again kills the worker")
+            screen.note("stopping after a checkpoint; Ctrl-C again kills the worker")
             _order_stop(database, live, worker)
         if asked.interrupts > 1 and not killed:
             killed = True

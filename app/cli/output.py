@@ -31,6 +31,8 @@ class Column:
     value: Callable[[Row], str]
     """The cell's text, not yet cleaned."""
     right: bool = False
+    keep: bool = False
+    """Stays where the terminal is narrow; others of such a table go, the last first."""
     fold: bool = False
     """Long texts: broken over lines; others are never broken."""
 
@@ -73,12 +75,27 @@ def write_table(rows: Iterable[Row], columns: Sequence[Column]) -> None:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    rows = list(rows)
+    screen = console()
+    columns = fitting(columns, rows, screen.width)
     for column in columns:
         fold = {"overflow": "fold", "ratio": 1} if column.fold else {"overflow": "ellipsis", "no_wrap": True}
         table.add_column(Text(column.title), justify="right" if column.right else "left", **fold)  # type: ignore[arg-type]
     for row in rows:
         table.add_row(*(Text(clean(column.value(row))) for column in columns))
-    console().print(table)
+    screen.print(table)
+
+
+def fitting(columns: Sequence[Column], rows: Sequence[Row], width: int) -> list[Column]:
+    """Without the last columns that are not to be kept, until the others fit; all where none is to be kept."""
+    found = list(columns)
+    widths = {c.title: max(len(text) for text in (c.title, *(clean(c.value(row)) for row in rows))) for c in columns}
+    while any(c.keep for c in found) and sum(widths[c.title] + 2 for c in found) - 2 > width:
+        spare = [c for c in found if not c.keep]
+        if not spare:
+            break
+        found.remove(spare[-1])
+    return found
 
 
 def console(file: IO[str] | None = None) -> "Console":

@@ -48,12 +48,12 @@ def took(row: Row) -> str:
 
 
 RUNS = [
-    Column("id", lambda r: str(r["id"]), right=True),
-    Column("status", lambda r: r["status"]),
-    Column("name", lambda r: one_line(r["name"], 40)),
+    Column("id", lambda r: str(r["id"]), right=True, keep=True),
+    Column("status", lambda r: r["status"], keep=True),
+    Column("name", lambda r: one_line(r["name"], 40), keep=True),
     Column("method", lambda r: r["method"]),
-    Column("explain", lambda r: score(r, "explain"), right=True),
-    Column("predict", lambda r: score(r, "predict"), right=True),
+    Column("explain", lambda r: score(r, "explain"), right=True, keep=True),
+    Column("predict", lambda r: score(r, "predict"), right=True, keep=True),
     Column("step", progress, right=True),
     Column("seed", lambda r: str(r["seed"]), right=True),
     Column("age", lambda r: duration(time.time() - r["created_at"]), right=True),

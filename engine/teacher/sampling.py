@@ -28,6 +28,8 @@ from engine.teacher.replay import read_recorded, replay
 
 LONGEST_WAIT = 60.0
 """Seconds: the longest that a backoff or a provider's Retry-After is followed."""
+SHORTEST_STREAK = 8
+"""So many questions in a row without an answer, or as many as are asked at once, mean that a teacher is down."""
 POLL = 0.5
 """Seconds between looks at the orders while no answer comes."""
 
@@ -185,6 +187,7 @@ def _buy_all(
     reached = any(r.texts for r in requests)
     end: Exception | None = None
     last: Fault | None = None
+    streak = 0  # questions in a row that brought nothing
     with _event_loop() as loop:
         flying: dict[Future[_Outcome], _Unit] = {}
         while waiting or flying:
@@ -205,10 +208,11 @@ def _buy_all(
                 unit.request.texts.update(outcome.texts)
                 unit.request.open -= 1
                 reached = reached or bool(outcome.texts)
+                streak = 0 if outcome.texts else streak + 1
                 if outcome.fault is not None:
                     last = outcome.fault
                     failed[id(unit.request)] = len(unit.request.examples)
-                    end = end or _fatal(teacher, last, reached, sum(failed.values()), total)
+                    end = end or _fatal(teacher, last, reached, streak, sum(failed.values()), total)
                 if not unit.request.open:
                     done += len(unit.request.examples)
                     on_progress(done, total)
@@ -268,7 +272,9 @@ async def _rest(halt: asyncio.Event, fault: Fault, pause: float) -> None:
         return
 
 
-def _fatal(teacher: TeacherConfig, fault: Fault, reached: bool, failed: int, total: int) -> QcrdError | None:
+def _fatal(
+    teacher: TeacherConfig, fault: Fault, reached: bool, streak: int, failed: int, total: int
+) -> QcrdError | None:
     """Why the run cannot go on after this fault; None where it can."""
     where = f"the teacher {teacher.model}" + (f" at {teacher.api_base}" if teacher.api_base else "")
     if fault.kind == "key":
@@ -283,6 +289,11 @@ def _fatal(teacher: TeacherConfig, fault: Fault, reached: bool, failed: int, tot
         return QcrdError(
             f"cannot reach {where} ({fault.message}); check "
             + ("that the server runs and teacher.api_base is right" if teacher.api_base else "the network")
+        )
+    if fault.retryable and streak >= max(teacher.concurrency, SHORTEST_STREAK):
+        return QcrdError(
+            f"{where} went down: nothing for {streak} questions in a row, the last {fault}. "
+            "Nothing paid for is lost: resume when it works again"
         )
     if failed * 2 > total or (not reached and failed >= teacher.concurrency):
         return QcrdError(

@@ -297,3 +297,14 @@ def test_the_builtin_teacher_takes_the_same_path(tmp_path: Path) -> None:
     assert all(s.text == answer(e.question, s.slot) for e in EXAMPLES for s in found[e.id])
     greedy = buy(tmp_path, RunSpec(teacher=TeacherConfig(temperature=0.0)), run=2)
     assert all(len({s.text for s in samples}) == 1 for samples in greedy.values())
+
+
+def test_a_teacher_that_goes_down_ends_the_run_long_before_half_has_failed(tmp_path: Path) -> None:
+    many = generate(1, train=60, validation=1, test=1, unseen=1).splits["train"]
+    with (
+        serve(lambda number: None if number < 5 else "500") as server,
+        ledger(tmp_path, 1) as book,
+        pytest.raises(QcrdError, match=r"went down: nothing for 8 questions in a row.*resume"),
+    ):
+        sample(spec(server.url, attempts=1, concurrency=2), many, book, NoOrders(), backoff=0.001)
+    assert len(server.requests) < 20

@@ -23,7 +23,7 @@ from engine.store.writer import Writer
 
 HEARTBEAT_SECONDS = 2.0
 MOST_THREADS = 4
-"""Where the spec leaves it open: small students get slower, not faster, on more."""
+"""Where the spec leaves it open."""
 RunStages = Callable[[RunSpec, Path, int, Recorder, Orders], None]
 """`engine.pipeline.run_stages`, or what a test puts in its place."""
 
@@ -159,7 +159,7 @@ def _signals(orders: Orders) -> Iterator[None]:
 
 def _set_threads(spec: RunSpec, database: Path, run_id: int, recorder: Recorder) -> None:
     """Fix the number of CPU threads before torch is loaded: sums are split by it, so a resumed run keeps its first."""
-    threads = _first_threads(database, run_id) or spec.training.threads or min(_cores(), MOST_THREADS)
+    threads = _first_threads(database, run_id) or spec.training.threads or _fitting_threads(spec)
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = str(threads)
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads steal the cores of whoever works beside us
@@ -174,6 +174,11 @@ def _first_threads(database: Path, run_id: int) -> int | None:
             "SELECT value FROM provenance WHERE run_id = ? AND key = 'threads'", (run_id,)
         ).fetchone()
     return int(row["value"]) if row and row["value"] else None
+
+
+def _fitting_threads(spec: RunSpec) -> int:
+    """The built-in student's matrices are so small that waking a second thread costs more than it computes."""
+    return 1 if spec.student.model.startswith("builtin/") else min(_cores(), MOST_THREADS)
 
 
 def _cores() -> int:

@@ -110,7 +110,7 @@ class TrainingConfig(Section):
     keep: Annotated[int, Field(ge=1)] = 2
     """Checkpoints kept beside the best one; older ones are deleted."""
     threads: Annotated[int, Field(ge=0)] = 0
-    """CPU threads; 0: all cores, at most 4. A resumed run keeps its first number, so that it stays bit-exact."""
+    """CPU threads; 0: one for the built-in student, else all cores, at most 4. A resumed run keeps its first number."""
 
 
 class EvaluationConfig(Section):

@@ -89,7 +89,7 @@ class StudentConfig(Section):
 class TrainingConfig(Section):
     """How long and how fast."""
 
-    steps: Annotated[int, Field(ge=1)] = 1200
+    steps: Annotated[int, Field(ge=1)] = 1000
     """Optimiser steps."""
     iterations: Annotated[int, Field(ge=1)] = 50
     """Snapshots are counted in iterations: one is steps / iterations steps."""

@@ -10,7 +10,7 @@ from textual.app import App, SystemCommand
 from textual.message import Message
 from textual.screen import Screen
 
-from screens.base import Ask, Open, View
+from screens.base import Ask, Open
 from screens.help import HelpScreen
 from screens.keys import KEYS, bindings
 from screens.live import LiveScreen
@@ -18,6 +18,8 @@ from screens.rationales import RationalesScreen
 from screens.reader import Found, Reader, Said, Snapshot, Watch
 from screens.runs import RunsScreen
 from screens.widgets.words import line
+
+Place = RunsScreen | LiveScreen | RationalesScreen
 
 
 class Read(Message):
@@ -44,7 +46,7 @@ class Console(App[None]):
         self._runs = RunsScreen(clock)
         self._live = LiveScreen()
         self._rationales = RationalesScreen()
-        self._views: dict[str, View] = {"runs": self._runs, "live": self._live, "rationales": self._rationales}
+        self._views: dict[str, Place] = {"runs": self._runs, "live": self._live, "rationales": self._rationales}
         self._reader = Reader(database, lambda result: self.post_message(Read(result)), clock)
 
     def on_mount(self) -> None:
@@ -150,9 +152,9 @@ class Console(App[None]):
         view = self._front()
         return next((name for name, v in self._views.items() if v is view), "")
 
-    def _front(self) -> View | None:
+    def _front(self) -> Place | None:
         """The view in front, below any box that asks something."""
-        return next((s for s in reversed(self.screen_stack) if isinstance(s, View)), None)
+        return next((s for s in reversed(self.screen_stack) if isinstance(s, Place)), None)
 
 
 def run(database: Path, run_id: int | None = None) -> None:

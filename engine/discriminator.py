@@ -15,6 +15,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, T5EncoderModel
 
 from engine.losses import ranking
 from engine.randomness import derive, generator
+from engine.students import t5_stack
 from engine.students.seam import Student, Tokens, cut
 
 CACHED_TEXTS = 50_000
@@ -64,7 +65,7 @@ class Discriminator(nn.Module):
         ids = torch.tensor([[*p, *[pad] * (length - len(p))] for p in pairs], device=device)
         lengths = torch.tensor([len(p) for p in pairs], device=device)
         real = torch.arange(length, device=device) < lengths[:, None]
-        hidden = self.encoder(input_ids=ids, attention_mask=real.long()).last_hidden_state
+        hidden = t5_stack.read(self.encoder.encoder, ids, real.long())
         pooled = hidden.masked_fill(~real[..., None], -torch.inf).amax(dim=1)
         return torch.sigmoid(self.head(pooled)[:, 0])
 

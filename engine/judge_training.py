@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from engine.batches import Item
-from engine.discriminator import Discriminator, Judged, augment, pretrain_batch, ranking_loss
+from engine.discriminator import Discriminator, Judged, augment, balance, pretrain_batch, ranking_loss
 from engine.intervals import auc
 from engine.randomness import derive, generator
 from engine.spec.methods import QcrdDiscriminator
@@ -13,8 +13,18 @@ from engine.step import Row
 
 BATCH = 8
 """Examples a pre-training step."""
-PROBED = 150
+PROBED = 60
 """Held-out examples behind the discriminator's AUC."""
+LOOK_EVERY = 25
+"""Pre-training steps between two looks at L_D on held-out examples."""
+LOOKED_AT = 64
+"""Held-out examples of such a look."""
+LEAST_GAIN = 0.01
+"""What L_D must fall by between two looks; it lies between -1 and 1 where classes are balanced."""
+PATIENCE = 2
+"""Looks without such a gain that end pre-training."""
+UPDATED_ON = 8
+"""Examples of a batch that an update in training learns from: with all of a batch it cost a tenth of training."""
 
 
 def optimizer(judge: Discriminator, config: QcrdDiscriminator) -> torch.optim.AdamW:
@@ -40,15 +50,22 @@ def pretrain(
     judge: Discriminator,
     optim: torch.optim.Optimizer,
     examples: Sequence[Judged],
+    held_out: Sequence[Judged],
     steps: int,
     seed: int,
     on_step: Callable[[int, float], None],
-) -> None:
-    """`steps` steps of L_D on balanced batches; calls `on_step(step, loss)`."""
+) -> int:
+    """At most `steps` steps of L_D on balanced batches; calls `on_step(step, loss)` and returns how many there were.
+
+    It ends when L_D on the held-out examples falls no more: further steps only saturate the sigmoid.
+    """
     torch.manual_seed(derive(seed, "pretrain"))
     if not examples:
-        return
+        return 0
     words, mask = vocabulary(examples), judge.mask_word
+    random = generator(seed, "held out")
+    probed = [balance(x, words, mask, random) for x in held_out[:LOOKED_AT]]
+    best, stale = float("inf"), 0
     judge.train()
     for step in range(1, steps + 1):
         loss = ranking_loss(judge, pretrain_batch(examples, step, BATCH, seed, words, mask))
@@ -56,15 +73,30 @@ def pretrain(
         loss.backward()
         optim.step()
         on_step(step, loss.item())
+        if probed and step % LOOK_EVERY == 0:
+            now = _without_gradient(judge, probed)
+            stale = stale + 1 if now > best - LEAST_GAIN else 0
+            best = min(best, now)
+            if stale == PATIENCE:
+                return step
+    return steps
+
+
+def _without_gradient(judge: Discriminator, examples: Sequence[Judged]) -> float:
+    judge.eval()
+    with torch.no_grad():
+        found = ranking_loss(judge, examples).item()
+    judge.train()
+    return found
 
 
 def update(judge: Discriminator, optim: torch.optim.Optimizer, rows: Sequence[Row], lr: float) -> float | None:
-    """One step of L_D on a training batch's examples that have both; None where none has."""
+    """One step of L_D on the first few of a training batch's examples that have both; None where none has."""
     examples = [
         Judged(r.item.example.question, tuple(c.text for c in r.item.positives), tuple(c.text for c in r.negatives))
         for r in rows
         if r.item.positives and r.negatives
-    ]
+    ][:UPDATED_ON]
     if not examples:
         return None
     for group in optim.param_groups:

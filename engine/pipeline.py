@@ -107,7 +107,7 @@ def run_stages(spec: RunSpec, database: Path, run_id: int, recorder: Recorder, o
         )
         judge_optimizer = judge_training.optimizer(judge, spec.method.discriminator)
         if resume_at is None:
-            with _stage(recorder, "judge", spec.method.discriminator.pretrain_steps):
+            with _stage(recorder, "judge"):
                 _pretrain(spec.seed, spec.method, judge, judge_optimizer, supervised, held_out, recorder, orders)
 
     followed = _followed(spec, supervised)
@@ -299,15 +299,19 @@ def _pretrain(
 ) -> None:
     """The discriminator before training; its steps stand before step 0 in the charts."""
     steps = method.discriminator.pretrain_steps
-    examples = judge_training.judged(supervised)
+    examples, unseen = judge_training.judged(supervised), judge_training.judged(held_out)
+    recorder.stage("judge", total=steps)
 
     def on_step(step: int, loss: float) -> None:
         orders.raise_if_stopped()
         recorder.points(step - steps, {"loss/judge": loss})
         recorder.stage("judge", done=step)
 
-    judge_training.pretrain(judge, optimizer, examples, steps, seed, on_step)
-    for source, value in judge_training.held_out_auc(judge, judge_training.judged(held_out), seed).items():
+    taken = judge_training.pretrain(judge, optimizer, examples, unseen, steps, seed, on_step)
+    if taken < steps:
+        recorder.stage("judge", total=taken)
+        recorder.log("info", f"the discriminator's loss on held-out examples fell no more after step {taken}", "judge")
+    for source, value in judge_training.held_out_auc(judge, unseen, seed).items():
         recorder.fact("judge", f"auc/{source}", value)
 
 

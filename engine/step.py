@@ -107,11 +107,11 @@ def _score(
     # the explain prompts stand first, in the order of the rows that have any candidate
     explained = [i for i, row in enumerate(rows) if row.item.positives or row.negatives]
     place = {i: at for at, i in enumerate(explained)}
-    found = student.score(
-        encoded,
-        [place[i] for side in (positive, negative) for i in side.nonzero()[:, 0].tolist()],
-        [c.tokens for c in _at(rows, positive, negative)],
-    )
+    owners = [place[i] for side in (positive, negative) for i in side.nonzero()[:, 0].tolist()]
+    wanted = [(i, tuple(c.tokens)) for i, c in zip(owners, _at(rows, positive, negative), strict=True)]
+    distinct = {pair: at for at, pair in enumerate(dict.fromkeys(wanted))}  # a teacher repeats itself: score once
+    found = student.score(encoded, [i for i, _ in distinct], [tokens for _, tokens in distinct])
+    found = found[torch.tensor([distinct[pair] for pair in wanted], dtype=torch.long, device=found.device)]
     split = int(positive.sum())
     return replace(
         scores,

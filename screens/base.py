@@ -7,7 +7,7 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Static
 
-from screens.reader import Found, Reader, Said, Snapshot, Watch
+from screens.reader import Found, Reader, Said
 from screens.widgets.words import line
 
 
@@ -32,7 +32,10 @@ class Ask(Message):
 
 
 class View(Screen[None]):
-    """A screen of the console: it shows snapshots and never reads the database itself."""
+    """A screen of the console, which shows snapshots and never reads the database itself.
+
+    Each has `wanted`, what the reader should look at while it is in front, and `show`, which draws a snapshot of that.
+    """
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-medium"), (120, "-wide")]  # noqa: RUF012
     CSS = """
@@ -40,14 +43,6 @@ class View(Screen[None]):
     #problem { display: none; height: auto; padding: 0 1; background: $error 30%; }
     #problem.-shown { display: block; }
     """
-
-    def wanted(self) -> Watch:
-        """What the reader should look at while this screen is in front."""
-        raise NotImplementedError
-
-    def show(self, snapshot: Snapshot) -> None:
-        """Draw a snapshot that answers `wanted`."""
-        raise NotImplementedError
 
     def problem(self) -> Static:
         """The line that `show_problem` fills; each screen puts it first."""

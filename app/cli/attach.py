@@ -20,6 +20,7 @@ from engine.errors import QcrdError
 from engine.launch import is_alive, log_tail
 from engine.store.browse import Live, LiveReader, Session, with_clock
 from engine.store.connect import open_reader
+from engine.store.filesystem import is_full
 
 ENDED = ("done", "failed", "interrupted")
 
@@ -176,6 +177,11 @@ def _died(database: Path, live: Live, pid: int) -> QcrdError:
     if tail:
         print(*("  " + clean(line) for line in ["the worker's last words:", *tail]), sep="\n", file=sys.stderr)
     hint = command(database, f"resume {live.run.id}")
+    if is_full(database):  # the worker had no room left to say so itself
+        return QcrdError(
+            f"run {live.run.id} ended at step {live.run.step}: the disk that holds {database} is full; what was stored "
+            f"is kept: free some space, then `{hint}`"
+        )
     return QcrdError(f"run {live.run.id}: its worker (pid {pid}) died at step {live.run.step}; `{hint}` picks it up")
 
 

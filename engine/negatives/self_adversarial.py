@@ -10,8 +10,8 @@ from engine.spec.methods import QcrdNegatives
 from engine.spec.sections import AnswerKind
 from engine.students.seam import Student
 
-BATCH = 256
-"""Prompts sampled at once, of similar length."""
+AT_ONCE = 2**16
+"""Tokens, of prompts and of what may be written, that are sampled at once: 700 questions of the built-in task."""
 
 
 def write(
@@ -35,8 +35,10 @@ def write(
     repeated = [i for i in order for _ in range(config.per_example)]
     random = generator(seed, "self", iteration)
     texts: list[str] = []
-    for at in range(0, len(repeated), BATCH):
-        prompts = [items[i].explain for i in repeated[at : at + BATCH]]
+    longest = max((len(x.explain) for x in items), default=0)
+    size = max(1, AT_ONCE // (longest + max_new))
+    for at in range(0, len(repeated), size):
+        prompts = [items[i].explain for i in repeated[at : at + size]]
         texts += student.generate(prompts, max_new, config.temperature, random)
     written = []
     for place, (i, text) in enumerate(zip(repeated, texts, strict=True)):

@@ -77,7 +77,7 @@ class QcrdDiscriminator(Section):
     encoder: str = "student-sized"
     """student-sized: an encoder of the student's shape, from scratch; or a T5 hub id or folder to start from."""
     pretrain_steps: Annotated[int, Field(ge=0)] = 500
-    """Steps of pre-training on the teacher's positives and negatives (the paper: at most 500)."""
+    """Most steps of pre-training on the teacher's positives and negatives; ends when held-out loss falls no more."""
     every: Annotated[int, Field(ge=1)] = 10
     """Training steps between updates of the discriminator."""
     lr: Annotated[float, Field(gt=0)] = 1e-3

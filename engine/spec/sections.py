@@ -89,7 +89,7 @@ class StudentConfig(Section):
 class TrainingConfig(Section):
     """How long and how fast."""
 
-    steps: Annotated[int, Field(ge=1)] = 1000
+    steps: Annotated[int, Field(ge=1)] = 900
     """Optimiser steps."""
     iterations: Annotated[int, Field(ge=1)] = 50
     """Snapshots are counted in iterations: one is steps / iterations steps."""
@@ -116,7 +116,7 @@ class TrainingConfig(Section):
 class EvaluationConfig(Section):
     """How the student is judged."""
 
-    every: Annotated[int, Field(ge=1)] = 200
+    every: Annotated[int, Field(ge=1)] = 150
     """Steps between evaluations on the validation set."""
     samples: Annotated[int, Field(ge=1)] = 1
     """Answers per question; more than one adds majority vote and pass@k."""

@@ -1,5 +1,9 @@
-"""Is a path on a network filesystem? WAL keeps its index in shared memory, which hosts on a network do not share."""
+"""What the filesystem below a path can take: a full disk nothing, one on a network no WAL.
 
+WAL keeps its index in shared memory, which hosts on a network do not share.
+"""
+
+import os
 import re
 import subprocess
 import sys
@@ -61,6 +65,15 @@ def refuse_network_filesystem(path: Path, mounts: str | None = None) -> None:
             f"{path} is on a network filesystem ({kind}), where SQLite's write-ahead log can corrupt the database: "
             "put it on a local disk with --db FILE or QCRD_DB=FILE"
         )
+
+
+def is_full(path: Path) -> bool:
+    """Whether the disk that holds `path` has less room left than a batch of rows wants (1 MB)."""
+    try:
+        found = os.statvfs(path.absolute().parent)
+    except OSError:
+        return False
+    return found.f_bavail * found.f_frsize < 1_000_000
 
 
 def _entry(line: str) -> tuple[str, str, str] | None:

@@ -2,20 +2,26 @@
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
-from transformers import DynamicCache, EncoderDecoderCache, PreTrainedTokenizerBase, T5ForConditionalGeneration
+from transformers import PreTrainedTokenizerBase, T5ForConditionalGeneration
 
+from engine.students import t5_stack
 from engine.students.seam import Encoded, Tokens, cut
 
 CHUNK = 4096
 """Target tokens whose logits are made at once; without gradient they are also gone at once."""
 BUCKETS = 3
 """Targets are scored in this many groups of similar length."""
+CACHED_TEXTS = 20_000
+"""Texts whose tokens are remembered: teachers repeat themselves."""
+LEAVE_AT = 0.75
+"""Share of a batch that is still being written, at which the finished rows leave it."""
 
 
 class T5Student:
@@ -39,7 +45,8 @@ class T5Student:
         self.max_prompt = max_prompt
         self.max_target = max_target
         self.position_bias_lr = position_bias_lr
-        self._special = re.compile("|".join(map(re.escape, tokenizer.all_special_tokens)))
+        special = re.compile("|".join(map(re.escape, tokenizer.all_special_tokens)))
+        self._cached = lru_cache(CACHED_TEXTS)(lambda text: tuple(tokenizer(special.sub(" ", text))["input_ids"]))
 
     def prompt(self, text: str) -> list[int]:
         return cut(self._tokens(text), self.max_prompt)
@@ -54,41 +61,42 @@ class T5Student:
 
     def _tokens(self, text: str) -> list[int]:
         """What reads like a special token is text of a model, and must not end a target in its middle."""
-        found: list[int] = self.tokenizer(self._special.sub(" ", text))["input_ids"]
-        return found
+        return list(self._cached(text))
 
     def encode(self, prompts: Sequence[Tokens]) -> Encoded:
         ids, mask = self._padded(prompts)
         with self._autocast():
-            hidden = self.model.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
+            hidden = t5_stack.read(self.model.encoder, ids, mask)
         return Encoded(hidden, mask)
 
     def score(self, encoded: Encoded, rows: Sequence[int], targets: Sequence[Tokens]) -> Tensor:
         if not targets:
             return torch.zeros(0, device=self.device)
+        used, place = torch.unique(torch.tensor(rows, device=self.device), return_inverse=True)
+        mask = encoded.mask[used]
+        with self._autocast():
+            cross = t5_stack.keys_values(self.model.decoder, encoded.hidden[used])
         order = sorted(range(len(targets)), key=lambda j: len(targets[j]))
         size = -(-len(order) // BUCKETS) if len(order) >= 8 * BUCKETS else len(order)
         parts = []
         for start in range(0, len(order), size):
             bucket = order[start : start + size]
-            parts.append(self._score(encoded, [rows[j] for j in bucket], [targets[j] for j in bucket]))
+            parts.append(self._score(cross, mask, place[bucket], [targets[j] for j in bucket]))
         back = torch.empty(len(order), dtype=torch.long)
         back[torch.tensor(order)] = torch.arange(len(order))
         return torch.cat(parts)[back.to(self.device)]
 
-    def _score(self, encoded: Encoded, rows: Sequence[int], targets: Sequence[Tokens]) -> Tensor:
+    def _score(
+        self, cross: Sequence[t5_stack.KeysValues], mask: Tensor, rows: Tensor, targets: Sequence[Tokens]
+    ) -> Tensor:
         """One bucket: logits at real target tokens only, in chunks."""
-        labels, mask = self._padded(targets)
-        real = mask.bool()
+        labels, label_mask = self._padded(targets)
+        real = label_mask.bool()
         start = torch.full_like(labels[:, :1], self.model.config.decoder_start_token_id)
-        select = torch.tensor(rows, device=self.device)
         with self._autocast():
-            hidden = self.model.decoder(
-                input_ids=torch.cat([start, labels[:, :-1]], dim=1),
-                encoder_hidden_states=encoded.hidden[select],
-                encoder_attention_mask=encoded.mask[select],
-                use_cache=False,
-            ).last_hidden_state[real]
+            hidden = t5_stack.score(self.model.decoder, torch.cat([start, labels[:, :-1]], dim=1), cross, mask, rows)[
+                real
+            ]
             wanted = labels[real]
             losses = [
                 cross_entropy(self._logits(hidden[at : at + CHUNK]), wanted[at : at + CHUNK], reduction="none")
@@ -115,41 +123,35 @@ class T5Student:
     def _generate(
         self, prompts: Sequence[Tokens], max_new: int, temperature: float, generator: torch.Generator | None
     ) -> list[list[int]]:
-        """Rows leave the batch as they finish, so that the last long one runs alone."""
-        encoded = self.encode(prompts)
-        hidden, mask = encoded.hidden, encoded.mask
-        eos = self.model.config.eos_token_id
+        """Equal prompts are read once; finished rows leave the batch when a quarter of it is finished."""
+        distinct = {tuple(p): None for p in prompts}
+        place = {p: at for at, p in enumerate(distinct)}
+        encoded = self.encode(list(distinct))
+        rows = torch.tensor([place[tuple(p)] for p in prompts], device=self.device)
+        eos, start = self.model.config.eos_token_id, self.model.config.decoder_start_token_id
+        token = torch.full((len(prompts),), start, device=self.device)
+        written = torch.full((len(prompts), max_new), eos)
         alive = torch.arange(len(prompts))
-        written: list[list[int]] = [[] for _ in prompts]
-        token = torch.full((len(prompts), 1), self.model.config.decoder_start_token_id, device=self.device)
-        cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
-        for _ in range(max_new):
-            with self._autocast():
-                out = self.model.decoder(
-                    input_ids=token,
-                    encoder_hidden_states=hidden,
-                    encoder_attention_mask=mask,
-                    past_key_values=cache,
-                    use_cache=True,
-                )
-                logits = self._logits(out.last_hidden_state[:, -1])
-            if temperature > 0:
-                # drawn on the CPU: the same stream on every device
-                chances = torch.softmax(logits / temperature, dim=-1).cpu()
-                chosen = torch.multinomial(chances, 1, generator=generator)[:, 0]
-            else:
-                chosen = logits.argmax(dim=-1).cpu()
-            for row, value in zip(alive.tolist(), chosen.tolist(), strict=True):
-                written[row].append(value)
-            going = (chosen != eos).nonzero()[:, 0]
-            if len(going) == 0:
-                break
-            if len(going) < len(alive):
-                keep = going.to(self.device)
-                cache.batch_select_indices(keep)
-                alive, chosen, hidden, mask = alive[going], chosen[going], hidden[keep], mask[keep]
-            token = chosen[:, None].to(self.device)
-        return written
+        going = torch.ones(len(prompts), dtype=torch.bool)
+        with self._autocast():
+            cross = t5_stack.keys_values(self.model.decoder, encoded.hidden)
+            writing = t5_stack.Writing(self.model.decoder, cross, encoded.mask, rows, max_new)
+            for at in range(max_new):
+                logits = self._logits(writing.step(token))
+                if temperature > 0:
+                    chosen = drawn(torch.softmax(logits / temperature, dim=-1), generator)
+                else:
+                    chosen = logits.argmax(dim=-1).cpu()
+                written[alive[going], at] = chosen[going]
+                going &= chosen != eos
+                left = int(going.sum())
+                if left == 0:
+                    break
+                if left <= LEAVE_AT * len(alive):
+                    writing.keep(going.nonzero()[:, 0].to(self.device))
+                    alive, chosen, going = alive[going], chosen[going], going[going]
+                token = chosen.to(self.device)
+        return [_to_end(row, eos) for row in written.tolist()]
 
     def parameter_groups(self, lr: float, weight_decay: float) -> list[dict[str, Any]]:
         bias = [p for name, p in self.model.named_parameters() if "relative_attention_bias" in name]
@@ -164,7 +166,7 @@ class T5Student:
         self.tokenizer.save_pretrained(folder)
 
     def _logits(self, hidden: Tensor) -> Tensor:
-        if self.model.config.scale_decoder_outputs:  # T5 v1.0 ties and scales
+        if getattr(self.model.config, "scale_decoder_outputs", False):  # T5 v1.0 ties and scales; mT5 knows no such key
             hidden = hidden * (self.model.model_dim**-0.5)
         logits: Tensor = self.model.lm_head(hidden)
         return logits.float() if self.bf16 else logits
@@ -178,3 +180,18 @@ class T5Student:
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16)
+
+
+def drawn(chances: Tensor, generator: torch.Generator | None) -> Tensor:
+    """One column of each row of (rows, columns) chances, by a uniform number drawn on the CPU: the same on any device.
+
+    `torch.multinomial` draws a number a column, which costs more than the decoder of a small student.
+    """
+    sums = chances.double().cumsum(dim=-1).cpu()
+    least = torch.rand(len(sums), 1, generator=generator, dtype=torch.float64) * sums[:, -1:]
+    return torch.searchsorted(sums, least, right=True)[:, 0].clamp(max=sums.shape[1] - 1)
+
+
+def _to_end(tokens: list[int], eos: int) -> list[int]:
+    """Up to the first end of sequence, which stays."""
+    return tokens[: tokens.index(eos) + 1] if eos in tokens else tokens

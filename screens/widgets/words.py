@@ -75,8 +75,10 @@ def two(value: float | None) -> str:
 
 
 def accuracy(value: Accuracy | None) -> str:
-    """0.64 ±0.03: the share and half its 95 % interval."""
-    return UNKNOWN if value is None else f"{value.value:.2f} ±{(value.high - value.low) / 2:.2f}"
+    """0.64 ±0.03: the share and the farther end of its 95 % interval, which is not symmetric near 0 and 1."""
+    if value is None:
+        return UNKNOWN
+    return f"{value.value:.2f} ±{max(value.high - value.value, value.value - value.low):.2f}"
 
 
 def count(number: int | None) -> str:

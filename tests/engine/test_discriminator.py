@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_t5 import student
 
+from engine import judge_training
 from engine.discriminator import Judged, augment, balance, build, ranking_loss
 from engine.intervals import auc
 from engine.losses import ranking
@@ -49,6 +50,20 @@ def test_it_learns_to_tell_good_from_bad() -> None:
     up = judge.judge([judge.pair(x.question, GOOD) for x in examples]).tolist()
     down = judge.judge([judge.pair(x.question, BAD) for x in examples]).tolist()
     assert auc(up, down) == 1.0
+
+
+def test_pretraining_ends_when_held_out_loss_falls_no_more() -> None:
+    judge = build("student-sized", student(), 64, 64, 0)
+    optimizer = torch.optim.AdamW(judge.parameters(), lr=1e-3)
+    examples = [Judged(f"ben has {i}", (GOOD,), (BAD,)) for i in range(1, 5)]
+    seen: list[int] = []
+    taken = judge_training.pretrain(judge, optimizer, examples, examples, 400, 0, lambda step, _: seen.append(step))
+    assert seen == list(range(1, taken + 1))
+    assert 75 <= taken < 400
+    seen.clear()
+    # nothing held out: nothing to stop by
+    assert judge_training.pretrain(judge, optimizer, examples, [], 90, 0, lambda step, _: seen.append(step)) == 90
+    assert len(seen) == 90
 
 
 words = st.lists(st.sampled_from(["a", "b", "c", "d"]), min_size=1, max_size=30)

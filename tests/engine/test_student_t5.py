@@ -6,20 +6,26 @@ import torch
 from tiny_t5 import student, text
 from transformers import AutoTokenizer, T5ForConditionalGeneration
 
+from engine.students.t5_stack import Writing
+
 
 def prompts(s, count: int, seed: int = 0) -> list[list[int]]:
     random = torch.Generator().manual_seed(seed)
     return [s.prompt("explain: " + text(random, 2, 15)) for _ in range(count)]
 
 
-def test_greedy_equals_transformers_generate_though_finished_rows_leave_the_batch() -> None:
-    s = student(seed=3)
-    some = prompts(s, 16)
-    found = s.generate(some, 12, 0.0, None)
+def test_greedy_equals_transformers_generate_though_finished_rows_leave_the_batch(monkeypatch) -> None:
+    left: list[int] = []
+    keep = Writing.keep
+    monkeypatch.setattr(Writing, "keep", lambda self, rows: (left.append(len(rows)), keep(self, rows))[1])
+    s = student(seed=22)
+    some = prompts(s, 24)
+    found = s.generate(some, 16, 0.0, None)
+    assert left
     wanted = []
     s.model.eval()
     for p in some:
-        out = s.model.generate(torch.tensor([p]), max_new_tokens=12, do_sample=False, num_beams=1)
+        out = s.model.generate(torch.tensor([p]), max_new_tokens=16, do_sample=False, num_beams=1)
         wanted.append(s.tokenizer.decode(out[0], skip_special_tokens=True))
     assert found == wanted
     assert len(set(map(len, found))) > 1  # rows of different lengths: some did leave early

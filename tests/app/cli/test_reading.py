@@ -102,9 +102,9 @@ def test_json_keeps_the_raw_text(call) -> None:
 
 
 def test_tables_show_intervals_and_markup_as_it_is(call) -> None:
-    assert "0.64 ±0.09" in call("runs")
+    assert "0.64 ±0.10" in call("runs")
     shown = call("show")
-    assert "0.64 ±0.09" in shown
+    assert "0.64 ±0.10" in shown
     assert "ties" in shown
     pair = call("rationales")
     assert "s 0.94" in pair

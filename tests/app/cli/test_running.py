@@ -159,7 +159,7 @@ def test_pause_resume_and_stop_from_another_terminal(qcrd, database: Path) -> No
     assert error_lines(refused.stderr) == ["error: run 1 is interrupted: there is nothing to stop"]
 
 
-def test_a_worker_that_had_no_room_to_say_so_is_reported_as_a_full_disk(qcrd) -> None:
+def test_a_worker_that_had_no_room_to_say_so_is_reported_as_a_full_disk(qcrd, database: Path) -> None:
     done = qcrd("run", "run.toml", "--name", "full disk")
     assert done.returncode == 1
     (line,) = error_lines(done.stderr)

@@ -45,6 +45,6 @@ def run_stages(spec, database, run_id, recorder, orders):
     recorder.fact("judge", "auc/minority", 0.75)
 
 
-if "full disk" in sys.argv:
+if "full disk" in sys.orig_argv:
     os.statvfs = lambda path: types.SimpleNamespace(f_bavail=0, f_frsize=4096)
 sys.modules["engine.pipeline"] = types.SimpleNamespace(run_stages=run_stages)

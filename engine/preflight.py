@@ -99,13 +99,18 @@ def _teacher(report: Report, spec: RunSpec, dataset: Dataset | None) -> None:
     load_prompt(teacher, spec.data.answer)
     client.check(teacher)
     built_in = teacher.model.startswith("builtin/")
-    key = "no key needed" if built_in else f"key from {client.key_variable(teacher)}"
+    key = "no key needed" if built_in else _key(client.key_variable(teacher))
     where = f" at {teacher.api_base}" if teacher.api_base else ""
     report.lines.append(("teacher", f"{teacher.model}{where}, {key}"))
     if dataset is not None:
         calls = len(asked) * teacher.samples
         stored = "free of charge" if built_in else "those already in the database are not asked for again"
         report.lines.append(("samples", f"{len(asked)} questions × {teacher.samples} = {calls} completions; {stored}"))
+
+
+def _key(variable: str) -> str:
+    """Where the key comes from; never the key. Servers at an api_base often want none."""
+    return f"key from {variable}" if os.environ.get(variable) else f"no key ({variable} is not set)"
 
 
 def _student(report: Report, spec: RunSpec, dataset: Dataset) -> None:

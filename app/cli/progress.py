@@ -122,8 +122,8 @@ class Bars:
 
 
 def current_stage(live: Live) -> Stage | None:
-    """The stage that runs or failed, else the last one that is done."""
-    begun = [stage for stage in live.stages if stage.state != "waiting"]
+    """The stage that runs, failed or was stopped on its way, else the last one that is done."""
+    begun = [stage for stage in live.stages if stage.state != "waiting" or stage.done]
     return begun[-1] if begun else None
 
 

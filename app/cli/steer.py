@@ -26,12 +26,12 @@ def attach(run: Run, db: Db = None) -> None:
 
 def pause(run: Run, db: Db = None) -> None:
     """Let a run wait, until `qcrd resume`."""
-    _order(run, db, "pause", "pauses after its present step; `qcrd resume` lets it go on")
+    _order(run, db, "pause", "pauses after its present step; `{resume}` lets it go on")
 
 
 def stop(run: Run, db: Db = None) -> None:
     """Let a run save a checkpoint and end."""
-    _order(run, db, "stop", "writes a checkpoint and stops; `qcrd resume` goes on from there")
+    _order(run, db, "stop", "writes a checkpoint and stops; `{resume}` goes on from there")
 
 
 def resume(run: Run, detach: Detach = False, db: Db = None) -> None:
@@ -81,8 +81,10 @@ def _order(run: str, db: Path | None, name: Literal["pause", "stop"], effect: st
     if worker_is_gone(live):
         hint = command(path, f"resume {run_id}")
         raise UsageError(f"run {run_id} has lost its worker: there is nothing to {name}; `{hint}` picks it up")
+    if name == "pause" and live.run.status == "paused":
+        raise UsageError(f"run {run_id} is paused already; `{command(path, f'resume {run_id}')}` lets it go on")
     order(path, run_id, name)
-    print(f"run {run_id} {effect}", file=sys.stderr)
+    print(f"run {run_id} {effect.format(resume=command(path, f'resume {run_id}'))}", file=sys.stderr)
 
 
 def _find(path: Path, run: str) -> int:

@@ -9,6 +9,7 @@ from engine.answers.kinds import equal, parse
 from engine.batches import explain_prompt, predict_prompt
 from engine.randomness import generator
 from engine.records import Example
+from engine.sampled import Sampled
 from engine.spec.sections import AnswerKind
 from engine.students.seam import Student
 
@@ -72,27 +73,28 @@ def majority_class(labels: Sequence[str]) -> str | None:
     return Counter(labels).most_common(1)[0][0] if labels else None
 
 
-def vote_and_pass(
+def judge_sampled(
     kind: AnswerKind, wanted: dict[str, str | None], rounds: Sequence[Sequence[Answered]]
-) -> tuple[int, int, int]:
-    """(right by majority, right at least once, compared) over `rounds` of sampled answers to the same questions.
+) -> dict[str, Sampled]:
+    """By example id: what of `rounds` of sampled answers to the same questions is right; those without gold left out.
 
     Answers are clustered as the teacher's are: each compared with the first member of each cluster.
     """
-    by_vote = by_any = compared = 0
+    found: dict[str, Sampled] = {}
     for answers in zip(*rounds, strict=True):
-        gold = wanted.get(answers[0].example.id)
+        example = answers[0].example.id
+        gold = wanted.get(example)
         if gold is None:
             continue
-        compared += 1
+        given = [a.answer for a in answers if a.answer is not None]
+        right = {text: equal(kind, gold, text) for text in set(given)}  # equal texts once: latex takes its time
         clusters: list[list[str]] = []
-        for found in (a.answer for a in answers if a.answer is not None):
-            home = next((c for c in clusters if equal(kind, c[0], found)), None)
+        for text in given:
+            home = next((c for c in clusters if equal(kind, c[0], text)), None)
             if home is None:
-                clusters.append([found])
+                clusters.append([text])
             else:
-                home.append(found)
-        by_any += any(equal(kind, gold, c[0]) for c in clusters)
-        if clusters:
-            by_vote += equal(kind, gold, max(clusters, key=len)[0])
-    return by_vote, by_any, compared
+                home.append(text)
+        majority = bool(clusters) and right[max(clusters, key=len)[0]]
+        found[example] = Sampled(len(answers), sum(right[text] for text in given), majority)
+    return found

@@ -7,13 +7,14 @@ from engine.evaluate import (
     Head,
     answer,
     is_right,
+    judge_sampled,
     majority_class,
     right_of,
-    vote_and_pass,
 )
 from engine.intervals import wilson
 from engine.randomness import derive
 from engine.records import Dataset, Example, Voted
+from engine.sampled import scores
 from engine.students.load import student as load_student
 from engine.train import Setup
 from engine.validation import ask, record_predictions
@@ -56,25 +57,26 @@ def evaluate_finally(setup: Setup, dataset: Dataset, taught: Sequence[Voted], st
 
 
 def _sampled(setup: Setup, examples: Sequence[Example], head: Head, split: str, step: int) -> None:
-    """Majority vote and pass@k over k = evaluation.samples answers."""
-    k = setup.spec.evaluation.samples
-    rounds = [
-        answer(
-            setup.student,
-            examples,
-            head,
-            setup.spec.data.answer,
-            max_new=setup.validation.max_new[head],
-            batch_size=setup.spec.evaluation.batch_size,
-            temperature=SAMPLING_TEMPERATURE,
-            seed=derive(setup.spec.seed, "samples", number),
+    """Majority vote and pass@k over evaluation.samples answers to each question."""
+    rounds = []
+    for number in range(setup.spec.evaluation.samples):
+        setup.orders.raise_if_stopped()
+        rounds.append(
+            answer(
+                setup.student,
+                examples,
+                head,
+                setup.spec.data.answer,
+                max_new=setup.validation.max_new[head],
+                batch_size=setup.spec.evaluation.batch_size,
+                temperature=SAMPLING_TEMPERATURE,
+                seed=derive(setup.spec.seed, "samples", number),
+            )
         )
-        for number in range(k)
-    ]
-    gold = {x.id: x.answer for x in examples}
-    by_vote, by_any, compared = vote_and_pass(setup.spec.data.answer, gold, rounds)
-    setup.recorder.score(split, f"student maj@{k}", head, step, by_vote, compared)
-    setup.recorder.score(split, f"student pass@{k}", head, step, by_any, compared)
+    judged = judge_sampled(setup.spec.data.answer, {x.id: x.answer for x in examples}, rounds)
+    setup.recorder.sampled(split, head, step, judged)
+    for name, mean in scores(list(judged.values())).items():
+        setup.recorder.score(split, f"student {name}", head, step, mean.sum, mean.questions, mean.interval)
 
 
 def _count_rationales(setup: Setup, taught: Sequence[Voted]) -> None:

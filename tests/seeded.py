@@ -109,7 +109,7 @@ def run(
     con.execute("INSERT INTO run_datasets VALUES (?, 1)", (id,))
     if status == "queued":
         con.executemany(
-            "INSERT INTO stages VALUES (?,?,?,'waiting',0,NULL,'',NULL,NULL)",
+            "INSERT INTO stages VALUES (?,?,?,'waiting',0,NULL,'',NULL,NULL,0)",
             [(id, i, s) for i, s in enumerate(STAGES)],
         )
         return
@@ -140,7 +140,7 @@ def run(
         finish = at + seconds if state in ("done", "failed") else None
         at += seconds
         con.execute(
-            "INSERT INTO stages VALUES (?,?,?,?,?,?,?,?,?)", (id, i, stage, state, done, total, unit, begun, finish)
+            "INSERT INTO stages VALUES (?,?,?,?,?,?,?,?,?,0)", (id, i, stage, state, done, total, unit, begun, finish)
         )
     log(con, id, started, "info", "data", "2 000 training, 500 validation and 1 000 test questions")
     log(con, id, started + 1, "info", "sample", "10 000 samples wanted: 5 for each of 2 000 questions")

@@ -77,7 +77,7 @@ SCORES = [
     Column("who", lambda r: r["who"]),
     Column("head", lambda r: r["head"]),
     Column("accuracy", lambda r: share(r["accuracy"], r["low"], r["high"]), right=True),
-    Column("right", lambda r: f"{count(r['correct'])}/{count(r['total'])}", right=True),
+    Column("right", lambda r: f"{measure(r['correct'])}/{count(r['total'])}", right=True),
     Column("step", lambda r: count(r["step"]), right=True),
 ]
 FACTS = [

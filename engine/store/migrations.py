@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from engine.store.schema import APPLICATION_ID, SCHEMA_VERSION, TABLES, VIEWS
+from engine.store.schema import APPLICATION_ID, FIRST_TABLES, GROUP_TABLES, SCHEMA_VERSION, VIEWS
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -20,13 +20,26 @@ def migrate(conn: sqlite3.Connection) -> None:
 
     steps = Migrations("qcrd")
     steps(name="0001_first_schema")(_first_schema)
+    steps(name="0002_groups")(_groups)
     steps.apply(Database(conn, recursive_triggers=False, execute_plugins=False))
+    _make_views(conn)
     conn.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     conn.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
 def _first_schema(db: "Database") -> None:
-    _run(db.conn, TABLES + VIEWS)
+    _run(db.conn, FIRST_TABLES)
+
+
+def _groups(db: "Database") -> None:
+    _run(db.conn, GROUP_TABLES)
+
+
+def _make_views(conn: sqlite3.Connection) -> None:
+    """All of them anew: a view holds no data, and shows the tables as they now are."""
+    for (name,) in conn.execute("SELECT name FROM sqlite_master WHERE type = 'view'").fetchall():
+        conn.execute(f'DROP VIEW "{name}"')
+    _run(conn, VIEWS)
 
 
 def _run(conn: sqlite3.Connection, script: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from engine.errors import QcrdError, UsageError
 from engine.intervals import wilson
 from engine.records import Dataset, Example, Rationale, Voted, all_rationales
+from engine.sampled import Sampled
 from engine.store.texts import storable, text_hash
 from engine.store.writer import Writer
 
@@ -129,10 +130,15 @@ class Recorder:
         self.writer.execute(
             "UPDATE stages SET state = coalesce(:state, state), done = coalesce(:done, done),"
             " total = coalesce(:total, total),"
-            " started_at = CASE WHEN :state = 'running' AND (started_at IS NULL OR state <> 'running') THEN :now"
+            " started_at = CASE WHEN :state = 'running' THEN :now"
             "                   WHEN :state = 'waiting' THEN NULL ELSE started_at END,"
             " ended_at = CASE WHEN :state IN ('done', 'failed') THEN :now"
-            "                 WHEN :state IN ('running', 'waiting') THEN NULL ELSE ended_at END"
+            "                 WHEN :state IN ('running', 'waiting') THEN NULL ELSE ended_at END,"
+            " seconds = seconds + CASE WHEN state <> 'running' OR :state IS NULL THEN 0"
+            "                          WHEN :state <> 'running' THEN max(0, :now - started_at)"
+            # left over by a process that died: it worked until its last heartbeat
+            "                          ELSE max(0, coalesce((SELECT max(last_at) FROM sessions WHERE run_id = :run"
+            "                                                AND id < :session), 0) - started_at) END"
             " WHERE run_id = :run AND name = :name" + (MINE if self._session else ""),
             {
                 "session": self._session,
@@ -299,20 +305,34 @@ class Recorder:
             ],
         )
 
+    def sampled(self, split: str, head: str, step: int, sampled: Mapping[str, Sampled]) -> None:
+        """Store, by example, what of several sampled answers is right."""
+        self._many(
+            "INSERT OR REPLACE INTO sampled_answers (run_id, split, example, head, step, samples, correct, majority)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (self.run_id, split, storable(example), head, step, s.samples, s.right, s.majority)
+                for example, s in sampled.items()
+            ],
+        )
+
     def score(
         self,
         split: str,
         who: str,
         head: str,
         step: int,
-        correct: int,
+        correct: float,
         total: int,
         interval: tuple[float, float] | None = None,
     ) -> None:
-        """Store an accuracy with its 95 % interval, Wilson's unless given; nothing where `total` is 0."""
+        """Store an accuracy with its 95 % interval, Wilson's unless given; nothing where `total` is 0.
+
+        A `correct` that is no whole number (a sum of the questions' shares) needs an interval of its own.
+        """
         if total == 0:
             return
-        low, high = interval or wilson(correct, total)
+        low, high = interval or wilson(int(correct), total)
         self.writer.execute(
             "INSERT OR REPLACE INTO scores (run_id, split, who, head, step, correct, total, accuracy, low, high)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -340,7 +360,7 @@ class Recorder:
                 "DELETE FROM points WHERE series_id IN (SELECT id FROM series WHERE run_id = ?) AND step > ?",
                 (run, step),
             )
-            for table in ("visits", "last_visits", "predictions", "scores"):
+            for table in ("visits", "last_visits", "predictions", "sampled_answers", "scores"):
                 conn.execute(f"DELETE FROM {table} WHERE run_id = ? AND step > ?", (run, step))
             if number is not None:
                 conn.execute(

@@ -4,12 +4,12 @@ Keys are given by the worker, not by SQLite, wherever a resumed run writes the s
 free of duplicates. What is tailed by id has AUTOINCREMENT, since SQLite may give a deleted rowid out again.
 """
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Also in PRAGMA user_version, so that a reader can tell without sqlite-utils."""
 APPLICATION_ID = 0x71637264
 """In PRAGMA application_id: "qcrd", so that another program's database is never taken for ours."""
 
-TABLES = """
+FIRST_TABLES = """
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     name TEXT NOT NULL,
@@ -215,7 +215,7 @@ CREATE TABLE predictions (              -- what the student answered at each eva
     correct INTEGER,                    -- null where there is nothing to compare with
     PRIMARY KEY (run_id, split, example, head, step)
 ) WITHOUT ROWID;
-CREATE TABLE scores (                   -- accuracies with their 95 % Wilson interval
+CREATE TABLE scores (                   -- accuracies with their 95 % interval
     run_id INTEGER NOT NULL REFERENCES runs(id),
     split TEXT NOT NULL,                -- train, validation, test, unseen
     who TEXT NOT NULL,                  -- student, untrained, majority class, teacher sample, teacher vote
@@ -236,6 +236,40 @@ CREATE TABLE facts (                    -- what stages counted: misses by rule, 
     PRIMARY KEY (run_id, stage, name)
 ) WITHOUT ROWID;
 """
+
+GROUP_TABLES = """
+CREATE TABLE run_groups (               -- runs made by one command: every method with every seed
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL,
+    hash TEXT NOT NULL UNIQUE,          -- of all its specs: the same command goes on with the same group
+    created_at REAL NOT NULL,
+    pid INTEGER,                        -- the queue that works on it, or did last
+    host TEXT,
+    heartbeat_at REAL,
+    stop INTEGER NOT NULL DEFAULT 0,    -- 1: asked to end after checkpoints
+    ended_at REAL                       -- when its queue ended; null while it works or when it was killed
+);
+CREATE TABLE group_runs (
+    group_id INTEGER NOT NULL REFERENCES run_groups(id),
+    position INTEGER NOT NULL,          -- the order in which they are run
+    run_id INTEGER NOT NULL UNIQUE REFERENCES runs(id),
+    PRIMARY KEY (group_id, position)
+) WITHOUT ROWID;
+CREATE TABLE sampled_answers (          -- evaluation.samples answers to each question of a test split
+    run_id INTEGER NOT NULL REFERENCES runs(id),
+    split TEXT NOT NULL,
+    example TEXT NOT NULL,
+    head TEXT NOT NULL CHECK (head IN ('predict', 'explain')),
+    step INTEGER NOT NULL,
+    samples INTEGER NOT NULL,
+    correct INTEGER NOT NULL,           -- how many of them are right
+    majority INTEGER NOT NULL,          -- 1: the commonest answer is right
+    PRIMARY KEY (run_id, split, example, head, step)
+) WITHOUT ROWID;
+ALTER TABLE stages ADD COLUMN seconds REAL NOT NULL DEFAULT 0;  -- worked on by all processes, up to the last change
+"""
+
+TABLES = FIRST_TABLES + GROUP_TABLES
 
 STALE_AFTER = 15.0
 """Seconds without a heartbeat after which a running worker counts as dead."""
@@ -283,7 +317,8 @@ SELECT
     e.accuracy AS explain_accuracy, e.low AS explain_accuracy_low, e.high AS explain_accuracy_high,
     coalesce(e.split, p.split) AS accuracy_split,
     (SELECT sum(s.last_at - s.started_at) FROM sessions s WHERE s.run_id = r.id) AS seconds,
-    r.created_at, r.started_at, r.ended_at, r.heartbeat_at, r.error, r.folder
+    r.created_at, r.started_at, r.ended_at, r.heartbeat_at, r.error, r.folder,
+    (SELECT g.group_id FROM group_runs g WHERE g.run_id = r.id) AS group_id
 FROM runs r
 LEFT JOIN scores p ON p.run_id = r.id AND p.who = 'student' AND p.head = 'predict' AND (p.split, p.step) = (
     SELECT s.split, s.step FROM scores s
@@ -314,6 +349,19 @@ UNION ALL
 AND NOT EXISTS (
     SELECT 1 FROM visits w
     WHERE w.run_id = v.run_id AND w.example = v.example AND w.step = v.step AND w.number = v.number);
+
+CREATE VIEW test_answers AS
+SELECT
+    p.run_id, g.group_id, r.method, r.seed, p.split, p.example, x.question, x.answer AS gold, p.head,
+    t.text, p.answer, p.correct, s.samples, s.correct AS samples_correct, s.majority AS majority_correct
+FROM runs r
+JOIN predictions p ON p.run_id = r.id AND p.split NOT IN ('followed', 'validation')
+JOIN texts t ON t.id = p.text_id
+LEFT JOIN group_runs g ON g.run_id = r.id
+LEFT JOIN run_datasets d ON d.run_id = r.id
+LEFT JOIN examples x ON x.dataset_id = d.dataset_id AND x.key = p.example
+LEFT JOIN sampled_answers s ON s.run_id = r.id AND s.split = p.split AND s.example = p.example AND s.head = p.head
+    AND s.step = p.step;
 
 CREATE VIEW teacher_samples AS
 SELECT

@@ -1,7 +1,8 @@
 """Counting what is right."""
 
-from engine.evaluate import Answered, is_right, majority_class, right_of, vote_and_pass
+from engine.evaluate import Answered, is_right, judge_sampled, majority_class, right_of
 from engine.records import Example
+from engine.sampled import Sampled
 
 
 def answered(id: str, answer: str | None) -> Answered:
@@ -22,8 +23,21 @@ def test_majority_vote_and_pass_at_k() -> None:
         [answered("a", "1"), answered("b", "2"), answered("c", None), answered("d", "1")],
         [answered("a", "4"), answered("b", "5"), answered("c", None), answered("d", "1")],
     ]
-    # a: the vote is right; b: only one sample is; c: nothing was said; d has no gold
-    assert vote_and_pass("number", gold, rounds) == (1, 2, 3)
+    assert judge_sampled("number", gold, rounds) == {
+        "a": Sampled(3, 2, True),
+        "b": Sampled(3, 1, False),
+        "c": Sampled(3, 0, False),  # nothing was said
+    }  # d has no gold
+
+
+def test_the_earliest_of_equally_common_answers_is_the_majority() -> None:
+    def vote(*answers: str | None) -> bool:
+        return judge_sampled("number", {"a": "1"}, [[answered("a", answer)] for answer in answers])["a"].majority
+
+    assert vote("1", "2")
+    assert not vote("2", "1")
+    assert vote(None, None, "1")
+    assert vote("2", "1", "3", "1.0")
 
 
 def test_majority_class_is_the_commonest_label() -> None:

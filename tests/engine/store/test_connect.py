@@ -8,12 +8,14 @@ import threading
 from pathlib import Path
 
 import pytest
+from sqlite_utils import Database
+from sqlite_utils.migrations import Migrations
 
 from engine.errors import QcrdError, UsageError
 from engine.store.connect import database_path, explain, open_reader, open_writer
 from engine.store.filesystem import network_filesystem, refuse_network_filesystem
 from engine.store.migrations import statements
-from engine.store.schema import APPLICATION_ID, SCHEMA_VERSION
+from engine.store.schema import APPLICATION_ID, FIRST_TABLES, SCHEMA_VERSION
 
 
 def test_the_database_is_the_argument_else_the_environment_else_here(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,7 +78,7 @@ import os
 from pathlib import Path
 from engine.store import migrations
 from engine.store.connect import open_writer
-first_half = list(migrations.statements(migrations.TABLES))[:12]
+first_half = list(migrations.statements(migrations.FIRST_TABLES))[:12]
 def dies(conn, script):
     for statement in first_half:
         conn.execute(statement)
@@ -91,6 +93,36 @@ open_writer(Path({str(path)!r}))
     with open_reader(path) as conn:
         assert conn.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
         assert conn.execute("SELECT count(*) FROM run_summary").fetchone()[0] == 0
+
+
+def test_a_database_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    with sqlite3.connect(path, isolation_level=None) as conn:
+        steps = Migrations("qcrd")
+        steps(name="0001_first_schema")(lambda db: [db.conn.execute(part) for part in statements(FIRST_TABLES)])
+        steps.apply(Database(conn, recursive_triggers=False, execute_plugins=False))
+        conn.execute("CREATE VIEW run_summary AS SELECT id, name, status FROM runs")
+        conn.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        conn.execute("PRAGMA user_version = 1")
+        conn.execute(
+            "INSERT INTO runs (name, status, method, dataset, teacher, student, seed, spec, folder, created_at, steps,"
+            " iterations) VALUES ('old', 'done', 'dss', 'd', 't', 's', 0, '{}', 'runs/1', 0, 9, 3)"
+        )
+        conn.execute("INSERT INTO stages VALUES (1, 0, 'train', 'done', 9, 9, 'steps', 5.0, 8.0)")
+    conn.close()
+    with pytest.raises(UsageError, match=r"schema version 1, older"):
+        open_reader(path)
+    open_writer(path).close()
+    fresh = tmp_path / "fresh.db"
+    open_writer(fresh).close()
+    old, new = open_reader(path), open_reader(fresh)
+    shape = "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE '%sqlite%' ORDER BY name"
+    assert [tuple(row) for row in old.execute(shape)] == [tuple(row) for row in new.execute(shape)]
+    row = old.execute("SELECT * FROM run_summary").fetchone()
+    assert (row["name"], row["status"], row["group_id"]) == ("old", "done", None)
+    assert old.execute("SELECT ended_at, seconds FROM stages").fetchone()[:] == (8.0, 0.0)
+    old.close()
+    new.close()
 
 
 def test_missing_and_empty_and_foreign_files(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -130,6 +131,30 @@ def test_a_resumed_run_forgets_what_lies_beyond_its_checkpoint(desk: Desk) -> No
     for table in ("predictions", "scores"):
         assert desk.rows(f"SELECT step FROM {table} ORDER BY step") == [(10,), (20,)]
     assert desk.rows("SELECT number FROM rationales ORDER BY number") == [(0,), (1,), (2,), (3,), (4,)]
+
+
+def test_a_stage_counts_the_seconds_of_all_processes(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    r = desk.recorder
+    r.declare_stages([("train", "steps")])
+
+    def at(seconds: float, state: str | None = None) -> None:
+        monkeypatch.setattr("engine.store.recorder.time", SimpleNamespace(time=lambda: seconds))
+        if state:
+            r.stage("train", state=state)
+
+    at(990.0)
+    first = r.start_session(1, "here", 0)
+    at(1010.0, "running")
+    at(1013.0, "waiting")
+    at(1100.0, "running")
+    at(1104.0)
+    r.stage("train", done=5)
+    r.heartbeat(first)  # killed after this
+    at(2000.0)
+    r.start_session(2, "here", 5)
+    at(2000.0, "running")
+    at(2006.0, "done")
+    assert desk.rows("SELECT seconds, started_at FROM stages") == [(3.0 + 4.0 + 6.0, 2000.0)]
 
 
 def test_stages_have_times_and_keep_their_state(desk: Desk) -> None:

@@ -34,6 +34,7 @@ def evaluate_finally(setup: Setup, dataset: Dataset, taught: Sequence[Voted], st
     total = sum(map(len, splits.values())) * len(setup.validation.heads)
     done = 0
     for split, examples in splits.items():
+        recorder.forget_answers(split)
         gold = {x.id: x.answer for x in examples}
         verdicts = [is_right(kind, g, common) for g in gold.values() if g is not None]
         recorder.score(split, "majority class", "", step, sum(map(bool, verdicts)), len(verdicts))

@@ -21,6 +21,29 @@ def wilson(right: int, total: int) -> tuple[float, float]:
     return (0.0 if right == 0 else centre - half), (1.0 if right == total else centre + half)
 
 
+def newcombe_paired(both: int, first: int, second: int, neither: int) -> tuple[float, float]:
+    """The 95 % interval of p1 - p2, two proportions of the same questions; (-1, 1) without any.
+
+    Newcombe 1998 (Statistics in Medicine 17:2635), method 10: the Wilson intervals of both, squared and added with
+    their correlation. `both`: questions that both got right; `first`, `second`: one alone; `neither`: none of them.
+    """
+    total = both + first + second + neither
+    if total == 0:
+        return -1.0, 1.0
+    p1, p2 = (both + first) / total, (both + second) / total
+    (l1, u1), (l2, u2) = wilson(both + first, total), wilson(both + second, total)
+    margins = (both + first) * (second + neither) * (both + second) * (first + neither)
+    covariance: float = both * neither - first * second
+    if covariance > 0:
+        covariance = max(covariance - total / 2, 0)  # a correction for continuity
+    phi = covariance / math.sqrt(margins) if margins else 0.0
+
+    def half(a: float, b: float) -> float:
+        return math.sqrt(max(0.0, a * a - 2 * phi * a * b + b * b))
+
+    return p1 - p2 - half(p1 - l1, u2 - p2), p1 - p2 + half(u1 - p1, p2 - l2)
+
+
 def t_interval(values: Sequence[float]) -> tuple[float, float] | None:
     """The 95 % interval of a mean by Student's t (1908, Biometrika 6:1); None for fewer than two values."""
     count = len(values)

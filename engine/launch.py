@@ -5,6 +5,7 @@ import site
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -27,22 +28,38 @@ def worker_log(database: Path, run_id: int) -> Path:
     return run_folder(database, run_id) / "worker.log"
 
 
-def start_worker(database: Path, run_id: int) -> subprocess.Popen[bytes]:
+def start_worker(database: Path, run_id: int, variables: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
     """A worker on the run, in a session of its own: it outlives this process and its terminal.
 
-    Its output is appended to the run's worker.log. Raises OSError where the run's folder cannot be written.
+    Its output is appended to the run's worker.log; `variables` are laid over its environment. Raises OSError where the
+    run's folder cannot be written.
     """
-    log = worker_log(database, run_id)
+    return _start("engine.worker", database, [run_id], worker_log(database, run_id), variables)
+
+
+def start_queue(database: Path, group_id: int, jobs: int | None) -> subprocess.Popen[bytes]:
+    """A queue on the group's runs, in a session of its own; `jobs` at once, None: one, or one for each GPU."""
+    return _start("engine.grid", database, [group_id, jobs or 0], queue_log(database, group_id), None)
+
+
+def queue_log(database: Path, group_id: int) -> Path:
+    """What a group's queue prints."""
+    return database.absolute().parent / "runs" / f"group-{group_id}.log"
+
+
+def _start(
+    module: str, database: Path, numbers: Sequence[int], log: Path, variables: Mapping[str, str] | None
+) -> subprocess.Popen[bytes]:
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         return subprocess.Popen(
             # -P: a folder called engine/ where the user happens to stand must not be taken for ours
-            [sys.executable, "-P", "-m", "engine.worker", str(database.resolve()), str(run_id)],
+            [sys.executable, "-P", "-m", module, str(database.resolve()), *map(str, numbers)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env=_environment(),
+            env=_environment() | dict(variables or {}),
         )
 
 
@@ -61,8 +78,13 @@ def is_alive(pid: int, host: str) -> bool | None:
 
 def log_tail(database: Path, run_id: int, lines: int = 8) -> list[str]:
     """The last lines of worker.log, raw; empty where there is none."""
+    return last_lines(worker_log(database, run_id), lines)
+
+
+def last_lines(log: Path, lines: int = 8) -> list[str]:
+    """The last lines of a file, raw; empty where there is none."""
     try:
-        with worker_log(database, run_id).open("rb") as file:
+        with log.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - 64 * 1024))
             text = file.read().decode("utf-8", "replace")
     except OSError:

@@ -41,7 +41,7 @@ def follow(database: Path, run_id: int, worker: Popen[bytes] | None, owner: bool
     of the run's log that is old news.
     """
     reader = LiveReader(run_id)
-    with _signals(owner) as asked:
+    with signals(owner) as asked:
         screen = display()
         try:
             _watch(database, reader, worker, owner, after, asked, screen)
@@ -123,7 +123,7 @@ def _watch(
         after = max(after, live.logs[-1].id if live.logs else 0)
         screen.update(live)
         if asked.hangup:
-            _leave_quietly()
+            leave_quietly()
         if live.run.status in ENDED and (worker is None or exited or _is_of(live, worker.pid)):
             return
         if killed and (exited or worker_is_gone(live)):
@@ -185,13 +185,14 @@ def _died(database: Path, live: Live, pid: int) -> QcrdError:
     return QcrdError(f"run {live.run.id}: its worker (pid {pid}) died at step {live.run.step}; `{hint}` picks it up")
 
 
-def _leave_quietly() -> None:
+def leave_quietly() -> None:
     """The terminal is gone: writing to it would be an error, and the run does not mind."""
     os._exit(0)
 
 
 @contextmanager
-def _signals(owner: bool) -> Iterator[Asked]:
+def signals(owner: bool) -> Iterator[Asked]:
+    """Note what signals ask for; SIGTERM and SIGUSR1 only where this command owns what it follows."""
     asked = Asked()
 
     def note(number: int, _frame: FrameType | None) -> None:

@@ -11,19 +11,20 @@ from typing import Annotated
 
 import typer
 
-from app.cli import read, run, steer
+from app.cli import compare, read, run, steer
 
 app = typer.Typer(
     name="qcrd",
     help="Distil the reasoning of a large language model into a small one.",
-    epilog="Without a command: the console. RUN is an id, a name, or 'last'. Exit codes: 0 done, 1 failed, "
+    epilog="Without a command: the console. RUN is an id, a name, or 'last'; a GROUP is g1, g2 … "
+    "Exit codes: 0 done, 1 failed, "
     "2 asked wrongly, 130 stopped and resumable.",
     rich_markup_mode=None,  # rich costs a third of the start-up time and would parse our texts as markup
     pretty_exceptions_enable=False,
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for commands in (run, steer, read):
+for commands in (run, steer, read, compare):
     commands.add_to(app)
 
 

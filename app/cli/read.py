@@ -157,7 +157,10 @@ def logs(
 
 def query(
     sql: Annotated[
-        str, typer.Argument(metavar="SQL", help='One statement that reads, e.g. "SELECT * FROM run_summary".')
+        str,
+        typer.Argument(
+            metavar="SQL", help='One statement that reads, e.g. "SELECT * FROM run_summary"; -: from stdin.'
+        ),
     ],
     limit: Limit = None,
     json: Json = False,
@@ -174,7 +177,7 @@ def query(
 
     form = output_format(json, jsonl, csv)
     rows_at_most = limit or (1000 if form == "table" else 10_000_000)
-    result = ask(database(db), sql, limit_rows=rows_at_most, seconds=60)
+    result = ask(database(db), sys.stdin.read() if sql == "-" else sql, limit_rows=rows_at_most, seconds=60)
     names = unique(result.columns)
     rows = [dict(zip(names, row, strict=True)) for row in result.rows]
     write_rows(rows, form, columns_of(names, result.rows), empty="no rows", header=names)

@@ -10,6 +10,8 @@ import typer
 from app.cli.options import Db, Detach, Set, database
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from engine.spec.run import RunSpec
 
 
@@ -45,20 +47,52 @@ def run(
     db: Db = None,
     detach: Detach = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check all that can be checked; run nothing.")] = False,
+    methods: Annotated[
+        str | None,
+        typer.Option(
+            "--methods",
+            metavar="A,B,…",
+            help="Every one of these methods, on the same teacher's samples. [method] and --set method.… are for the "
+            "file's own method; the others take their defaults.",
+        ),
+    ] = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option("--seeds", metavar="N|A,B,…", help="So many seeds, from the file's on; or these (0,3,7)."),
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs", metavar="N", min=1, help="With --methods or --seeds: runs at once; else one, or one a GPU."
+        ),
+    ] = None,
 ) -> None:
     """Run what a TOML file describes and follow it.
 
-    Ctrl-C stops it so that it can be resumed, a second one kills it; closing the terminal leaves it running.
+    Ctrl-C stops it so that it can be resumed, a second one kills it; closing the terminal leaves it running. With
+    --methods or --seeds: a queue of runs that ends in one table; the same command again goes on where it stopped.
     """
     import json
 
-    from engine.spec.load import load_spec
+    from engine.errors import UsageError
+    from engine.spec.load import load_grid, load_spec
 
     overrides = list(sets or [])
     if name is not None:
         overrides.append(f"name={json.dumps(name, ensure_ascii=False)}")
-    loaded = load_spec(spec, overrides)
     path = database(db)
+    if methods is not None or seeds is not None:
+        specs, names = load_grid(spec, overrides, methods, seeds)
+        if dry_run:
+            _check_grid(specs[: len(names)], len(specs), path)
+            return
+        from app.cli.grid import begin_group
+
+        begin_group(path, specs, jobs, detach)
+        return
+    if jobs is not None:
+        raise UsageError("--jobs is for several runs: give --methods or --seeds as well")
+    loaded = load_spec(spec, overrides)
     if dry_run:
         _check(loaded, path)
     else:
@@ -117,6 +151,14 @@ def _start(spec: "RunSpec", path: Path) -> tuple[int, Popen[bytes]]:
     run_id = create_run(path, spec)
     print(f"run {run_id}: {clean(spec.name)} in {path}", file=sys.stderr)
     return run_id, start_worker(path, run_id)
+
+
+def _check_grid(specs: "Sequence[RunSpec]", runs: int, path: Path) -> None:
+    """Check each method once: the seeds differ in nothing that is checked."""
+    for spec in specs:
+        print(f"method {spec.method.name}")
+        _check(spec, path)
+    print(f"{runs} runs", file=sys.stderr)
 
 
 def _check(spec: "RunSpec", path: Path) -> None:

@@ -16,10 +16,15 @@ def add_to(app: typer.Typer) -> None:
 
 
 def attach(run: Run, db: Db = None) -> None:
-    """Follow a run; Ctrl-C leaves it running."""
+    """Follow a run, or a group (g1); Ctrl-C leaves it running."""
     from app.cli.attach import follow, last_log_id
 
     path = database(db)
+    if (group := _group(path, run)) is not None:
+        from app.cli.grid import follow_group
+
+        follow_group(path, group, None)
+        return
     run_id = _find(path, run)
     follow(path, run_id, None, owner=False, after=last_log_id(path, run_id))
 
@@ -30,12 +35,12 @@ def pause(run: Run, db: Db = None) -> None:
 
 
 def stop(run: Run, db: Db = None) -> None:
-    """Let a run save a checkpoint and end."""
+    """Let a run, or a group's (g1), save a checkpoint and end."""
     _order(run, db, "stop", "writes a checkpoint and stops; `{resume}` goes on from there")
 
 
 def resume(run: Run, detach: Detach = False, db: Db = None) -> None:
-    """Go on with a run that paused, stopped, failed or died."""
+    """Go on with a run that paused, stopped, failed or died, or with a group (g1)."""
     from app.cli.attach import follow, last_log_id, look, wait_until_claimed, worker_is_gone
     from engine.errors import UsageError
     from engine.launch import start_worker
@@ -43,6 +48,11 @@ def resume(run: Run, detach: Detach = False, db: Db = None) -> None:
     from engine.store.runs import order
 
     path = database(db)
+    if (group := _group(path, run)) is not None:
+        from app.cli.grid import go_on
+
+        go_on(path, group, None, detach)
+        return
     run_id = _find(path, run)
     live = look(path, LiveReader(run_id))
     after = last_log_id(path, run_id)
@@ -74,6 +84,9 @@ def _order(run: str, db: Path | None, name: Literal["pause", "stop"], effect: st
     from engine.store.runs import order
 
     path = database(db)
+    if (group := _group(path, run)) is not None:
+        _stop_group(path, group, name)
+        return
     run_id = _find(path, run)
     live = look(path, LiveReader(run_id))
     if live.run.status not in ("queued", "running", "paused"):
@@ -85,6 +98,37 @@ def _order(run: str, db: Path | None, name: Literal["pause", "stop"], effect: st
         raise UsageError(f"run {run_id} is paused already; `{command(path, f'resume {run_id}')}` lets it go on")
     order(path, run_id, name)
     print(f"run {run_id} {effect.format(resume=command(path, f'resume {run_id}'))}", file=sys.stderr)
+
+
+def _stop_group(path: Path, group_id: int, name: Literal["pause", "stop"]) -> None:
+    from contextlib import closing
+
+    from app.cli.options import command
+    from engine.errors import UsageError
+    from engine.store.connect import open_reader
+    from engine.store.groups import read_group, stop_group
+
+    if name == "pause":
+        raise UsageError(
+            f"g{group_id} is a group: pause its runs one by one, or `{command(path, f'stop g{group_id}')}`"
+        )
+    with closing(open_reader(path)) as connection:
+        if not read_group(connection, group_id).alive:
+            raise UsageError(f"nothing works on group g{group_id}: there is nothing to stop")
+    stop_group(path, group_id)
+    hint = command(path, f"resume g{group_id}")
+    print(f"the runs of group g{group_id} write a checkpoint and stop; `{hint}` goes on from there", file=sys.stderr)
+
+
+def _group(path: Path, run: str) -> int | None:
+    """The id of the group that the user means; None where it is a run."""
+    from contextlib import closing
+
+    from engine.store.connect import open_reader
+    from engine.store.groups import find_group
+
+    with closing(open_reader(path)) as connection:
+        return find_group(connection, run)
 
 
 def _find(path: Path, run: str) -> int:

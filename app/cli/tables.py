@@ -92,11 +92,16 @@ def special(word: str) -> str:
     return {"inf": "∞", "-inf": "−∞"}.get(word, UNKNOWN)
 
 
+def _whole(value: Any) -> str:
+    """A number with all its digits: who asks in SQL rounds there."""
+    return repr(value) if isinstance(value, float) else text(value, 120)
+
+
 def columns_of(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[Column]:
     """Columns for rows of any query: numbers to the right, texts cut."""
 
     def column(at: int, name: str) -> Column:
         numeric = all(isinstance(row[at], int | float) or row[at] is None for row in rows)
-        return Column(one_line(name, 40), lambda row: text(row[name], 120), right=numeric)
+        return Column(one_line(name, 40), lambda row: _whole(row[name]), right=numeric)
 
     return [column(at, name) for at, name in enumerate(names)]

@@ -1,5 +1,6 @@
 """A TOML file and `--set` overrides -> a RunSpec with absolute paths; a mistake is one line that names its place."""
 
+import copy
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,9 +9,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from engine.errors import UsageError
+from engine.spec.methods import METHOD_MODELS
 from engine.spec.paths import resolve_paths
 from engine.spec.run import RunSpec
-from engine.spec.wrong import Key, describe
+from engine.spec.wrong import Key, describe, nearest
+
+MOST_SEEDS = 1000
+"""More than anyone trains; a date given as a seed would make as many runs."""
 
 
 def load_spec(path: str | Path, overrides: Sequence[str] = ()) -> RunSpec:
@@ -25,11 +30,67 @@ def load_spec(path: str | Path, overrides: Sequence[str] = ()) -> RunSpec:
 
 def read_spec(table: dict[str, Any], overrides: Sequence[str], where: str, folder: Path) -> RunSpec:
     """As `load_spec`, from a table that is already parsed; `where` names it in errors."""
-    given = {}
-    for text in overrides:
-        key, value, raw = _override(text)
+    return _validated(table, _lay_all_over(table, overrides), where, folder)
+
+
+def load_grid(
+    path: str | Path, overrides: Sequence[str], methods: str | None, seeds: str | None
+) -> tuple[list[RunSpec], list[str]]:
+    """Every method with every seed of the TOML file at `path`, seed by seed, and the methods.
+
+    `methods`: names with commas; None: the file's own. `seeds`: how many, from the file's seed on, or seeds with
+    commas; None: the file's own. What [method] and overrides of it say is for the file's own method alone; the others
+    take their defaults. Raises UsageError, before anything else happens, where one of the runs is not possible.
+    """
+    path = Path(path)
+    table = _parse(path)
+    given = _lay_all_over(table, overrides)
+    chosen = table.get("method")
+    own = chosen.get("name", "qcrd") if isinstance(chosen, dict) else "qcrd"
+    names = [own] if methods is None else list(dict.fromkeys(name.strip() for name in methods.split(",")))
+    for name in names if methods is not None else ():
+        if name not in METHOD_MODELS:
+            raise UsageError(f"--methods: unknown method {name!r}{nearest(name, list(METHOD_MODELS))}")
+    meant = [key for key in given if key[0] == "method" and key != ("method", "name")]
+    if meant and own not in names:
+        raise UsageError(
+            f"--set {'.'.join(meant[0])} is for the method of the file, {own}, which --methods does not name: "
+            "add it there, or set method.name as well"
+        )
+
+    def spec(name: str, seed: int | None) -> RunSpec:
+        mine = copy.deepcopy(table)
+        if name != own:
+            mine["method"] = {"name": name}
+        if seed is not None:
+            mine["seed"] = seed
+        return _validated(mine, given, str(path), path.parent)
+
+    first = [spec(name, None) for name in names]
+    numbers = [None] if seeds is None else _seeds(seeds, first[0].seed)
+    return [spec(name, number) for number in numbers for name in names], names
+
+
+def _seeds(text: str, first: int) -> list[int]:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() for part in parts if part) or not parts[0] or text.strip() == "0":
+        raise UsageError(f"--seeds {text}: give how many seeds, or seeds with commas, e.g. --seeds 5 or --seeds 0,3,7")
+    if len(parts) == 1:
+        if int(text) > MOST_SEEDS:
+            raise UsageError(f"--seeds {text}: {MOST_SEEDS} at most; one seed alone is written with a comma: {text},")
+        return list(range(first, first + int(text)))
+    return list(dict.fromkeys(int(part) for part in parts if part))
+
+
+def _lay_all_over(table: dict[str, Any], overrides: Sequence[str]) -> dict[Key, str]:
+    """Lays the overrides over the table, the method's name first: it takes another method's settings away."""
+    parsed = [(*_override(text), text) for text in overrides]
+    for key, value, _, text in sorted(parsed, key=lambda one: one[0] != ("method", "name")):
         _lay_over(table, key, value, text)
-        given[key] = raw
+    return {key: raw for key, _, raw, _ in parsed}
+
+
+def _validated(table: dict[str, Any], given: dict[Key, str], where: str, folder: Path) -> RunSpec:
     method = table.get("method")
     if isinstance(method, dict):
         method.setdefault("name", "qcrd")

@@ -3,12 +3,18 @@
 import os
 import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from engine.errors import QcrdError, UsageError
 from engine.store.filesystem import refuse_network_filesystem
 from engine.store.schema import APPLICATION_ID, SCHEMA_VERSION
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
 BUSY_SECONDS = 10.0
 """How long a connection waits for another's lock."""
 NOT_OURS = "is a database of another program: name one of qcrd's with --db FILE or QCRD_DB=FILE"
@@ -79,6 +85,23 @@ def open_writer(path: Path, *, checkpoints: bool = False) -> sqlite3.Connection:
         conn.close()
         raise
     return conn
+
+
+def write(path: Path, function: "Callable[[sqlite3.Connection], T]") -> "T":
+    """Run `function` in one transaction on a connection of its own."""
+    with closing(open_writer(path)) as conn:
+        try:
+            conn.execute("BEGIN IMMEDIATE")
+            try:
+                result = function(conn)
+                conn.execute("COMMIT")
+            except BaseException:
+                if conn.in_transaction:
+                    conn.execute("ROLLBACK")
+                raise
+        except sqlite3.Error as error:
+            raise explain(error, path, "writing") from error
+    return result
 
 
 def explain(error: sqlite3.Error, path: Path, doing: str) -> QcrdError:

@@ -348,6 +348,11 @@ class Recorder:
 
     # going on and going back
 
+    def forget_answers(self, split: str) -> None:
+        """Forget what an interrupted evaluation of the split has left: the next may be of another checkpoint."""
+        for table in ("predictions", "sampled_answers", "scores"):
+            self.writer.execute(f"DELETE FROM {table} WHERE run_id = ? AND split = ?", (self.run_id, split))
+
     def rewind(self, step: int, number: int | None = None) -> None:
         """Forget what lies beyond a checkpoint at `step`: metrics, visits, predictions, the student's scores.
 

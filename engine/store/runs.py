@@ -6,17 +6,17 @@ import secrets
 import socket
 import sqlite3
 import time
-from contextlib import closing
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from engine.errors import QcrdError, UsageError
 from engine.launch import is_alive
-from engine.store.connect import explain, open_writer
+from engine.store.connect import write
 from engine.store.schema import STALE_AFTER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import TypeVar
 
     from engine.spec.run import RunSpec
@@ -31,29 +31,50 @@ def create_run(path: Path, spec: "RunSpec") -> int:
 
     Raises QcrdError where the database or the folder cannot be written.
     """
+    return create_runs(path, [spec], lambda _conn, run_ids: run_ids[0])
 
-    def create(conn: sqlite3.Connection) -> int:
-        row = conn.execute(
-            "INSERT INTO runs (name, status, method, dataset, teacher, student, seed, spec, folder, created_at, steps,"
-            " iterations) VALUES (?, 'queued', ?, ?, ?, ?, ?, ?, '', ?, ?, ?) RETURNING id",
-            (
-                spec.name,
-                spec.method.name,
-                spec.data.dataset,
-                spec.teacher.model if spec.needs_teacher else "",
-                spec.student.model,
-                spec.seed,
-                spec.model_dump_json(),
-                time.time(),
-                spec.training.steps,
-                spec.training.iterations,
-            ),
-        ).fetchone()
-        run_id = int(row["id"])
-        conn.execute("UPDATE runs SET folder = ? WHERE id = ?", (_make_folder(path, run_id), run_id))
-        return run_id
 
-    return _write(path, create)
+def create_runs(path: Path, specs: "Sequence[RunSpec]", then: "Callable[[sqlite3.Connection, list[int]], T]") -> "T":
+    """Queue runs, all or none; gives what `then`, within the same transaction, makes of their ids.
+
+    Raises QcrdError where the database or a folder cannot be written, and whatever `then` raises.
+    """
+    folders: list[Path] = []
+
+    def create(conn: sqlite3.Connection) -> "T":
+        return then(conn, [_insert(conn, path, spec, folders) for spec in specs])
+
+    try:
+        return write(path, create)
+    except BaseException:
+        for folder in folders:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+def _insert(conn: sqlite3.Connection, path: Path, spec: "RunSpec", folders: list[Path]) -> int:
+    row = conn.execute(
+        "INSERT INTO runs (name, status, method, dataset, teacher, student, seed, spec, folder, created_at, steps,"
+        " iterations) VALUES (?, 'queued', ?, ?, ?, ?, ?, ?, '', ?, ?, ?) RETURNING id",
+        (
+            spec.name,
+            spec.method.name,
+            spec.data.dataset,
+            spec.teacher.model if spec.needs_teacher else "",
+            spec.student.model,
+            spec.seed,
+            spec.model_dump_json(),
+            time.time(),
+            spec.training.steps,
+            spec.training.iterations,
+        ),
+    ).fetchone()
+    run_id = int(row["id"])
+    folder = _make_folder(path, run_id)
+    folders.append(path.absolute().parent / folder)
+    conn.execute("UPDATE runs SET folder = ? WHERE id = ?", (folder, run_id))
+    return run_id
 
 
 def folder_of(path: Path, run: sqlite3.Row) -> Path:
@@ -113,7 +134,7 @@ def claim(path: Path, run_id: int, *, pid: int | None = None, host: str | None =
         )
         return int(session["id"])
 
-    return _write(path, take)
+    return write(path, take)
 
 
 def order(path: Path, run_id: int, name: Order) -> None:
@@ -133,7 +154,7 @@ def order(path: Path, run_id: int, name: Order) -> None:
             )
         conn.execute("INSERT INTO orders (run_id, name, created_at) VALUES (?, ?, ?)", (run_id, name, time.time()))
 
-    _write(path, give)
+    write(path, give)
 
 
 def set_status(path: Path, run_id: int, status: str, error: str | None = None) -> None:
@@ -152,7 +173,7 @@ def set_status(path: Path, run_id: int, status: str, error: str | None = None) -
             (status, time.time(), run_id, os.getpid(), socket.gethostname()),
         )
 
-    _write(path, change)
+    write(path, change)
 
 
 def _worker_is_gone(conn: sqlite3.Connection, run_id: int) -> bool:
@@ -187,20 +208,3 @@ def _make_folder(path: Path, run_id: int) -> str:
             raise QcrdError(
                 f"cannot make the run's folder {parent / name} ({error.strerror}): free space or permission is missing"
             ) from error
-
-
-def _write(path: Path, function: "Callable[[sqlite3.Connection], T]") -> "T":
-    """Run `function` in one transaction on a connection of its own."""
-    with closing(open_writer(path)) as conn:
-        try:
-            conn.execute("BEGIN IMMEDIATE")
-            try:
-                result = function(conn)
-                conn.execute("COMMIT")
-            except BaseException:
-                if conn.in_transaction:
-                    conn.execute("ROLLBACK")
-                raise
-        except sqlite3.Error as error:
-            raise explain(error, path, "writing") from error
-    return result

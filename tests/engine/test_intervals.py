@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.intervals import auc, t_interval, t_quantile_975, wilson
+from engine.intervals import auc, newcombe_paired, t_interval, t_quantile_975, wilson
 
 SCORES = st.lists(st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]), max_size=12)
 
@@ -51,6 +51,44 @@ def test_t_interval() -> None:
     assert t_interval([2.0, 2.0, 2.0]) == (2.0, 2.0)
     with pytest.raises(ValueError, match="degree of freedom"):
         t_quantile_975(0)
+
+
+@pytest.mark.parametrize(
+    ("table", "low", "high"),
+    [((14, 5, 0, 22), 0.011, 0.226), ((20, 12, 2, 16), 0.0562, 0.3292)],
+)
+def test_newcombe_against_known_values(table: tuple[int, int, int, int], low: float, high: float) -> None:
+    """Altman et al. 2000 (Statistics with Confidence, p. 52); Newcombe 1998 (Statistics in Medicine 17:2635)."""
+    assert newcombe_paired(*table) == pytest.approx((low, high), abs=5e-4)
+
+
+@pytest.mark.parametrize("chances", [(0.4, 0.2, 0.1, 0.3), (0.7, 0.1, 0.1, 0.1), (0.2, 0.05, 0.3, 0.45)])
+def test_newcombe_covers_the_truth_in_95_of_100_samples(chances: tuple[float, ...]) -> None:
+    """Over every table of 20 questions, weighed by its multinomial probability."""
+    total, covered = 20, 0.0
+    truth = chances[1] - chances[2]
+    for a in range(total + 1):
+        for b in range(total + 1 - a):
+            for c in range(total + 1 - a - b):
+                table = (a, b, c, total - a - b - c)
+                low, high = newcombe_paired(*table)
+                if low <= truth <= high:
+                    ways = math.factorial(total) / math.prod(math.factorial(n) for n in table)
+                    covered += ways * math.prod(p**n for p, n in zip(chances, table, strict=True))
+    assert 0.93 < covered < 0.99
+
+
+TABLES = st.tuples(*[st.integers(0, 40)] * 4).filter(any)
+
+
+@given(TABLES)
+def test_newcombe_holds_the_difference_and_turns_its_sign(table: tuple[int, int, int, int]) -> None:
+    both, first, second, neither = table
+    low, high = newcombe_paired(*table)
+    assert low - 1e-9 <= (first - second) / sum(table) <= high + 1e-9
+    assert newcombe_paired(both, second, first, neither) == pytest.approx((-high, -low))
+    assert newcombe_paired(neither, first, second, both) == pytest.approx((low, high)), "wrong instead of right"
+    assert newcombe_paired(0, 0, 0, 0) == (-1.0, 1.0)
 
 
 @given(SCORES, SCORES)

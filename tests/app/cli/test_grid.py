@@ -73,7 +73,7 @@ def test_every_method_with_every_seed_ends_in_one_table(qcrd, database: Path) ->
 
 
 def test_ctrl_c_stops_the_queue_and_the_same_command_goes_on(begin, qcrd, database: Path) -> None:
-    command = ("run", "run.toml", "--name", "slow", "--methods", "dss,positives,qcrd", "--set", "training.steps=60")
+    command = ("run", "run.toml", "--name", "slow", "--methods", "dss,positives,qcrd", "--set", "training.steps=45")
     process = begin(*command)
     wait_for(lambda: count(database, "step > 0"), "a run takes a step")
     process.send_signal(signal.SIGINT)
@@ -92,8 +92,8 @@ def test_ctrl_c_stops_the_queue_and_the_same_command_goes_on(begin, qcrd, databa
 
 def test_a_killed_queue_is_picked_up_and_no_run_is_worked_on_twice(begin, qcrd, database: Path) -> None:
     process = begin(
-        *("run", "run.toml", "--name", "slow", "--methods", "dss,positives", "--set", "training.steps=80"),
-        *("--set", "training.iterations=80"),
+        *("run", "run.toml", "--name", "slow", "--methods", "dss,positives", "--set", "training.steps=50"),
+        *("--set", "training.iterations=50"),
     )
     wait_for(lambda: count(database, "step > 0"), "a run takes a step")
     os.kill(ask(database, "SELECT pid FROM run_groups"), signal.SIGKILL)

@@ -132,6 +132,13 @@ def test_a_query_says_where_it_was_cut_and_keeps_columns_apart(call, capsys) -> 
     assert call("query SELECT 1 AS one WHERE 0", "--csv") == "one\n"
 
 
+def test_a_query_shows_all_digits_and_may_come_from_stdin(call, monkeypatch) -> None:
+    assert "0.123456789" in call("query SELECT 0.123456789 AS x, 100000.5 AS y")
+    assert "100000.5" in call("query SELECT 0.123456789 AS x, 100000.5 AS y")
+    monkeypatch.setattr("sys.stdin", io.StringIO("SELECT 1 AS one,\n 2 AS two"))
+    assert json.loads(call("query -", "--json")) == [{"one": 1, "two": 2}]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -6,8 +6,8 @@ import pytest
 
 from engine.data.load import KNOWN
 from engine.errors import UsageError
-from engine.spec.load import load_spec
-from engine.spec.methods import Dss, Qcrd
+from engine.spec.load import load_grid, load_spec
+from engine.spec.methods import Dss, Positives, Qcrd
 from engine.spec.paths import PRESETS
 from engine.spec.run import RunSpec
 from engine.spec.sections import DataConfig
@@ -65,6 +65,25 @@ def test_overriding_the_method_leaves_the_files_settings_of_another_behind(write
     kept = load_spec(path, ["method.name=qcrd"]).method
     assert isinstance(kept, Qcrd)
     assert kept.negatives.lag == 2
+
+
+def test_the_order_of_overrides_does_not_matter(write) -> None:
+    path = write('[method]\nname = "qcrd"\n')
+    assert load_spec(path, ["method.samples=first", "method.name=dss"]).method == Dss(samples="first")
+
+
+def test_a_grid_is_every_method_with_every_seed(write) -> None:
+    path = write('seed = 4\n[method]\nname = "dss"\nsamples = "first"\n[training]\nlr = 1e-3\n')
+    specs, names = load_grid(path, ["method.alpha_predict=0.3"], "positives, dss,positives", "2")
+    assert names == ["positives", "dss"]
+    assert [(s.method.name, s.seed) for s in specs] == [("positives", 4), ("dss", 4), ("positives", 5), ("dss", 5)]
+    assert specs[0].method == Positives()
+    assert specs[1].method == specs[3].method == Dss(samples="first", alpha_predict=0.3)
+    assert {s.training.lr for s in specs} == {1e-3}
+    assert [s.seed for s in load_grid(path, [], None, "7,0, 7,")[0]] == [7, 0]
+    assert [s.seed for s in load_grid(path, ["seed=9"], "dss", None)[0]] == [9]
+    named = load_grid(path, ["method.samples=majority", "method.name=dss"], "qcrd,dss", None)[0]
+    assert (named[0].method, named[1].method) == (Qcrd(), Dss())
 
 
 @pytest.mark.parametrize(

@@ -183,4 +183,9 @@ def _notes(rows: list[dict[str, Any]]) -> list[str]:
         for head in ("explain", "predict"):
             if row[f"{head}_difference"] is not None and not row[f"{head}_difference_interval"]:
                 notes.append(f"{row['method']}, {head}: other test questions than the reference's: no interval")
+    calls, bought, reused = (
+        sum(row[key] for row in rows) for key in ("teacher_calls", "samples_bought", "samples_reused")
+    )
+    if bought or reused:
+        notes.append(f"teacher: {bought} samples bought in {calls} calls, {reused} times a stored one was reused")
     return notes

@@ -125,18 +125,18 @@ def _finish(database: Path, group_id: int) -> None:
         return
     hint = _resume(database, group_id)
     stopped = [run for run in left if run.status in ("queued", "interrupted")]
-    for run in left:
-        if run not in stopped:
-            why = run.error or "its worker died" if not run.alive else "its worker goes on"
-            print(f"run {run.id} ({run.method}, seed {run.seed}): {one_line(why)}", file=sys.stderr)
-    if group.stop or len(stopped) == len(left):
-        print(f"group g{group_id} stopped with {group.done} of {len(group.runs)} runs done: `{hint}`", file=sys.stderr)
-        raise typer.Exit(130)
-    if any(run.status == "queued" for run in left):
+    failed = [run for run in left if run not in stopped]
+    for run in failed:
+        why = run.error or "its worker died" if not run.alive else "its worker goes on"
+        print(f"{_named(run)}: {one_line(why)}", file=sys.stderr)
+    if not group.ended:
         for line in last_lines(queue_log(database, group_id)):
             print("  " + clean(line), file=sys.stderr)
         raise QcrdError(f"the queue of group g{group_id} (pid {group.pid}) died; `{hint}` picks it up")
-    raise QcrdError(f"{len(left)} of {len(group.runs)} runs of group g{group_id} failed; `{hint}` tries them again")
+    if group.stop or not failed:  # what failed before is told above
+        print(f"group g{group_id} stopped with {group.done} of {len(group.runs)} runs done: `{hint}`", file=sys.stderr)
+        raise typer.Exit(130)
+    raise QcrdError(f"{len(failed)} of {len(group.runs)} runs of group g{group_id} failed; `{hint}` tries them again")
 
 
 def _resume(database: Path, group_id: int) -> str:

@@ -61,6 +61,8 @@ class Group:
     """A queue works on it, as far as can be told."""
     stop: bool
     """It was asked to end."""
+    ended: bool
+    """Its last queue came to its end; False where it works or was killed."""
 
     @property
     def done(self) -> int:
@@ -144,6 +146,7 @@ def read_group(conn: sqlite3.Connection, group_id: int) -> Group:
         host=group["host"],
         alive=group["ended_at"] is None and _at_work(group["pid"], group["host"], group["heartbeat_at"]),
         stop=bool(group["stop"]),
+        ended=group["ended_at"] is not None,
     )
 
 

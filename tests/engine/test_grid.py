@@ -1,11 +1,13 @@
-"""Where a group's workers are put."""
+"""Where a group's workers are put, and which run is next."""
 
 import subprocess
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from engine.grid import places, visible_gpus
+from engine.grid import Queue, places, visible_gpus
+from engine.store.groups import Group, GroupRun
 
 
 def test_one_worker_or_one_for_each_gpu() -> None:
@@ -34,3 +36,50 @@ def test_which_gpus_there_are(monkeypatch, named: str | None, listed: str | None
     monkeypatch.setattr("engine.grid.shutil.which", lambda name: name)
     monkeypatch.setattr("engine.grid.subprocess.run", run)
     assert visible_gpus() == found
+
+
+def group(**runs: str) -> Group:
+    """Runs r1, r2 ...: their status, with "+" where a worker is alive and "$" where they may still buy."""
+    found = tuple(
+        GroupRun(int(name[1:]), "n", words.strip("+$"), "dss", 0, "auto", 0, 9, None, "+" in words, 1, "", "$" in words)
+        for name, words in runs.items()
+    )
+    return Group(1, "n", found, 1, "here", True, False, False)
+
+
+@pytest.fixture
+def started(monkeypatch) -> list[tuple[int, dict[str, str]]]:
+    found: list[tuple[int, dict[str, str]]] = []
+
+    def start(_database: Path, run_id: int, variables: dict[str, str]) -> SimpleNamespace:
+        found.append((run_id, variables))
+        return SimpleNamespace(poll=lambda: None)
+
+    monkeypatch.setattr("engine.grid.start_worker", start)
+    return found
+
+
+def test_one_run_at_a_time_may_buy(started: list[tuple[int, dict[str, str]]]) -> None:
+    queue, two = Queue(Path("x.db"), 1, 2), [{"at": "0"}, {"at": "1"}]
+    assert queue._tend(group(r1="queued$", r2="queued$", r3="queued"), two)
+    assert started == [(1, {"at": "0"}), (3, {"at": "1"})], "the third asks no teacher"
+    queue._workers.pop(3), queue._places.pop(3)
+    assert queue._tend(group(r1="running+$", r2="queued$", r3="done"), two)
+    assert len(started) == 2
+    assert queue._tend(group(r1="running+", r2="queued$", r3="done"), two)
+    assert started[2:] == [(2, {"at": "1"})], "what it asks is stored now"
+
+
+def test_a_run_of_an_earlier_queue_is_waited_for_and_each_is_tried_once(
+    started: list[tuple[int, dict[str, str]]],
+) -> None:
+    queue = Queue(Path("x.db"), 1, 0)
+    assert queue._tend(group(r1="running+", r2="failed"), [{}])
+    assert started == []
+    assert queue._tend(group(r1="running", r2="failed"), [{}])
+    assert [run_id for run_id, _ in started] == [1], "its worker died: it is taken up again"
+    queue._workers.clear()
+    assert queue._tend(group(r1="done", r2="failed"), [{}])
+    queue._workers.clear()
+    assert not queue._tend(group(r1="done", r2="failed"), [{}])
+    assert [run_id for run_id, _ in started] == [1, 2]

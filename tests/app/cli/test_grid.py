@@ -5,6 +5,7 @@ import io
 import json
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from cli_processes import ask
 
 from app.cli.main import main
+from engine.launch import is_alive
 from engine.spec.run import RunSpec
 from engine.store.runs import create_run
 
@@ -129,6 +131,26 @@ def test_detached_it_is_stopped_and_gone_on_with_from_elsewhere(qcrd, database: 
     wait_for(lambda: count(database, "status = 'running'") == 1, "one goes on")
     assert qcrd("stop", "g1").returncode == 0
     wait_for(lambda: ask(database, "SELECT ended_at FROM run_groups"), "the queue ends")
+
+
+def test_a_second_ctrl_c_kills_queue_and_workers_and_attach_only_watches(begin, qcrd, database: Path) -> None:
+    process = begin("run", "run.toml", "--name", "deaf", "--methods", "dss,positives")
+    wait_for(lambda: count(database, "step > 0"), "a run takes a step")
+    watching = begin("attach", "g1")
+    wait_for(lambda: "running" in watching.stderr.readline(), "it shows the run")
+    watching.send_signal(signal.SIGINT)
+    _, err = watching.communicate(timeout=60)
+    assert watching.returncode == 0
+    assert "detached" in err
+    process.send_signal(signal.SIGINT)
+    wait_for(lambda: ask(database, "SELECT stop FROM run_groups"), "the queue is asked to stop")
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "killed" in err
+    for pid in (ask(database, "SELECT pid FROM run_groups"), ask(database, "SELECT pid FROM sessions")):
+        wait_for(lambda pid=pid: is_alive(pid, socket.gethostname()) is False, "it is dead")
+    assert count(database, "status = 'queued'") == 1
 
 
 def test_runs_that_fail_leave_the_others_alone(qcrd, database: Path) -> None:

@@ -20,7 +20,7 @@ from engine.store.writer import Writer
 HOSTILE = "\x1b[2J[/]\x1b]52;c;ZXZpbA==\x07[@click=app.quit]x[/]\u202eevil\x9b31m\r"
 BAD = ("\x1b", "\x07", "\u202e", "\x9b", "\r")
 READING = ["runs", "show", "rationales", "rationales --question q1", "metrics", "metrics last loss/total", "logs"]
-READING += ["query SELECT\x20*\x20FROM\x20texts"]
+READING += ["compare last", "query SELECT\x20*\x20FROM\x20texts"]
 
 
 @pytest.fixture(scope="module")

@@ -156,7 +156,6 @@ def _start(spec: "RunSpec", path: Path) -> tuple[int, Popen[bytes]]:
 def _check_grid(specs: "Sequence[RunSpec]", runs: int, path: Path) -> None:
     """Check each method once: the seeds differ in nothing that is checked."""
     for spec in specs:
-        print(f"method {spec.method.name}")
         _check(spec, path)
     print(f"{runs} runs", file=sys.stderr)
 

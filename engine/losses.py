@@ -47,6 +47,8 @@ class Scores:
     """(B, 2) uniform in [0, 1): the scheme "sampling" draws with these."""
     choice: Choice | None = None
     """Set in the second pass: what the first chose is what the gradient flows through."""
+    progress: float = 0.0
+    """Share of the training that is done, in [0, 1): methods of two stages look at it."""
 
 
 @dataclass(frozen=True, slots=True)

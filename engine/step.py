@@ -41,10 +41,17 @@ class Stepped:
     """Supervised tokens: of labels and of candidates that carry gradient."""
 
 
-def step(student: Student, judge: Discriminator | None, loss: LossOf, rows: Sequence[Row], draw: Tensor) -> Stepped:
+def step(
+    student: Student,
+    judge: Discriminator | None,
+    loss: LossOf,
+    rows: Sequence[Row],
+    draw: Tensor,
+    progress: float = 0.0,
+) -> Stepped:
     """Scores a batch; the loss it returns carries gradient into the student alone.
 
-    `draw`: (B, 2) uniform numbers for schemes that sample.
+    `draw`: (B, 2) uniform numbers for schemes that sample. `progress`: the share of the training that is done.
     """
     explained = [i for i, row in enumerate(rows) if row.item.positives or row.negatives]
     with_label = [i for i, row in enumerate(rows) if row.item.label is not None]
@@ -56,7 +63,7 @@ def step(student: Student, judge: Discriminator | None, loss: LossOf, rows: Sequ
     if labels:
         found = student.score(encoded, range(len(explained), len(prompts)), labels)
         predict_ce = predict_ce.index_put((torch.tensor(with_label, device=student.device),), found)
-    scores = replace(empty, predict_ce=predict_ce)
+    scores = replace(empty, predict_ce=predict_ce, progress=progress)
 
     if (scores.positive_mask.sum(dim=1) > 1).any() or scores.negative_mask.any():
         student.model.eval()

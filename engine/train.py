@@ -100,7 +100,8 @@ def train(setup: Setup, resume_at: int | None) -> Progress:
         for group, peak in zip(optimizer.param_groups, peaks, strict=True):
             group["lr"] = learning_rate(spec.training, at) * peak
         draw = torch.rand(len(rows), 2, generator=generator(spec.seed, "draw", at))
-        stepped = step(student, setup.judge, lambda s: setup.method.loss(spec.method, s), rows, draw)
+        share = (at - 1) / spec.training.steps
+        stepped = step(student, setup.judge, lambda s: setup.method.loss(spec.method, s), rows, draw, share)
         optimizer.zero_grad()
         stepped.outcome.loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(student.model.parameters(), spec.training.clip)

@@ -2,7 +2,7 @@
 
 from types import ModuleType
 
-from engine.methods import dss, finetune, positives, qcrd, single_task
+from engine.methods import dss, finetune, orpo, positives, qcrd, redi, single_task
 
 METHODS: dict[str, ModuleType] = {
     "finetune": finetune,
@@ -10,4 +10,6 @@ METHODS: dict[str, ModuleType] = {
     "dss": dss,
     "positives": positives,
     "qcrd": qcrd,
+    "orpo": orpo,
+    "redi": redi,
 }

@@ -7,7 +7,6 @@ from engine.batches import Candidate, candidate
 from engine.checkpoint import Progress
 from engine.intervals import auc
 from engine.negatives import self_adversarial
-from engine.spec.methods import Qcrd
 from engine.step import Row, Stepped
 
 if TYPE_CHECKING:
@@ -42,15 +41,16 @@ class Own:
     def write_due(self, iteration: int) -> None:
         """At the end of an iteration: the negatives for `lag` iterations later, from the weights as they are now."""
         spec = self.setup.spec
-        if not isinstance(spec.method, Qcrd) or "self" not in spec.method.negatives.sources:
+        config = spec.negatives
+        if config is None or "self" not in config.sources:
             return
-        use_at = iteration + spec.method.negatives.lag
+        use_at = iteration + config.lag
         if use_at > spec.training.iterations:
             return
         written = self_adversarial.write(
             self.setup.student,
             [self.setup.items[i] for i in self.setup.schedule.due(use_at)],
-            spec.method.negatives,
+            config,
             kind=spec.data.answer,
             iteration=iteration,
             max_new=self.setup.validation.max_new["explain"],

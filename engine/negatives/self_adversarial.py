@@ -6,7 +6,7 @@ from engine.answers.kinds import equal, parse
 from engine.batches import Item
 from engine.randomness import generator
 from engine.records import Polarity, Rationale
-from engine.spec.methods import QcrdNegatives
+from engine.spec.methods import Negatives
 from engine.spec.sections import AnswerKind
 from engine.students.seam import Student
 
@@ -17,7 +17,7 @@ AT_ONCE = 2**16
 def write(
     student: Student,
     items: Sequence[Item],
-    config: QcrdNegatives,
+    config: Negatives,
     *,
     kind: AnswerKind,
     iteration: int,

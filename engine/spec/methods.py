@@ -56,10 +56,10 @@ class QcrdLoss(Section):
     """How one positive and one negative are made of many."""
 
 
-class QcrdNegatives(Section):
+class Negatives(Section):
     """Which wrong rationales."""
 
-    sources: tuple[Literal["minority", "self"], ...] = ("minority", "self")
+    sources: tuple[Literal["minority", "self"], ...] = ("minority",)
     """minority: the teacher's outvoted ones; self: written by earlier selves of the student."""
     lag: Annotated[int, Field(ge=1)] = 5
     """Iterations between the snapshot that writes a self-adversarial negative and its use."""
@@ -67,6 +67,13 @@ class QcrdNegatives(Section):
     """Sampling temperature of self-adversarial negatives."""
     per_example: Annotated[int, Field(ge=1)] = 1
     """Self-adversarial negatives per example and iteration."""
+
+
+class QcrdNegatives(Negatives):
+    """Which wrong rationales, and which of them counts."""
+
+    sources: tuple[Literal["minority", "self"], ...] = ("minority", "self")
+    """minority: the teacher's outvoted ones; self: written by earlier selves of the student."""
     select: Literal["max", "min"] = "max"
     """Under minmax: the paper's max of the hinge (the easiest negative), or min, the hardest."""
 
@@ -98,11 +105,43 @@ class Qcrd(Section):
     """Who judges them."""
 
 
-MethodConfig = Annotated[Finetune | SingleTask | Dss | Positives | Qcrd, Field(discriminator="name")]
+class Orpo(Section):
+    """ORPO (arXiv 2403.07691): label, one positive, and its odds against a drawn negative's."""
+
+    name: Literal["orpo"] = "orpo"
+    alpha_predict: Annotated[float, Field(ge=0)] = 0.5
+    """Weight of the predict head's cross-entropy."""
+    alpha_explain: Annotated[float, Field(ge=0)] = 0.5
+    """Weight of the explain head's terms: cross-entropy and log odds ratio."""
+    odds_weight: Annotated[float, Field(ge=0)] = 0.1
+    """Weight of -log sigmoid(log odds ratio) beside the positive's cross-entropy (the paper's lambda)."""
+    negatives: Negatives = Negatives()
+    """Which wrong rationales."""
+
+
+class Redi(Section):
+    """REDI (arXiv 2505.24850): supervised on positives, then drawn negatives pushed down, without a lower bound."""
+
+    name: Literal["redi"] = "redi"
+    alpha_predict: Annotated[float, Field(ge=0)] = 0.5
+    """Weight of the predict head's cross-entropy."""
+    alpha_explain: Annotated[float, Field(ge=0)] = 0.5
+    """Weight of the explain head's terms: cross-entropies of positive and negative."""
+    alpha: Annotated[float, Field(ge=0, le=1)] = 0.8
+    """Weight of the negative's cross-entropy in the second stage; 1 collapses, the paper says."""
+    supervised: Annotated[float, Field(ge=0, le=1)] = 0.8
+    """Share of the training that the first stage, on positives alone, takes."""
+    negatives: Negatives = Negatives()
+    """Which wrong rationales."""
+
+
+MethodConfig = Annotated[Finetune | SingleTask | Dss | Positives | Qcrd | Orpo | Redi, Field(discriminator="name")]
 METHOD_MODELS: dict[str, type[Section]] = {
     "finetune": Finetune,
     "single-task": SingleTask,
     "dss": Dss,
     "positives": Positives,
     "qcrd": Qcrd,
+    "orpo": Orpo,
+    "redi": Redi,
 }

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from engine.spec.methods import MethodConfig, Qcrd
+from engine.spec.methods import MethodConfig, Negatives, Orpo, Qcrd, Redi
 from engine.spec.sections import (
     DataConfig,
     EvaluationConfig,
@@ -32,7 +32,7 @@ class RunSpec(Section):
     student: StudentConfig = StudentConfig()
     """Who learns."""
     method: MethodConfig = Qcrd()
-    """How it learns: finetune, single-task, dss, positives or qcrd."""
+    """How it learns: finetune, single-task, dss, positives, qcrd, orpo or redi."""
     training: TrainingConfig = TrainingConfig()
     """How long and how fast."""
     evaluation: EvaluationConfig = EvaluationConfig()
@@ -48,6 +48,11 @@ class RunSpec(Section):
         """False for the one method that learns from gold answers alone."""
         return self.method.name != "finetune"
 
+    @property
+    def negatives(self) -> Negatives | None:
+        """Where the method's negatives come from; None where it has none."""
+        return self.method.negatives if isinstance(self.method, Qcrd | Orpo | Redi) else None
+
     @model_validator(mode="after")
     def _fits_together(self) -> "RunSpec":
         if self.training.iterations > self.training.steps:
@@ -55,7 +60,7 @@ class RunSpec(Section):
                 f"training.iterations = {self.training.iterations} must not exceed training.steps = "
                 f"{self.training.steps}: an iteration is at least one step"
             )
-        negatives = self.method.negatives if isinstance(self.method, Qcrd) else None
+        negatives = self.negatives
         if negatives and "self" in negatives.sources and negatives.lag >= self.training.iterations:
             raise ValueError(
                 f"method.negatives.lag = {negatives.lag} must be smaller than training.iterations = "

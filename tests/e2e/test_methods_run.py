@@ -17,11 +17,13 @@ METHODS: list[dict[str, Any]] = [
     {"name": "dss", "samples": "first"},
     {"name": "dss", "samples": "majority"},
     {"name": "positives"},
+    {"name": "orpo"},
+    {"name": "redi", "supervised": 0.5},
     *({**SMALL_QCRD, "loss": {"scheme": scheme}} for scheme in SCHEMES),
 ]
 CASES = [
     *((method, "gold") for method in METHODS),
-    *((method, "teacher") for method in METHODS if method["name"] in ("dss", "positives")),
+    *((method, "teacher") for method in METHODS if method["name"] in ("dss", "positives", "orpo")),
 ]
 BUILT_IN: dict[str, Any] = {
     "data": {"limit": 12},

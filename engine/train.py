@@ -16,7 +16,7 @@ from engine.errors import Interrupted, QcrdError
 from engine.negatives.own import Own
 from engine.orders import Orders
 from engine.randomness import derive, generator
-from engine.spec.methods import Qcrd
+from engine.spec.methods import Mi, Qcrd
 from engine.spec.run import RunSpec
 from engine.spec.sections import TrainingConfig
 from engine.step import Row, Stepped, step
@@ -90,6 +90,7 @@ def train(setup: Setup, resume_at: int | None) -> Progress:
         checkpoint.tidy(setup.folder, spec.training.keep, progress.best_step)
         recorder.log("info", f"goes on from the checkpoint of step {resume_at}", "train")
     student.model.train()
+    pads = spec.method.form == "released" if isinstance(spec.method, Mi) else None
     last_visits = schedule.last_visits()
     own = Own(setup, progress)
     speed = _Speed()
@@ -101,7 +102,7 @@ def train(setup: Setup, resume_at: int | None) -> Progress:
             group["lr"] = learning_rate(spec.training, at) * peak
         draw = torch.rand(len(rows), 2, generator=generator(spec.seed, "draw", at))
         share = (at - 1) / spec.training.steps
-        stepped = step(student, setup.judge, lambda s: setup.method.loss(spec.method, s), rows, draw, share)
+        stepped = step(student, setup.judge, lambda s: setup.method.loss(spec.method, s), rows, draw, share, pads)
         optimizer.zero_grad()
         stepped.outcome.loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(student.model.parameters(), spec.training.clip)

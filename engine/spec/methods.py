@@ -31,6 +31,22 @@ class Dss(Section):
     """Weight of the explain head's cross-entropy."""
 
 
+class Mi(Section):
+    """Mutual information (arXiv 2403.03348): Distilling Step-by-Step, and a term that ties the heads' distributions."""
+
+    name: Literal["mi"] = "mi"
+    form: Literal["released", "corrected"] = "released"
+    """released: as the paper's code computes it, pads and second softmax included; corrected: as it is meant."""
+    samples: Literal["first", "majority"] = "majority"
+    """first: the label and rationale of the first sample; majority: voted label, first voted rationale."""
+    alpha_predict: Annotated[float, Field(ge=0)] = 0.5
+    """Weight of the predict head's cross-entropy."""
+    alpha_explain: Annotated[float, Field(ge=0)] = 0.5
+    """Weight of the explain head's cross-entropy."""
+    alpha_mutual: Annotated[float, Field(ge=0)] = 0.1
+    """Weight of the term that ties the heads."""
+
+
 class Positives(Section):
     """All voted rationales, the likeliest chosen each time; no negatives, no discriminator."""
 
@@ -135,11 +151,12 @@ class Redi(Section):
     """Which wrong rationales."""
 
 
-MethodConfig = Annotated[Finetune | SingleTask | Dss | Positives | Qcrd | Orpo | Redi, Field(discriminator="name")]
+MethodConfig = Annotated[Finetune | SingleTask | Dss | Mi | Positives | Qcrd | Orpo | Redi, Field(discriminator="name")]
 METHOD_MODELS: dict[str, type[Section]] = {
     "finetune": Finetune,
     "single-task": SingleTask,
     "dss": Dss,
+    "mi": Mi,
     "positives": Positives,
     "qcrd": Qcrd,
     "orpo": Orpo,

@@ -32,7 +32,7 @@ class RunSpec(Section):
     student: StudentConfig = StudentConfig()
     """Who learns."""
     method: MethodConfig = Qcrd()
-    """How it learns: finetune, single-task, dss, positives, qcrd, orpo or redi."""
+    """How it learns: finetune, single-task, dss, mi, positives, qcrd, orpo or redi."""
     training: TrainingConfig = TrainingConfig()
     """How long and how fast."""
     evaluation: EvaluationConfig = EvaluationConfig()

@@ -16,6 +16,8 @@ METHODS: list[dict[str, Any]] = [
     {"name": "single-task"},
     {"name": "dss", "samples": "first"},
     {"name": "dss", "samples": "majority"},
+    {"name": "mi", "form": "released"},
+    {"name": "mi", "form": "corrected"},
     {"name": "positives"},
     {"name": "orpo"},
     {"name": "redi", "supervised": 0.5},
@@ -40,7 +42,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def named(method: dict[str, Any]) -> str:
-    return "-".join([method["name"], *filter(None, (method.get("samples"), method.get("loss", {}).get("scheme")))])
+    said = (method.get("samples"), method.get("form"), method.get("loss", {}).get("scheme"))
+    return "-".join([method["name"], *filter(None, said)])
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import torch
 
 from engine import checkpoint, judge_training
-from engine.batches import Item, explain_prompt, items, predict_prompt, target_text
+from engine.batches import Item, explain_prompt, items, iterations_of, predict_prompt, target_text
 from engine.data.load import load
 from engine.data.splits import asked
 from engine.discriminator import Discriminator, build
@@ -94,6 +94,7 @@ def run_stages(spec: RunSpec, database: Path, run_id: int, recorder: Recorder, o
     )
     supervised = _within_limits(spec, student, supervised, recorder)
     _count_cut(spec, student, dataset, recorder)
+    recorder.iterations(iterations_of(spec, len(supervised)))
     resume_at = checkpoint.latest(folder)
 
     judge = judge_optimizer = None

@@ -202,11 +202,12 @@ def _memory(device: str) -> int | None:
 def _steps(report: Report, spec: RunSpec, dataset: Dataset) -> None:
     training = spec.training
     epochs = training.steps * training.batch_size / len(dataset.splits["train"])
+    iterations = max(1, round(epochs)) if training.iterations == "epoch" else training.iterations
     report.lines.append(
         (
             "training",
             f"{training.steps} steps × {training.batch_size} questions = {epochs:.3g} epochs at most; "
-            f"{training.iterations} iterations of {training.steps / training.iterations:.3g} steps",
+            f"{iterations} iterations of {training.steps / iterations:.3g} steps",
         )
     )
 

@@ -9,7 +9,7 @@ from types import ModuleType
 import torch
 
 from engine import checkpoint, judge_training
-from engine.batches import Item, Schedule
+from engine.batches import Item, Schedule, iterations_of
 from engine.checkpoint import Progress, Trained
 from engine.discriminator import Discriminator, Judged
 from engine.errors import Interrupted, QcrdError
@@ -29,6 +29,8 @@ SPEED_EVERY = 20
 """Steps between points of tokens_per_second."""
 JUDGE_DECAY = 0.9
 """alpha_3 of the paper, every iteration."""
+ALPHA_JUDGE = 0.5
+"""alpha_3 of the paper in the first iteration."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,8 @@ class Setup:
     def schedule(self) -> Schedule:
         """Which items each step sees."""
         t = self.spec.training
-        return Schedule(len(self.items), t.batch_size, t.steps, t.iterations, self.spec.seed)
+        iterations = iterations_of(self.spec, len(self.items))
+        return Schedule(len(self.items), t.batch_size, t.steps, iterations, self.spec.seed)
 
 
 def learning_rate(config: TrainingConfig, step: int) -> float:
@@ -144,7 +147,9 @@ def _update_judge(setup: Setup, rows: Sequence[Row], at: int, iteration: int) ->
     config = setup.spec.method.discriminator
     if at % config.every:
         return None
-    return judge_training.update(setup.judge, setup.judge_optimizer, rows, config.lr * JUDGE_DECAY ** (iteration - 1))
+    decay = JUDGE_DECAY ** (iteration - 1)
+    lr, scale = (config.lr * decay, 1.0) if config.decay == "lr" else (config.lr, ALPHA_JUDGE * decay)
+    return judge_training.update(setup.judge, setup.judge_optimizer, rows, lr, scale)
 
 
 def _evaluate(setup: Setup, progress: Progress, own: Own, at: int) -> None:

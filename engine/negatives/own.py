@@ -45,7 +45,7 @@ class Own:
         if config is None or "self" not in config.sources:
             return
         use_at = iteration + config.lag
-        if use_at > spec.training.iterations:
+        if use_at > self.setup.schedule.iterations:
             return
         written = self_adversarial.write(
             self.setup.student,

@@ -1,10 +1,10 @@
 """What each training method can be told. One small model a method; `engine/methods/` has the code of the same name."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from engine.spec.sections import Section
+from engine.spec.sections import Section, under
 
 
 class Finetune(Section):
@@ -94,6 +94,12 @@ class QcrdNegatives(Negatives):
     """Under minmax: the paper's max of the hinge (the easiest negative), or min, the hardest."""
 
 
+PAPER_DISCRIMINATOR = {"normalise": False, "decay": "loss"}
+PAPER_VOTE = {"drop_right_negatives": "never"}
+PAPER_TRAINING = {"iterations": "epoch"}
+"""What `profile = "paper"` puts in place of our defaults; all else that is published is our default too."""
+
+
 class QcrdDiscriminator(Section):
     """Who judges the quality of a rationale."""
 
@@ -104,7 +110,9 @@ class QcrdDiscriminator(Section):
     every: Annotated[int, Field(ge=1)] = 10
     """Training steps between updates of the discriminator."""
     lr: Annotated[float, Field(gt=0)] = 1e-3
-    """Learning rate of its own AdamW, times 0.9 every iteration (the paper's alpha_3)."""
+    """Learning rate of its own AdamW."""
+    decay: Literal["lr", "loss"] = "lr"
+    """What falls to 0.9 of itself every iteration: lr, or the paper's alpha_3 = 0.5 before L_D (which AdamW undoes)."""
     normalise: bool = True
     """Divide s of positives and 1 - s of negatives by their batch mean (no gradient): L_D ranks, it sets no level."""
 
@@ -113,12 +121,22 @@ class Qcrd(Section):
     """QCRD (arXiv 2405.13014): discriminator-weighted contrastive distillation."""
 
     name: Literal["qcrd"] = "qcrd"
+    profile: Literal["default", "paper"] = "default"
+    """paper: what is left unset here, in [vote] and in [training] is as published instead of as we advise: normalise
+    off, decay = "loss", negatives with a right answer kept, an iteration an epoch."""
     loss: QcrdLoss = QcrdLoss()
     """Terms and weights."""
     negatives: QcrdNegatives = QcrdNegatives()
     """Which wrong rationales."""
     discriminator: QcrdDiscriminator = QcrdDiscriminator()
     """Who judges them."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_published(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("profile") == "paper":
+            return {**given, "discriminator": under(given.get("discriminator"), PAPER_DISCRIMINATOR)}
+        return given
 
 
 class Orpo(Section):

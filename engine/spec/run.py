@@ -1,10 +1,10 @@
 """A run, whole: the root of the TOML file."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from engine.spec.methods import MethodConfig, Negatives, Orpo, Qcrd, Redi
+from engine.spec.methods import PAPER_TRAINING, PAPER_VOTE, MethodConfig, Negatives, Orpo, Qcrd, Redi
 from engine.spec.sections import (
     DataConfig,
     EvaluationConfig,
@@ -13,6 +13,7 @@ from engine.spec.sections import (
     TeacherConfig,
     TrainingConfig,
     VoteConfig,
+    under,
 )
 
 
@@ -53,8 +54,21 @@ class RunSpec(Section):
         """Where the method's negatives come from; None where it has none."""
         return self.method.negatives if isinstance(self.method, Qcrd | Orpo | Redi) else None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _as_published(cls, given: Any) -> Any:
+        """The part of `profile = "paper"` that lies in other sections."""
+        method = given.get("method") if isinstance(given, dict) else None
+        profile = method.get("profile") if isinstance(method, dict) else getattr(method, "profile", None)
+        if profile != "paper":
+            return given
+        vote, training = under(given.get("vote"), PAPER_VOTE), under(given.get("training"), PAPER_TRAINING)
+        return {**given, "vote": vote, "training": training}
+
     @model_validator(mode="after")
     def _fits_together(self) -> "RunSpec":
+        if self.training.iterations == "epoch":
+            return self  # how many there are is known with the examples: engine/batches.iterations_of checks then
         if self.training.iterations > self.training.steps:
             raise ValueError(
                 f"training.iterations = {self.training.iterations} must not exceed training.steps = "

@@ -46,7 +46,7 @@ def create_run(path: Path, spec: "RunSpec") -> int:
                 spec.model_dump_json(),
                 time.time(),
                 spec.training.steps,
-                spec.training.iterations,
+                0 if spec.training.iterations == "epoch" else spec.training.iterations,
             ),
         ).fetchone()
         run_id = int(row["id"])

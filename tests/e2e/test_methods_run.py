@@ -90,6 +90,16 @@ def test_a_method_runs_from_data_to_export(shared: Path, method: dict[str, Any],
         assert {source for source, _ in pairs} >= {"self", "minority"}
 
 
+def test_the_papers_profile_counts_iterations_in_epochs(shared: Path) -> None:
+    training = {"steps": 8, "iterations": "epoch"}
+    run = done(shared, BUILT_IN, {"training": training, "method": {**SMALL_QCRD, "profile": "paper"}})
+    examples = int(run.facts["train/examples"])
+    count = round(8 * 4 / examples)
+    assert rows(shared, "SELECT iteration, iterations FROM runs WHERE id = ?", run.id) == [(count, count)]
+    judged = "SELECT value FROM metric_points WHERE run_id = ? AND name = 'loss/judge' AND step > 0"
+    assert all(math.isfinite(value) for (value,) in rows(shared, judged, run.id))
+
+
 def test_first_and_majority_differ_in_what_the_student_sees(shared: Path) -> None:
     """On the same paid samples: "first" learns from samples that were outvoted, "majority" never does."""
     seen = {}

@@ -104,7 +104,7 @@ def iterations_of(spec: RunSpec, items: int) -> int:
     if training.iterations != "epoch":
         return training.iterations
     found = min(training.steps, max(1, round(training.steps * training.batch_size / items)))
-    if negatives and "self" in negatives.sources and negatives.lag >= found:
+    if negatives and negatives.waits and negatives.lag >= found:
         raise UsageError(
             f'training.iterations = "epoch" makes {found} of {training.steps} steps over {items} examples, and '
             f"method.negatives.lag = {negatives.lag} must be smaller: raise training.steps or lower the lag"

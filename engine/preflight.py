@@ -39,10 +39,19 @@ def check(spec: RunSpec, database: Path) -> Report:
     dataset = _attempt(report, lambda: _dataset(report, spec))
     if spec.needs_teacher:
         _attempt(report, lambda: _teacher(report, spec, dataset))
+    if spec.negatives and spec.negatives.peers:
+        _attempt(report, lambda: _peers(report, spec, database))
     if dataset is not None:
         _attempt(report, lambda: _student(report, spec, dataset))
         _steps(report, spec, dataset)
     return report
+
+
+def _peers(report: Report, spec: RunSpec, database: Path) -> None:
+    from engine.negatives.peer import folders
+
+    if spec.negatives:
+        report.lines += [("peer", str(folder)) for folder in folders(spec.negatives, database)]
 
 
 def _attempt(report: Report, part: Callable[[], T]) -> T | None:

@@ -2,13 +2,14 @@
 
 from engine.losses import Choice, Scores, pick_drawn, pick_least
 from engine.methods.supervision import Supervision, label_of
+from engine.negatives import minority
 from engine.records import Voted
 from engine.spec.methods import Orpo, Redi
 
 
 def supervise(config: Orpo | Redi, voted: Voted, labels: str) -> Supervision:
     """The label, every positive, and the teacher's outvoted rationales where they are asked for."""
-    negatives = voted.negatives if "minority" in config.negatives.sources else ()
+    negatives = minority.of(config.negatives, voted)
     return Supervision(label=label_of(voted, labels), positives=voted.positives, negatives=negatives)
 
 

@@ -2,9 +2,14 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from engine.spec.sections import Section, under
+
+
+def _peer(value: Any) -> Any:
+    """A run's id may be written as the number it is."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 class Finetune(Section):
@@ -72,24 +77,57 @@ class QcrdLoss(Section):
     """How one positive and one negative are made of many."""
 
 
+Source = Literal["minority", "self", "fixed", "perturbed", "peer"]
+
+
 class Negatives(Section):
     """Which wrong rationales."""
 
-    sources: tuple[Literal["minority", "self"], ...] = ("minority",)
-    """minority: the teacher's outvoted ones; self: written by earlier selves of the student."""
+    sources: tuple[Source, ...] = ("minority",)
+    """minority: the teacher's outvoted ones; self: written by earlier selves of the student; fixed: written once by
+    the student at the end of iteration `lag`; perturbed: positives with numbers or operators exchanged, steps dropped
+    or reordered; peer: written by other runs' students."""
+    shares: dict[Source, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    """Empty: an example has all its negatives at each visit; e.g. {minority = 0.5, self = 0.5}: those of one source,
+    drawn by these shares among the sources that it has a negative of."""
     lag: Annotated[int, Field(ge=1)] = 5
     """Iterations between the snapshot that writes a self-adversarial negative and its use."""
     temperature: Annotated[float, Field(gt=0)] = 1.5
-    """Sampling temperature of self-adversarial negatives."""
+    """Sampling temperature of negatives that students write."""
     per_example: Annotated[int, Field(ge=1)] = 1
-    """Self-adversarial negatives per example and iteration."""
+    """Negatives per example that a source writes: self each iteration, peer each peer, fixed and perturbed once."""
+    peers: tuple[Annotated[str, BeforeValidator(_peer)], ...] = ()
+    """Whose students write for peer: ids of runs in this database that are done, or folders of exported students."""
+    band: tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]] | None = None
+    """[lowest, highest] quality of negatives that are used, by a second judge, pre-trained apart, then left alone."""
+    band_encoder: str = "student-sized"
+    """That judge's encoder: as method.discriminator.encoder of qcrd."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether a source is written in training, `lag` iterations before its use."""
+        return "self" in self.sources or "fixed" in self.sources
+
+    @model_validator(mode="after")
+    def _names_what_it_uses(self) -> "Negatives":
+        if self.shares and set(self.shares) != set(self.sources):
+            raise ValueError(
+                f"shares of {' '.join(self.shares)} for sources {' '.join(self.sources)}: give each source a share"
+            )
+        if ("peer" in self.sources) != bool(self.peers):
+            raise ValueError('the source "peer" and the list `peers` of runs or folders go together: give both or none')
+        if self.band is not None and self.band[0] > self.band[1]:
+            raise ValueError(f"band = {list(self.band)}: the lower quality comes first")
+        return self
 
 
 class QcrdNegatives(Negatives):
     """Which wrong rationales, and which of them counts."""
 
-    sources: tuple[Literal["minority", "self"], ...] = ("minority", "self")
-    """minority: the teacher's outvoted ones; self: written by earlier selves of the student."""
+    sources: tuple[Source, ...] = ("minority", "self")
+    """minority: the teacher's outvoted ones; self: written by earlier selves of the student; fixed: written once by
+    the student at the end of iteration `lag`; perturbed: positives with numbers or operators exchanged, steps dropped
+    or reordered; peer: written by other runs' students."""
     select: Literal["max", "min"] = "max"
     """Under minmax: the paper's max of the hinge (the easiest negative), or min, the hardest."""
 

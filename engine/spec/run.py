@@ -75,9 +75,9 @@ class RunSpec(Section):
                 f"{self.training.steps}: an iteration is at least one step"
             )
         negatives = self.negatives
-        if negatives and "self" in negatives.sources and negatives.lag >= self.training.iterations:
+        if negatives and negatives.waits and negatives.lag >= self.training.iterations:
             raise ValueError(
                 f"method.negatives.lag = {negatives.lag} must be smaller than training.iterations = "
-                f"{self.training.iterations}: otherwise no self-adversarial negative is ever used"
+                f"{self.training.iterations}: otherwise no negative of the student's own is ever used"
             )
         return self

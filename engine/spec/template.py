@@ -77,7 +77,7 @@ def _flat(section: Section) -> Iterator[tuple[str, str]]:
         value = getattr(section, name)
         if isinstance(value, Section):
             yield from ((f"{name}.{key}", inner) for key, inner in _flat(value))
-        else:
+        elif value is not None:
             yield name, toml_value(value)
 
 

@@ -348,7 +348,8 @@ class Recorder:
                 conn.execute(f"DELETE FROM {table} WHERE run_id = ? AND step > ?", (run, step))
             if number is not None:
                 conn.execute(
-                    "DELETE FROM rationales WHERE run_id = ? AND number >= ? AND source = 'self'", (run, number)
+                    "DELETE FROM rationales WHERE run_id = ? AND number >= ? AND source IN ('self', 'fixed')",
+                    (run, number),
                 )
 
         self.writer.call(forget).result()

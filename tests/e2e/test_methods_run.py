@@ -90,6 +90,32 @@ def test_a_method_runs_from_data_to_export(shared: Path, method: dict[str, Any],
         assert {source for source, _ in pairs} >= {"self", "minority"}
 
 
+@pytest.mark.parametrize("shares", [{}, {"minority": 1, "self": 1, "fixed": 1, "perturbed": 1, "peer": 1}])
+def test_all_sources_of_negatives_in_one_run(tmp_path: Path, shares: dict[str, int]) -> None:
+    database = tmp_path / "experiments.db"
+    peer = done(database, BUILT_IN, {"method": {"name": "dss"}})
+    negatives = {
+        "sources": ["minority", "self", "fixed", "perturbed", "peer"],
+        "shares": shares,
+        "peers": [peer.id],
+        "band": [0.0, 1.0],
+        "lag": 1,
+    }
+    method = {**SMALL_QCRD, "negatives": negatives}
+    evaluation = {"followed": 12, "every": 2}
+    run = done(database, BUILT_IN, {"training": {"steps": 12}, "evaluation": evaluation, "method": method})
+    seen = (
+        "SELECT DISTINCT r.source FROM rationale_visits v JOIN rationales r USING (run_id, number) WHERE v.run_id = ?"
+    )
+    assert {s for (s,) in rows(database, seen, run.id)} >= {"minority", "self", "fixed", "perturbed", "peer"}
+    samples = rows(
+        database, "SELECT count(*), count(DISTINCT example || slot) FROM teacher_samples WHERE run_id = ?", run.id
+    )
+    assert samples[0][0] == samples[0][1], "a sample must not be joined to a perturbed rationale"
+    series = {name for (name,) in rows(database, "SELECT name FROM series WHERE run_id = ?", run.id)}
+    assert {"auc/self", "auc/fixed", "auc/perturbed", "auc/peer"} <= series
+
+
 def test_the_papers_profile_counts_iterations_in_epochs(shared: Path) -> None:
     training = {"steps": 8, "iterations": "epoch"}
     run = done(shared, BUILT_IN, {"training": training, "method": {**SMALL_QCRD, "profile": "paper"}})

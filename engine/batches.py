@@ -9,8 +9,10 @@ from typing import Any
 import torch
 
 from engine.answers.kinds import join
+from engine.errors import UsageError
 from engine.randomness import generator
 from engine.records import Example, Rationale, Voted
+from engine.spec.run import RunSpec
 from engine.students.seam import Student
 
 
@@ -89,6 +91,23 @@ def items(
                 positives=tuple(candidate(student, r, answer_in_rationale) for r in supervision.positives),
                 negatives=tuple(candidate(student, r, answer_in_rationale) for r in supervision.negatives),
             )
+        )
+    return found
+
+
+def iterations_of(spec: RunSpec, items: int) -> int:
+    """The training's iterations over so many items; "epoch": an equal part for each epoch, their number rounded.
+
+    Raises UsageError where there are too few for the lag of the negatives.
+    """
+    training, negatives = spec.training, spec.negatives
+    if training.iterations != "epoch":
+        return training.iterations
+    found = min(training.steps, max(1, round(training.steps * training.batch_size / items)))
+    if negatives and negatives.waits and negatives.lag >= found:
+        raise UsageError(
+            f'training.iterations = "epoch" makes {found} of {training.steps} steps over {items} examples, and '
+            f"method.negatives.lag = {negatives.lag} must be smaller: raise training.steps or lower the lag"
         )
     return found
 

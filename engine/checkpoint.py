@@ -28,7 +28,9 @@ class Progress:
     best_step: int = 0
     pending: dict[int, list[Rationale]] = field(default_factory=dict)
     """Self-adversarial negatives by the iteration that will use them."""
-    qualities: dict[str, list[float]] = field(default_factory=lambda: {"positive": [], "self": []})
+    fixed: list[Rationale] = field(default_factory=list)
+    """Negatives written once, in use since."""
+    qualities: dict[str, list[float]] = field(default_factory=lambda: {"positive": []})
     """The discriminator's scores of fully judged rows since the last evaluation, for its AUC."""
 
 
@@ -66,10 +68,10 @@ def save(run_folder: Path, trained: Trained, progress: Progress) -> Path:
     shutil.rmtree(beside, ignore_errors=True)
     try:
         beside.mkdir(parents=True)
-        save_file(_weights(trained.student), beside / "student.safetensors")
+        save_file(weights(trained.student), beside / "student.safetensors")
         save_file(_optimizer_state(trained.optimizer), beside / "optimizer.safetensors")
         if trained.judge is not None and trained.judge_optimizer is not None:
-            save_file(_weights(trained.judge), beside / "judge.safetensors")
+            save_file(weights(trained.judge), beside / "judge.safetensors")
             save_file(_optimizer_state(trained.judge_optimizer), beside / "judge_optimizer.safetensors")
         save_file(_random_state(), beside / "random.safetensors")
         (beside / "progress.json").write_text(json.dumps(asdict(progress)))
@@ -93,10 +95,10 @@ def load(run_folder: Path, step: int, trained: Trained) -> Progress:
     """Puts a checkpoint's state into the modules, the optimisers and torch's generators."""
     folder = folder_of(run_folder, step)
     try:
-        _load_weights(trained.student, folder / "student.safetensors")
+        load_weights(trained.student, folder / "student.safetensors")
         _load_optimizer(trained.optimizer, load_file(folder / "optimizer.safetensors"))
         if trained.judge is not None and trained.judge_optimizer is not None:
-            _load_weights(trained.judge, folder / "judge.safetensors")
+            load_weights(trained.judge, folder / "judge.safetensors")
             _load_optimizer(trained.judge_optimizer, load_file(folder / "judge_optimizer.safetensors"))
         _restore_random(load_file(folder / "random.safetensors"))
         state = json.loads((folder / "progress.json").read_text())
@@ -106,12 +108,13 @@ def load(run_folder: Path, step: int, trained: Trained) -> Progress:
             "the one before"
         ) from error
     state["pending"] = {int(t): [Rationale(**r) for r in rows] for t, rows in state["pending"].items()}
+    state["fixed"] = [Rationale(**r) for r in state.get("fixed", [])]
     return Progress(**state)
 
 
 def load_student(run_folder: Path, step: int, student: nn.Module) -> None:
     """The student's weights alone."""
-    _load_weights(student, folder_of(run_folder, step) / "student.safetensors")
+    load_weights(student, folder_of(run_folder, step) / "student.safetensors")
 
 
 def tidy(run_folder: Path, keep: int, best_step: int) -> None:
@@ -123,7 +126,7 @@ def tidy(run_folder: Path, keep: int, best_step: int) -> None:
             shutil.rmtree(folder_of(run_folder, step))
 
 
-def _weights(module: nn.Module) -> dict[str, Tensor]:
+def weights(module: nn.Module) -> dict[str, Tensor]:
     """Each storage once: tied weights are restored by loading into the same module."""
     seen: set[int] = set()
     found = {}
@@ -134,10 +137,10 @@ def _weights(module: nn.Module) -> dict[str, Tensor]:
     return found
 
 
-def _load_weights(module: nn.Module, file: Path) -> None:
+def load_weights(module: nn.Module, file: Path) -> None:
     """Strict: every weight of the module is in the file, itself or as one tied to it."""
     saved_weights = load_file(file)
-    wanted = _weights(module)
+    wanted = weights(module)
     if wanted.keys() != saved_weights.keys():
         raise ValueError(f"{file.name} holds other weights than the model has")
     module.load_state_dict(saved_weights, strict=False)

@@ -90,8 +90,10 @@ def _without_gradient(judge: Discriminator, examples: Sequence[Judged]) -> float
     return found
 
 
-def update(judge: Discriminator, optim: torch.optim.Optimizer, rows: Sequence[Row], lr: float) -> float | None:
-    """One step of L_D on the first few of a training batch's examples that have both; None where none has."""
+def update(
+    judge: Discriminator, optim: torch.optim.Optimizer, rows: Sequence[Row], lr: float, scale: float = 1.0
+) -> float | None:
+    """One step of `scale` L_D on the first few of a training batch's examples that have both; None where none has."""
     examples = [
         Judged(r.item.example.question, tuple(c.text for c in r.item.positives), tuple(c.text for c in r.negatives))
         for r in rows
@@ -104,7 +106,7 @@ def update(judge: Discriminator, optim: torch.optim.Optimizer, rows: Sequence[Ro
     judge.train()
     loss = ranking_loss(judge, examples)
     optim.zero_grad()
-    loss.backward()
+    (scale * loss).backward()
     optim.step()
     return loss.item()
 

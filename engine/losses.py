@@ -47,6 +47,12 @@ class Scores:
     """(B, 2) uniform in [0, 1): the scheme "sampling" draws with these."""
     choice: Choice | None = None
     """Set in the second pass: what the first chose is what the gradient flows through."""
+    progress: float = 0.0
+    """Share of the training that is done, in [0, 1): methods of two stages look at it."""
+    predict_pooled: Tensor | None = None
+    """(B, V) each token's greatest probability over the label's positions; None where the method does not ask."""
+    positive_pooled: Tensor | None = None
+    """(B, V) the same over the chosen positive's positions; it alone carries gradient."""
 
 
 @dataclass(frozen=True, slots=True)

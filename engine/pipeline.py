@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import torch
 
 from engine import checkpoint, judge_training
-from engine.batches import Item, explain_prompt, items, predict_prompt, target_text
+from engine.batches import Item, explain_prompt, items, iterations_of, predict_prompt, target_text
 from engine.data.load import load
 from engine.data.splits import asked
 from engine.discriminator import Discriminator, build
@@ -19,6 +19,9 @@ from engine.export import export
 from engine.final import evaluate_finally
 from engine.intervals import t_interval
 from engine.methods.table import METHODS
+from engine.negatives import peer
+from engine.negatives.band import Band, judge_of
+from engine.negatives.prepared import joined, prepare
 from engine.orders import Orders
 from engine.provenance import collect
 from engine.randomness import generator
@@ -59,6 +62,7 @@ def run_stages(spec: RunSpec, database: Path, run_id: int, recorder: Recorder, o
 
     with _stage(recorder, "data"):
         check(spec)
+        peers = peer.folders(spec.negatives, database) if spec.negatives else []
         dataset = load(spec)
         _note_origin(spec, database, run_id, dataset, recorder)
         recorder.dataset(dataset)
@@ -94,6 +98,7 @@ def run_stages(spec: RunSpec, database: Path, run_id: int, recorder: Recorder, o
     )
     supervised = _within_limits(spec, student, supervised, recorder)
     _count_cut(spec, student, dataset, recorder)
+    recorder.iterations(iterations_of(spec, len(supervised)))
     resume_at = checkpoint.latest(folder)
 
     judge = judge_optimizer = None
@@ -112,23 +117,33 @@ def run_stages(spec: RunSpec, database: Path, run_id: int, recorder: Recorder, o
 
     followed = _followed(spec, supervised)
     checked = _validation(spec, taught, validation, supervised, followed)
+    band = _band(spec, student, supervised, held_out, folder, recorder, orders)
+    if band is not None:
+        before = sum(len(x.negatives) for x in supervised)
+        supervised = band.keep(supervised)
+        kept = sum(len(x.negatives) for x in supervised)
+        recorder.log("info", f"minority negatives within the band: {kept} of {before}", "train")
+    longest = checked.max_new.get("explain", 0)
+    made = prepare(spec, supervised, folder, peers, band, max_new=longest, first_number=taught.rationales)
     setup = Setup(
         spec=spec,
         method=method,
         student=student,
         judge=judge,
         judge_optimizer=judge_optimizer,
-        items=supervised,
+        items=joined(supervised, made, student, spec.student.answer_in_rationale),
         followed={x.id for x in followed},
         validation=checked,
         held_out=judge_training.judged(held_out),
-        first_number=taught.rationales,
+        first_number=taught.rationales + len(made),
+        band=band,
         folder=folder,
         recorder=recorder,
         orders=orders,
     )
     if spec.needs_teacher:
         _record_votes(taught, spec, setup.followed, recorder)
+    recorder.rationales(made)
     with _stage(recorder, "train", spec.training.steps):
         progress = train(setup, resume_at)
     checkpoint.load_student(folder, progress.best_step, student.model)
@@ -313,6 +328,24 @@ def _pretrain(
         recorder.log("info", f"the discriminator's loss on held-out examples fell no more after step {taken}", "judge")
     for source, value in judge_training.held_out_auc(judge, unseen, seed).items():
         recorder.fact("judge", f"auc/{source}", value)
+
+
+def _band(
+    spec: RunSpec,
+    student: Student,
+    supervised: list[Item],
+    held_out: list[Item],
+    folder: Path,
+    recorder: Recorder,
+    orders: Orders,
+) -> Band | None:
+    """The second judge that negatives must satisfy, where the spec asks for one."""
+    examples, unseen = judge_training.judged(supervised), judge_training.judged(held_out)
+    band = judge_of(spec, student, examples, unseen, folder, lambda step, loss: orders.raise_if_stopped())
+    if band is not None:
+        for source, value in judge_training.held_out_auc(band.judge, unseen, spec.seed).items():
+            recorder.fact("judge", f"band auc/{source}", value)
+    return band
 
 
 def _followed(spec: RunSpec, supervised: list[Item]) -> tuple[Example, ...]:

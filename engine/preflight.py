@@ -39,10 +39,19 @@ def check(spec: RunSpec, database: Path) -> Report:
     dataset = _attempt(report, lambda: _dataset(report, spec))
     if spec.needs_teacher:
         _attempt(report, lambda: _teacher(report, spec, dataset))
+    if spec.negatives and spec.negatives.peers:
+        _attempt(report, lambda: _peers(report, spec, database))
     if dataset is not None:
         _attempt(report, lambda: _student(report, spec, dataset))
         _steps(report, spec, dataset)
     return report
+
+
+def _peers(report: Report, spec: RunSpec, database: Path) -> None:
+    from engine.negatives.peer import folders
+
+    if spec.negatives:
+        report.lines += [("peer", str(folder)) for folder in folders(spec.negatives, database)]
 
 
 def _attempt(report: Report, part: Callable[[], T]) -> T | None:
@@ -207,11 +216,12 @@ def _memory(device: str) -> int | None:
 def _steps(report: Report, spec: RunSpec, dataset: Dataset) -> None:
     training = spec.training
     epochs = training.steps * training.batch_size / len(dataset.splits["train"])
+    iterations = max(1, round(epochs)) if training.iterations == "epoch" else training.iterations
     report.lines.append(
         (
             "training",
             f"{training.steps} steps × {training.batch_size} questions = {epochs:.3g} epochs at most; "
-            f"{training.iterations} iterations of {training.steps / training.iterations:.3g} steps",
+            f"{iterations} iterations of {training.steps / iterations:.3g} steps",
         )
     )
 

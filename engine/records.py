@@ -63,9 +63,9 @@ class Rationale:
     rule: str
     polarity: Polarity
     source: str
-    """"teacher", "minority" or "self"."""
+    """"teacher"; of a negative "minority", "self", "fixed", "perturbed" or "peer"."""
     iteration: int = 0
-    """Of a self-adversarial negative: the iteration whose weights wrote it; 0 for the teacher's."""
+    """Of the student's own negatives ("self", "fixed"): the iteration whose weights wrote it; 0 elsewhere."""
     slot: int = 0
 
 

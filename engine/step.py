@@ -12,7 +12,7 @@ from torch import Tensor
 
 from engine.batches import Candidate, Item
 from engine.discriminator import Discriminator
-from engine.losses import Outcome, Scores
+from engine.losses import Choice, Outcome, Scores
 from engine.students.seam import Encoded, Student
 
 LossOf = Callable[[Scores], Outcome]
@@ -41,10 +41,19 @@ class Stepped:
     """Supervised tokens: of labels and of candidates that carry gradient."""
 
 
-def step(student: Student, judge: Discriminator | None, loss: LossOf, rows: Sequence[Row], draw: Tensor) -> Stepped:
+def step(
+    student: Student,
+    judge: Discriminator | None,
+    loss: LossOf,
+    rows: Sequence[Row],
+    draw: Tensor,
+    progress: float = 0.0,
+    pads: bool | None = None,
+) -> Stepped:
     """Scores a batch; the loss it returns carries gradient into the student alone.
 
-    `draw`: (B, 2) uniform numbers for schemes that sample.
+    `draw`: (B, 2) uniform numbers for schemes that sample. `progress`: the share of the training that is done.
+    `pads`: the loss wants pooled probabilities, with or without those at pads; None: it wants none.
     """
     explained = [i for i, row in enumerate(rows) if row.item.positives or row.negatives]
     with_label = [i for i, row in enumerate(rows) if row.item.label is not None]
@@ -56,7 +65,7 @@ def step(student: Student, judge: Discriminator | None, loss: LossOf, rows: Sequ
     if labels:
         found = student.score(encoded, range(len(explained), len(prompts)), labels)
         predict_ce = predict_ce.index_put((torch.tensor(with_label, device=student.device),), found)
-    scores = replace(empty, predict_ce=predict_ce)
+    scores = replace(empty, predict_ce=predict_ce, progress=progress)
 
     if (scores.positive_mask.sum(dim=1) > 1).any() or scores.negative_mask.any():
         student.model.eval()
@@ -71,6 +80,8 @@ def step(student: Student, judge: Discriminator | None, loss: LossOf, rows: Sequ
         judged_positive, judged_negative = _to_judge(rows, first, choice.positive, choice.negative)
         first = _judge(judge, rows, first, judged_positive, judged_negative)
     final = _score(student, encoded, rows, replace(first, choice=choice), choice.positive, choice.active)
+    if pads is not None and with_label and choice.positive.any():
+        final = _pool(student, encoded, rows, final, choice, pads)
     used = [c.tokens for c in _at(rows, choice.positive, choice.active)]
     return Stepped(
         outcome=loss(final),
@@ -117,6 +128,30 @@ def _score(
         scores,
         positive_ce=scores.positive_ce.masked_scatter(positive, found[:split]),
         negative_ce=scores.negative_ce.masked_scatter(negative, found[split:]),
+    )
+
+
+def _pool(
+    student: Student, encoded: Encoded, rows: Sequence[Row], scores: Scores, choice: Choice, pads: bool
+) -> Scores:
+    """`scores` with the pooled probabilities of labels and of the chosen positives, at most one a row."""
+    explained = [i for i, row in enumerate(rows) if row.item.positives or row.negatives]
+    labelled = [(i, row.item.label) for i, row in enumerate(rows) if row.item.label is not None]
+    chosen = choice.positive.nonzero().tolist()
+    with torch.no_grad():  # the predict side is a target
+        places = range(len(explained), len(explained) + len(labelled))
+        predict = student.pooled(encoded, places, [label for _, label in labelled], pads)
+    tokens = [rows[i].item.positives[j].tokens for i, j in chosen]
+    positive = student.pooled(encoded, [explained.index(i) for i, _ in chosen], tokens, pads)
+
+    def spread(found: Tensor, owners: list[int]) -> Tensor:
+        index = torch.tensor(owners, device=found.device)
+        return found.new_zeros(len(rows), found.shape[1]).index_put((index,), found)
+
+    return replace(
+        scores,
+        predict_pooled=spread(predict, [i for i, _ in labelled]),
+        positive_pooled=spread(positive, [i for i, _ in chosen]),
     )
 
 

@@ -9,14 +9,15 @@ from types import ModuleType
 import torch
 
 from engine import checkpoint, judge_training
-from engine.batches import Item, Schedule
+from engine.batches import Item, Schedule, iterations_of
 from engine.checkpoint import Progress, Trained
 from engine.discriminator import Discriminator, Judged
 from engine.errors import Interrupted, QcrdError
-from engine.negatives.own import Own
+from engine.negatives.band import Band
+from engine.negatives.during import During
 from engine.orders import Orders
 from engine.randomness import derive, generator
-from engine.spec.methods import Qcrd
+from engine.spec.methods import Mi, Qcrd
 from engine.spec.run import RunSpec
 from engine.spec.sections import TrainingConfig
 from engine.step import Row, Stepped, step
@@ -29,6 +30,8 @@ SPEED_EVERY = 20
 """Steps between points of tokens_per_second."""
 JUDGE_DECAY = 0.9
 """alpha_3 of the paper, every iteration."""
+ALPHA_JUDGE = 0.5
+"""alpha_3 of the paper in the first iteration."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ class Setup:
     """Validation examples for the discriminator's AUC."""
     first_number: int
     """The first number that a self-adversarial negative may take."""
+    band: Band | None
+    """Which negatives are let in; None: all."""
     folder: Path
     recorder: Recorder
     orders: Orders
@@ -55,7 +60,8 @@ class Setup:
     def schedule(self) -> Schedule:
         """Which items each step sees."""
         t = self.spec.training
-        return Schedule(len(self.items), t.batch_size, t.steps, t.iterations, self.spec.seed)
+        iterations = iterations_of(self.spec, len(self.items))
+        return Schedule(len(self.items), t.batch_size, t.steps, iterations, self.spec.seed)
 
 
 def learning_rate(config: TrainingConfig, step: int) -> float:
@@ -90,17 +96,19 @@ def train(setup: Setup, resume_at: int | None) -> Progress:
         checkpoint.tidy(setup.folder, spec.training.keep, progress.best_step)
         recorder.log("info", f"goes on from the checkpoint of step {resume_at}", "train")
     student.model.train()
+    pads = spec.method.form == "released" if isinstance(spec.method, Mi) else None
     last_visits = schedule.last_visits()
-    own = Own(setup, progress)
+    negatives = During(setup, progress)
     speed = _Speed()
     for at in range(progress.step + 1, spec.training.steps + 1):
         iteration = schedule.iteration(at)
         batch = schedule.batch(at)
-        rows = own.rows(batch, iteration, [last_visits[i] == at for i in batch])
+        rows = negatives.rows(batch, iteration, [last_visits[i] == at for i in batch])
         for group, peak in zip(optimizer.param_groups, peaks, strict=True):
             group["lr"] = learning_rate(spec.training, at) * peak
         draw = torch.rand(len(rows), 2, generator=generator(spec.seed, "draw", at))
-        stepped = step(student, setup.judge, lambda s: setup.method.loss(spec.method, s), rows, draw)
+        share = (at - 1) / spec.training.steps
+        stepped = step(student, setup.judge, lambda s: setup.method.loss(spec.method, s), rows, draw, share, pads)
         optimizer.zero_grad()
         stepped.outcome.loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(student.model.parameters(), spec.training.clip)
@@ -124,13 +132,13 @@ def train(setup: Setup, resume_at: int | None) -> Progress:
         final = [last_visits[i] == at for i in batch]
         seen = visits(rows, stepped, setup.followed, final, setup.judge is not None)
         recorder.visits(at, iteration, seen)
-        own.note_qualities(rows, stepped)
+        negatives.note_qualities(rows, stepped)
         if at == schedule.last_step(iteration):
-            own.write_due(iteration)
+            negatives.write_due(iteration)
         recorder.progress(at, iteration)
         recorder.stage("train", done=at)
         if at % spec.evaluation.every == 0 or at == spec.training.steps:
-            _evaluate(setup, progress, own, at)
+            _evaluate(setup, progress, negatives, at)
         _keep(setup, trained, progress, at)
     return progress
 
@@ -142,16 +150,18 @@ def _update_judge(setup: Setup, rows: Sequence[Row], at: int, iteration: int) ->
     config = setup.spec.method.discriminator
     if at % config.every:
         return None
-    return judge_training.update(setup.judge, setup.judge_optimizer, rows, config.lr * JUDGE_DECAY ** (iteration - 1))
+    decay = JUDGE_DECAY ** (iteration - 1)
+    lr, scale = (config.lr * decay, 1.0) if config.decay == "lr" else (config.lr, ALPHA_JUDGE * decay)
+    return judge_training.update(setup.judge, setup.judge_optimizer, rows, lr, scale)
 
 
-def _evaluate(setup: Setup, progress: Progress, own: Own, at: int) -> None:
+def _evaluate(setup: Setup, progress: Progress, negatives: During, at: int) -> None:
     """Validation, the best so far, and the discriminator's AUC by source."""
     value = validate(setup.validation, setup.student, setup.recorder, at)
     if value >= progress.best_value:
         progress.best_value, progress.best_step = value, at
     if setup.judge is not None:
-        found = judge_training.held_out_auc(setup.judge, setup.held_out, setup.spec.seed) | own.take_auc()
+        found = judge_training.held_out_auc(setup.judge, setup.held_out, setup.spec.seed) | negatives.take_auc()
         setup.recorder.points(at, {f"auc/{source}": value for source, value in found.items()})
 
 

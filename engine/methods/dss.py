@@ -4,10 +4,10 @@ from engine.losses import Outcome, Scores
 from engine.methods.plain import label_and_best_positive
 from engine.methods.supervision import Supervision, label_of
 from engine.records import Voted
-from engine.spec.methods import Dss
+from engine.spec.methods import Dss, Mi
 
 
-def supervise(config: Dss, voted: Voted, labels: str) -> Supervision:
+def supervise(config: Dss | Mi, voted: Voted, labels: str) -> Supervision:
     """first: label and rationale of the first sample that has both, right or wrong; majority: of the vote.
 
     An example that the vote dropped is left out of both, so that every teacher-supervised method sees the same ones.

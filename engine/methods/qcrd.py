@@ -2,13 +2,14 @@
 
 from engine.losses import Outcome, Scores, choose, contrastive, mean_over
 from engine.methods.supervision import Supervision, label_of
+from engine.negatives import minority
 from engine.records import Voted
 from engine.spec.methods import Qcrd
 
 
 def supervise(config: Qcrd, voted: Voted, labels: str) -> Supervision:
     """The label, every positive, the teacher's outvoted rationales; the student's own negatives come in training."""
-    negatives = voted.negatives if "minority" in config.negatives.sources else ()
+    negatives = minority.of(config.negatives, voted)
     return Supervision(label=label_of(voted, labels), positives=voted.positives, negatives=negatives)
 
 

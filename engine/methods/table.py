@@ -2,12 +2,15 @@
 
 from types import ModuleType
 
-from engine.methods import dss, finetune, positives, qcrd, single_task
+from engine.methods import dss, finetune, mi, orpo, positives, qcrd, redi, single_task
 
 METHODS: dict[str, ModuleType] = {
     "finetune": finetune,
     "single-task": single_task,
     "dss": dss,
+    "mi": mi,
     "positives": positives,
     "qcrd": qcrd,
+    "orpo": orpo,
+    "redi": redi,
 }

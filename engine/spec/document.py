@@ -1,7 +1,8 @@
 """docs/spec.md, made from the models: `python -m engine.spec.document > docs/spec.md`."""
 
 from collections.abc import Iterator
-from typing import Any, Literal, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -81,7 +82,9 @@ def _type(annotation: Any) -> str:
         return "list of " + _type(inside[0])
     if origin is dict:
         return "table from " + _type(inside[0])
-    if inside:  # Annotated[T, bounds] or T | None
+    if origin in (UnionType, Union):
+        return " or ".join(_type(one) for one in inside if one is not NoneType)
+    if inside:  # Annotated[T, bounds]
         bounds = [
             f" {sign} {_number(getattr(m, name))}"
             for extra in inside[1:]

@@ -1,10 +1,15 @@
 """What each training method can be told. One small model a method; `engine/methods/` has the code of the same name."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, model_validator
 
-from engine.spec.sections import Section
+from engine.spec.sections import Section, under
+
+
+def _peer(value: Any) -> Any:
+    """A run's id may be written as the number it is."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 class Finetune(Section):
@@ -29,6 +34,22 @@ class Dss(Section):
     """Weight of the predict head's cross-entropy."""
     alpha_explain: Annotated[float, Field(ge=0)] = 0.5
     """Weight of the explain head's cross-entropy."""
+
+
+class Mi(Section):
+    """Mutual information (arXiv 2403.03348): Distilling Step-by-Step, and a term that ties the heads' distributions."""
+
+    name: Literal["mi"] = "mi"
+    form: Literal["released", "corrected"] = "released"
+    """released: as the paper's code computes it, pads and second softmax included; corrected: as it is meant."""
+    samples: Literal["first", "majority"] = "majority"
+    """first: the label and rationale of the first sample; majority: voted label, first voted rationale."""
+    alpha_predict: Annotated[float, Field(ge=0)] = 0.5
+    """Weight of the predict head's cross-entropy."""
+    alpha_explain: Annotated[float, Field(ge=0)] = 0.5
+    """Weight of the explain head's cross-entropy."""
+    alpha_mutual: Annotated[float, Field(ge=0)] = 0.1
+    """Weight of the term that ties the heads."""
 
 
 class Positives(Section):
@@ -56,19 +77,65 @@ class QcrdLoss(Section):
     """How one positive and one negative are made of many."""
 
 
-class QcrdNegatives(Section):
+Source = Literal["minority", "self", "fixed", "perturbed", "peer"]
+
+
+class Negatives(Section):
     """Which wrong rationales."""
 
-    sources: tuple[Literal["minority", "self"], ...] = ("minority", "self")
-    """minority: the teacher's outvoted ones; self: written by earlier selves of the student."""
+    sources: tuple[Source, ...] = ("minority",)
+    """minority: the teacher's outvoted ones; self: written by earlier selves of the student; fixed: written once by
+    the student at the end of iteration `lag`; perturbed: positives with numbers or operators exchanged, steps dropped
+    or reordered; peer: written by other runs' students."""
+    shares: dict[Source, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    """Empty: an example has all its negatives at each visit; e.g. {minority = 0.5, self = 0.5}: those of one source,
+    drawn by these shares among the sources that it has a negative of."""
     lag: Annotated[int, Field(ge=1)] = 5
     """Iterations between the snapshot that writes a self-adversarial negative and its use."""
     temperature: Annotated[float, Field(gt=0)] = 1.5
-    """Sampling temperature of self-adversarial negatives."""
+    """Sampling temperature of negatives that students write."""
     per_example: Annotated[int, Field(ge=1)] = 1
-    """Self-adversarial negatives per example and iteration."""
+    """Negatives per example that a source writes: self each iteration, peer each peer, fixed and perturbed once."""
+    peers: tuple[Annotated[str, BeforeValidator(_peer)], ...] = ()
+    """Whose students write for peer: ids of runs in this database that are done, or folders of exported students."""
+    band: tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]] | None = None
+    """[lowest, highest] quality of negatives that are used, by a second judge, pre-trained apart, then left alone."""
+    band_encoder: str = "student-sized"
+    """That judge's encoder: as method.discriminator.encoder of qcrd."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether a source is written in training, `lag` iterations before its use."""
+        return "self" in self.sources or "fixed" in self.sources
+
+    @model_validator(mode="after")
+    def _names_what_it_uses(self) -> "Negatives":
+        if self.shares and set(self.shares) != set(self.sources):
+            raise ValueError(
+                f"shares of {' '.join(self.shares)} for sources {' '.join(self.sources)}: give each source a share"
+            )
+        if ("peer" in self.sources) != bool(self.peers):
+            raise ValueError('the source "peer" and the list `peers` of runs or folders go together: give both or none')
+        if self.band is not None and self.band[0] > self.band[1]:
+            raise ValueError(f"band = {list(self.band)}: the lower quality comes first")
+        return self
+
+
+class QcrdNegatives(Negatives):
+    """Which wrong rationales, and which of them counts."""
+
+    sources: tuple[Source, ...] = ("minority", "self")
+    """minority: the teacher's outvoted ones; self: written by earlier selves of the student; fixed: written once by
+    the student at the end of iteration `lag`; perturbed: positives with numbers or operators exchanged, steps dropped
+    or reordered; peer: written by other runs' students."""
     select: Literal["max", "min"] = "max"
     """Under minmax: the paper's max of the hinge (the easiest negative), or min, the hardest."""
+
+
+PAPER_DISCRIMINATOR = {"normalise": False, "decay": "loss"}
+PAPER_VOTE = {"drop_right_negatives": "never"}
+PAPER_TRAINING = {"iterations": "epoch"}
+"""What `profile = "paper"` puts in place of our defaults; all else that is published is our default too."""
 
 
 class QcrdDiscriminator(Section):
@@ -81,7 +148,9 @@ class QcrdDiscriminator(Section):
     every: Annotated[int, Field(ge=1)] = 10
     """Training steps between updates of the discriminator."""
     lr: Annotated[float, Field(gt=0)] = 1e-3
-    """Learning rate of its own AdamW, times 0.9 every iteration (the paper's alpha_3)."""
+    """Learning rate of its own AdamW."""
+    decay: Literal["lr", "loss"] = "lr"
+    """What falls to 0.9 of itself every iteration: lr, or the paper's alpha_3 = 0.5 before L_D (which AdamW undoes)."""
     normalise: bool = True
     """Divide s of positives and 1 - s of negatives by their batch mean (no gradient): L_D ranks, it sets no level."""
 
@@ -90,6 +159,9 @@ class Qcrd(Section):
     """QCRD (arXiv 2405.13014): discriminator-weighted contrastive distillation."""
 
     name: Literal["qcrd"] = "qcrd"
+    profile: Literal["default", "paper"] = "default"
+    """paper: what is left unset here, in [vote] and in [training] is as published instead of as we advise: normalise
+    off, decay = "loss", negatives with a right answer kept, an iteration an epoch."""
     loss: QcrdLoss = QcrdLoss()
     """Terms and weights."""
     negatives: QcrdNegatives = QcrdNegatives()
@@ -97,12 +169,52 @@ class Qcrd(Section):
     discriminator: QcrdDiscriminator = QcrdDiscriminator()
     """Who judges them."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _as_published(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("profile") == "paper":
+            return {**given, "discriminator": under(given.get("discriminator"), PAPER_DISCRIMINATOR)}
+        return given
 
-MethodConfig = Annotated[Finetune | SingleTask | Dss | Positives | Qcrd, Field(discriminator="name")]
+
+class Orpo(Section):
+    """ORPO (arXiv 2403.07691): label, one positive, and its odds against a drawn negative's."""
+
+    name: Literal["orpo"] = "orpo"
+    alpha_predict: Annotated[float, Field(ge=0)] = 0.5
+    """Weight of the predict head's cross-entropy."""
+    alpha_explain: Annotated[float, Field(ge=0)] = 0.5
+    """Weight of the explain head's terms: cross-entropy and log odds ratio."""
+    odds_weight: Annotated[float, Field(ge=0)] = 0.1
+    """Weight of -log sigmoid(log odds ratio) beside the positive's cross-entropy (the paper's lambda)."""
+    negatives: Negatives = Negatives()
+    """Which wrong rationales."""
+
+
+class Redi(Section):
+    """REDI (arXiv 2505.24850): supervised on positives, then drawn negatives pushed down, without a lower bound."""
+
+    name: Literal["redi"] = "redi"
+    alpha_predict: Annotated[float, Field(ge=0)] = 0.5
+    """Weight of the predict head's cross-entropy."""
+    alpha_explain: Annotated[float, Field(ge=0)] = 0.5
+    """Weight of the explain head's terms: cross-entropies of positive and negative."""
+    alpha: Annotated[float, Field(ge=0, le=1)] = 0.8
+    """Weight of the negative's cross-entropy in the second stage; 1 collapses, the paper says."""
+    supervised: Annotated[float, Field(ge=0, le=1)] = 0.8
+    """Share of the training that the first stage, on positives alone, takes."""
+    negatives: Negatives = Negatives()
+    """Which wrong rationales."""
+
+
+MethodConfig = Annotated[Finetune | SingleTask | Dss | Mi | Positives | Qcrd | Orpo | Redi, Field(discriminator="name")]
 METHOD_MODELS: dict[str, type[Section]] = {
     "finetune": Finetune,
     "single-task": SingleTask,
     "dss": Dss,
+    "mi": Mi,
     "positives": Positives,
     "qcrd": Qcrd,
+    "orpo": Orpo,
+    "redi": Redi,
 }

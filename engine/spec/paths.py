@@ -27,12 +27,26 @@ def resolve_paths(spec: RunSpec, folders: Sequence[Path], where: str) -> RunSpec
     teacher = spec.teacher.model_copy(update={"model": model, "prompt": prompt})
     student = spec.student.model_copy(update={"model": _model(spec.student.model, folders, f"{where}: student.model")})
     update = {"data": data, "teacher": teacher, "student": student}
+    spec = _with_peers(spec, folders, where)
     if isinstance(spec.method, Qcrd) and spec.method.discriminator.encoder != "student-sized":
         judge = spec.method.discriminator
         encoder = _model(judge.encoder, folders, f"{where}: method.discriminator.encoder")
         judge = judge.model_copy(update={"encoder": encoder})
         return spec.model_copy(update={**update, "method": spec.method.model_copy(update={"discriminator": judge})})
     return spec.model_copy(update=update)
+
+
+def _with_peers(spec: RunSpec, folders: Sequence[Path], where: str) -> RunSpec:
+    """The folders of peers, and a folder of the band's encoder, made absolute; ids of runs stay."""
+    old = spec.negatives
+    if old is None:
+        return spec
+    peers = tuple(p if p.isdigit() else _must_find(p, folders, f"{where}: method.negatives.peers") for p in old.peers)
+    encoder = old.band_encoder
+    if encoder != "student-sized":
+        encoder = _model(encoder, folders, f"{where}: method.negatives.band_encoder")
+    new = old.model_copy(update={"peers": peers, "band_encoder": encoder})
+    return spec.model_copy(update={"method": spec.method.model_copy(update={"negatives": new})})
 
 
 def _dataset(name: str, folders: Sequence[Path], where: str) -> str:

@@ -1,10 +1,10 @@
 """A run, whole: the root of the TOML file."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from engine.spec.methods import MethodConfig, Qcrd
+from engine.spec.methods import PAPER_TRAINING, PAPER_VOTE, MethodConfig, Negatives, Orpo, Qcrd, Redi
 from engine.spec.sections import (
     DataConfig,
     EvaluationConfig,
@@ -13,6 +13,7 @@ from engine.spec.sections import (
     TeacherConfig,
     TrainingConfig,
     VoteConfig,
+    under,
 )
 
 
@@ -32,7 +33,7 @@ class RunSpec(Section):
     student: StudentConfig = StudentConfig()
     """Who learns."""
     method: MethodConfig = Qcrd()
-    """How it learns: finetune, single-task, dss, positives or qcrd."""
+    """How it learns: finetune, single-task, dss, mi, positives, qcrd, orpo or redi."""
     training: TrainingConfig = TrainingConfig()
     """How long and how fast."""
     evaluation: EvaluationConfig = EvaluationConfig()
@@ -48,17 +49,35 @@ class RunSpec(Section):
         """False for the one method that learns from gold answers alone."""
         return self.method.name != "finetune"
 
+    @property
+    def negatives(self) -> Negatives | None:
+        """Where the method's negatives come from; None where it has none."""
+        return self.method.negatives if isinstance(self.method, Qcrd | Orpo | Redi) else None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_published(cls, given: Any) -> Any:
+        """The part of `profile = "paper"` that lies in other sections."""
+        method = given.get("method") if isinstance(given, dict) else None
+        profile = method.get("profile") if isinstance(method, dict) else getattr(method, "profile", None)
+        if profile != "paper":
+            return given
+        vote, training = under(given.get("vote"), PAPER_VOTE), under(given.get("training"), PAPER_TRAINING)
+        return {**given, "vote": vote, "training": training}
+
     @model_validator(mode="after")
     def _fits_together(self) -> "RunSpec":
+        if self.training.iterations == "epoch":
+            return self  # how many there are is known with the examples: engine/batches.iterations_of checks then
         if self.training.iterations > self.training.steps:
             raise ValueError(
                 f"training.iterations = {self.training.iterations} must not exceed training.steps = "
                 f"{self.training.steps}: an iteration is at least one step"
             )
-        negatives = self.method.negatives if isinstance(self.method, Qcrd) else None
-        if negatives and "self" in negatives.sources and negatives.lag >= self.training.iterations:
+        negatives = self.negatives
+        if negatives and negatives.waits and negatives.lag >= self.training.iterations:
             raise ValueError(
                 f"method.negatives.lag = {negatives.lag} must be smaller than training.iterations = "
-                f"{self.training.iterations}: otherwise no self-adversarial negative is ever used"
+                f"{self.training.iterations}: otherwise no negative of the student's own is ever used"
             )
         return self

@@ -1,8 +1,8 @@
 """The sections of a run's TOML file. Keys are a contract: `docs/spec.md` lists them, `qcrd init` writes them out."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 AnswerKind = Literal["number", "equation", "choice", "text", "latex"]
 
@@ -11,6 +11,22 @@ class Section(BaseModel):
     """A table of the TOML file: immutable, unknown keys refused, each field's docstring is its help."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+def under(given: Any, defaults: dict[str, Any]) -> Any:
+    """A section as given, with `defaults` for what it leaves unset; what is no section stays, to be refused."""
+    if given is None:
+        return defaults
+    if isinstance(given, Section):
+        given = {name: getattr(given, name) for name in given.model_fields_set}
+    return {**defaults, **given} if isinstance(given, dict) else given
+
+
+def _count_or_epoch(value: Any) -> Any:
+    """One clear line in place of two, one for each member of the union."""
+    if value == "epoch" or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
+        return value
+    raise ValueError(f'{value!r} should be a whole number from 1, or "epoch"')
 
 
 class DataConfig(Section):
@@ -91,8 +107,8 @@ class TrainingConfig(Section):
 
     steps: Annotated[int, Field(ge=1)] = 900
     """Optimiser steps."""
-    iterations: Annotated[int, Field(ge=1)] = 50
-    """Snapshots are counted in iterations: one is steps / iterations steps."""
+    iterations: Annotated[int | Literal["epoch"], BeforeValidator(_count_or_epoch)] = 50
+    """Snapshots are counted in iterations: one is steps / iterations steps; "epoch": as many as there are epochs."""
     batch_size: Annotated[int, Field(ge=1)] = 32
     """Questions per step."""
     lr: Annotated[float, Field(gt=0)] = 3e-3

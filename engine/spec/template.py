@@ -67,8 +67,18 @@ def _other_methods(chosen: Section) -> Iterator[str]:
     for name, model in METHOD_MODELS.items():
         if model is type(chosen):
             continue
-        keys = ", ".join(f"{key} = {toml_value(f.default)}" for key, f in model.model_fields.items() if key != "name")
+        keys = ", ".join(f"{key} = {value}" for key, value in _flat(model()) if key != "name")
         yield from _comment(f"  {name}: {keys or 'none'}")
+
+
+def _flat(section: Section) -> Iterator[tuple[str, str]]:
+    """Its keys with dotted ones for its tables."""
+    for name in type(section).model_fields:
+        value = getattr(section, name)
+        if isinstance(value, Section):
+            yield from ((f"{name}.{key}", inner) for key, inner in _flat(value))
+        elif value is not None:
+            yield name, toml_value(value)
 
 
 def _comment(text: str) -> Iterator[str]:

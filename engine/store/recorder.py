@@ -117,6 +117,10 @@ class Recorder:
         """Say how far training is."""
         self._of_run("step = :step, iteration = :iteration", step=step, iteration=iteration)
 
+    def iterations(self, count: int) -> None:
+        """Say how many iterations there are, once it is known."""
+        self._of_run("iterations = :iterations", iterations=count)
+
     def declare_stages(self, stages: Sequence[tuple[str, str]]) -> None:
         """Name the run's stages, in order, each with the unit it is counted in. A resumed run keeps their state."""
         self.writer.many(
@@ -369,7 +373,8 @@ class Recorder:
                 conn.execute(f"DELETE FROM {table} WHERE run_id = ? AND step > ?", (run, step))
             if number is not None:
                 conn.execute(
-                    "DELETE FROM rationales WHERE run_id = ? AND number >= ? AND source = 'self'", (run, number)
+                    "DELETE FROM rationales WHERE run_id = ? AND number >= ? AND source IN ('self', 'fixed')",
+                    (run, number),
                 )
 
         self.writer.call(forget).result()

@@ -67,7 +67,7 @@ def _insert(conn: sqlite3.Connection, path: Path, spec: "RunSpec", folders: list
             spec.model_dump_json(),
             time.time(),
             spec.training.steps,
-            spec.training.iterations,
+            0 if spec.training.iterations == "epoch" else spec.training.iterations,
         ),
     ).fetchone()
     run_id = int(row["id"])

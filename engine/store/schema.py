@@ -168,7 +168,7 @@ CREATE TABLE rationales (
     number INTEGER NOT NULL,
     example TEXT NOT NULL,
     polarity TEXT NOT NULL CHECK (polarity IN ('positive', 'negative', 'dropped', 'unparsed')),
-    source TEXT NOT NULL,               -- teacher, minority, self
+    source TEXT NOT NULL,               -- teacher, minority, self, fixed, perturbed, peer
     iteration INTEGER NOT NULL,         -- whose weights wrote it; 0: the teacher
     slot INTEGER NOT NULL,
     text_id INTEGER NOT NULL REFERENCES texts(id),

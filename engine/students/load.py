@@ -79,6 +79,8 @@ def check(spec: RunSpec) -> None:
     _check_model(spec.student.model, "student.model")
     if isinstance(spec.method, Qcrd) and spec.method.discriminator.encoder != "student-sized":
         _check_model(spec.method.discriminator.encoder, "method.discriminator.encoder")
+    if spec.negatives and spec.negatives.band and spec.negatives.band_encoder != "student-sized":
+        _check_model(spec.negatives.band_encoder, "method.negatives.band_encoder")
 
 
 def _check_model(name: str, key: str) -> None:

@@ -56,6 +56,13 @@ class Student(Protocol):
         """(targets,) token-mean cross-entropy in nats, end of sequence included, of target j given prompt rows[j]."""
         ...
 
+    def pooled(self, encoded: Encoded, rows: Sequence[int], targets: Sequence[Tokens], pads: bool) -> Tensor:
+        """(targets, vocabulary) the greatest probability that each token has at any position of target j.
+
+        `pads`: positions of padding, up to the longest of these targets, count as well; else real tokens alone.
+        """
+        ...
+
     def generate(
         self, prompts: Sequence[Tokens], max_new: int, temperature: float, generator: torch.Generator | None
     ) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
+from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedTokenizerBase, T5ForConditionalGeneration
 
 from engine.students import t5_stack
@@ -105,6 +106,27 @@ class T5Student:
         flat = torch.cat(losses)
         per_token = torch.zeros(labels.shape, dtype=flat.dtype, device=self.device).masked_scatter(real, flat)
         return per_token.sum(dim=1) / real.sum(dim=1)
+
+    def pooled(self, encoded: Encoded, rows: Sequence[int], targets: Sequence[Tokens], pads: bool) -> Tensor:
+        labels, label_mask = self._padded(targets)
+        counted = torch.ones_like(label_mask).bool() if pads else label_mask.bool()
+        start = torch.full_like(labels[:, :1], self.model.config.decoder_start_token_id)
+        place = torch.tensor(list(rows), device=self.device)
+        with self._autocast():
+            cross = t5_stack.keys_values(self.model.decoder, encoded.hidden)
+            ids = torch.cat([start, labels[:, :-1]], dim=1)
+            hidden = t5_stack.score(self.model.decoder, ids, cross, encoded.mask, place)
+            size = max(1, CHUNK // labels.shape[1])
+            # logits of a whole batch would outweigh the rest of the step: made again for the backward pass
+            parts = [
+                checkpoint(self._pool, hidden[at : at + size], counted[at : at + size], use_reentrant=False)
+                for at in range(0, len(targets), size)
+            ]
+        return torch.cat(parts)
+
+    def _pool(self, hidden: Tensor, counted: Tensor) -> Tensor:
+        chances = torch.softmax(self._logits(hidden), dim=-1)
+        return chances.masked_fill(~counted[..., None], 0).amax(dim=1)
 
     @torch.no_grad()
     def generate(

@@ -16,12 +16,16 @@ METHODS: list[dict[str, Any]] = [
     {"name": "single-task"},
     {"name": "dss", "samples": "first"},
     {"name": "dss", "samples": "majority"},
+    {"name": "mi", "form": "released"},
+    {"name": "mi", "form": "corrected"},
     {"name": "positives"},
+    {"name": "orpo"},
+    {"name": "redi", "supervised": 0.5},
     *({**SMALL_QCRD, "loss": {"scheme": scheme}} for scheme in SCHEMES),
 ]
 CASES = [
     *((method, "gold") for method in METHODS),
-    *((method, "teacher") for method in METHODS if method["name"] in ("dss", "positives")),
+    *((method, "teacher") for method in METHODS if method["name"] in ("dss", "positives", "orpo")),
 ]
 BUILT_IN: dict[str, Any] = {
     "data": {"limit": 12},
@@ -38,7 +42,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def named(method: dict[str, Any]) -> str:
-    return "-".join([method["name"], *filter(None, (method.get("samples"), method.get("loss", {}).get("scheme")))])
+    said = (method.get("samples"), method.get("form"), method.get("loss", {}).get("scheme"))
+    return "-".join([method["name"], *filter(None, said)])
 
 
 @pytest.mark.parametrize(
@@ -83,6 +88,42 @@ def test_a_method_runs_from_data_to_export(shared: Path, method: dict[str, Any],
         assert {"quality/positive", "quality/negative"} <= series
         pairs = rows(shared, "SELECT negative_source, active FROM rationale_pairs WHERE run_id = ?", run.id)
         assert {source for source, _ in pairs} >= {"self", "minority"}
+
+
+@pytest.mark.parametrize("shares", [{}, {"minority": 1, "self": 1, "fixed": 1, "perturbed": 1, "peer": 1}])
+def test_all_sources_of_negatives_in_one_run(tmp_path: Path, shares: dict[str, int]) -> None:
+    database = tmp_path / "experiments.db"
+    peer = done(database, BUILT_IN, {"method": {"name": "dss"}})
+    negatives = {
+        "sources": ["minority", "self", "fixed", "perturbed", "peer"],
+        "shares": shares,
+        "peers": [peer.id],
+        "band": [0.0, 1.0],
+        "lag": 1,
+    }
+    method = {**SMALL_QCRD, "negatives": negatives}
+    evaluation = {"followed": 12, "every": 2}
+    run = done(database, BUILT_IN, {"training": {"steps": 12}, "evaluation": evaluation, "method": method})
+    seen = (
+        "SELECT DISTINCT r.source FROM rationale_visits v JOIN rationales r USING (run_id, number) WHERE v.run_id = ?"
+    )
+    assert {s for (s,) in rows(database, seen, run.id)} >= {"minority", "self", "fixed", "perturbed", "peer"}
+    samples = rows(
+        database, "SELECT count(*), count(DISTINCT example || slot) FROM teacher_samples WHERE run_id = ?", run.id
+    )
+    assert samples[0][0] == samples[0][1], "a sample must not be joined to a perturbed rationale"
+    series = {name for (name,) in rows(database, "SELECT name FROM series WHERE run_id = ?", run.id)}
+    assert {"auc/self", "auc/fixed", "auc/perturbed", "auc/peer"} <= series
+
+
+def test_the_papers_profile_counts_iterations_in_epochs(shared: Path) -> None:
+    training = {"steps": 8, "iterations": "epoch"}
+    run = done(shared, BUILT_IN, {"training": training, "method": {**SMALL_QCRD, "profile": "paper"}})
+    examples = int(run.facts["train/examples"])
+    count = round(8 * 4 / examples)
+    assert rows(shared, "SELECT iteration, iterations FROM runs WHERE id = ?", run.id) == [(count, count)]
+    judged = "SELECT value FROM metric_points WHERE run_id = ? AND name = 'loss/judge' AND step > 0"
+    assert all(math.isfinite(value) for (value,) in rows(shared, judged, run.id))
 
 
 def test_first_and_majority_differ_in_what_the_student_sees(shared: Path) -> None:

@@ -1,9 +1,12 @@
 """Which items a step sees."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.batches import Schedule
+from engine.batches import Schedule, iterations_of
+from engine.errors import UsageError
+from engine.spec.run import RunSpec
 
 schedules = st.builds(
     lambda items, batch, steps, iterations, seed: Schedule(items, batch, steps, min(iterations, steps), seed),
@@ -54,3 +57,13 @@ def test_seeds_give_other_orders_and_equal_seeds_the_same() -> None:
     a, b, c = (Schedule(100, 10, 5, 5, seed) for seed in (0, 0, 1))
     assert [a.batch(t) for t in range(1, 6)] == [b.batch(t) for t in range(1, 6)]
     assert a.batch(1) != c.batch(1)
+
+
+def test_an_iteration_that_is_an_epoch_is_counted_over_the_examples_and_checked_against_the_lag() -> None:
+    spec = RunSpec.model_validate({"training": {"iterations": "epoch", "steps": 100, "batch_size": 10}})
+    assert [iterations_of(spec, items) for items in (160, 150, 100, 1)] == [6, 7, 10, 100]
+    with pytest.raises(UsageError, match=r'"epoch" makes 2 of 100 steps .* must be smaller'):
+        iterations_of(spec, 500)
+    dss = RunSpec.model_validate({"method": {"name": "dss"}, "training": {"iterations": "epoch", "steps": 10}})
+    assert iterations_of(dss, 10**6) == 1
+    assert iterations_of(RunSpec(), 3) == 50

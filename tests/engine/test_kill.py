@@ -1,4 +1,7 @@
-"""kill -9 at ten random moments of one run, resumed each time: nothing lost, the weights bit for bit."""
+"""kill -9 at random moments of a run, resumed each time: nothing lost, the weights bit for bit.
+
+Ten kills of QCRD, then one (ten under `make slow`) of every other method and of every source of negatives.
+"""
 
 import os
 import random
@@ -7,6 +10,7 @@ import sqlite3
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from safetensors.torch import load_file
@@ -34,17 +38,35 @@ def student_with_dropout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def spec(student: Path) -> RunSpec:
+QCRD: dict[str, Any] = {
+    "name": "qcrd",
+    "negatives": {"lag": 2},
+    "discriminator": {"pretrain_steps": 12, "every": 3},
+}
+ALL_SOURCES = ["minority", "self", "fixed", "perturbed", "peer"]
+OTHERS: dict[str, dict[str, Any]] = {
+    "dss": {"name": "dss"},
+    "mi": {"name": "mi"},
+    "positives": {"name": "positives"},
+    "orpo": {"name": "orpo", "negatives": {"sources": ["minority", "self"], "lag": 2}},
+    "redi": {"name": "redi", "supervised": 0.5},
+    "paper": {**QCRD, "profile": "paper"},
+    "sources": {
+        **QCRD,
+        "negatives": {"lag": 2, "sources": ALL_SOURCES, "shares": dict.fromkeys(ALL_SOURCES, 0.2), "band": [0.0, 0.9]},
+    },
+}
+
+
+def spec(student: Path, method: dict[str, Any] = QCRD) -> RunSpec:
+    if "peer" in method.get("negatives", {}).get("sources", ()):
+        method = {**method, "negatives": {**method["negatives"], "peers": [str(student)]}}
     return RunSpec.model_validate(
         {
             "data": {"limit": 40},
             "student": {"model": str(student), "max_rationale_tokens": 40},
             "teacher": {"samples": 3},
-            "method": {
-                "name": "qcrd",
-                "negatives": {"lag": 2},
-                "discriminator": {"pretrain_steps": 12, "every": 3},
-            },
+            "method": method,
             "training": {
                 "steps": STEPS,
                 "iterations": 12,
@@ -122,8 +144,15 @@ def test_ten_kills_leave_the_weights_bit_for_bit(tmp_path: Path, student_with_dr
         assert state(database)[3] == "done", rows(database, "SELECT error FROM runs")
         assert rows(database, "PRAGMA integrity_check") == [("ok",)]
     assert len(rows(disturbed, "SELECT 1 FROM sessions")) == 11
+    the_same(calm, disturbed)
+
+
+def the_same(calm: Path, disturbed: Path) -> None:
+    """Two databases with a run each that went to its end: weights, export and rows."""
     last = f"runs/1/checkpoints/step-{STEPS:08d}"
-    for file in ("student", "judge", "optimizer", "judge_optimizer", "random"):
+    files = sorted(f.stem for f in (calm.parent / last).glob("*.safetensors"))
+    assert {"student", "optimizer", "random"} <= set(files)
+    for file in files:
         one = load_file(calm.parent / last / f"{file}.safetensors")
         other = load_file(disturbed.parent / last / f"{file}.safetensors")
         assert one.keys() == other.keys()
@@ -139,3 +168,30 @@ def test_ten_kills_leave_the_weights_bit_for_bit(tmp_path: Path, student_with_dr
         "SELECT example, slot, text FROM teacher_samples ORDER BY 1, 2",
     ):
         assert rows(calm, sql) == rows(disturbed, sql), sql
+
+
+def interrupt(tmp_path: Path, student: Path, method: dict[str, Any], moments: list[int]) -> None:
+    """A run killed once it has come to each of those steps, against one left alone."""
+    databases = []
+    for name, steps in (("calm", []), ("disturbed", moments)):
+        database = tmp_path / name / "experiments.db"
+        database.parent.mkdir()
+        create_run(database, spec(student, method))
+        for step in steps:
+            work_until(database, lambda s, step=step: s[2] >= step, kill=True)
+        work_until(database, None, kill=False)
+        assert state(database)[3] == "done", rows(database, "SELECT error FROM runs")
+        databases.append(database)
+    the_same(*databases)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_kill_in_any_method_leaves_the_weights_bit_for_bit(tmp_path, student_with_dropout, name: str) -> None:
+    interrupt(tmp_path, student_with_dropout, OTHERS[name], [random.Random(name).randint(14, 30)])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OTHERS)
+def test_ten_kills_in_any_method_leave_the_weights_bit_for_bit(tmp_path, student_with_dropout, name: str) -> None:
+    moments = sorted(random.Random(name).sample(range(1, STEPS - 1), 10))
+    interrupt(tmp_path, student_with_dropout, OTHERS[name], moments)

@@ -4,7 +4,19 @@ import pytest
 
 from engine.methods.table import METHODS
 from engine.records import Example, Rationale, Voted
-from engine.spec.methods import METHOD_MODELS, Dss, Finetune, Positives, Qcrd, QcrdNegatives, SingleTask
+from engine.spec.methods import (
+    METHOD_MODELS,
+    Dss,
+    Finetune,
+    Mi,
+    Negatives,
+    Orpo,
+    Positives,
+    Qcrd,
+    QcrdNegatives,
+    Redi,
+    SingleTask,
+)
 
 
 def rationale(slot: int, answer: str | None, polarity) -> Rationale:
@@ -37,9 +49,12 @@ def supervise(config, voted=VOTED, labels="teacher"):
         (SingleTask(), ("5", [], []), ("5", [], [])),
         (Dss(samples="first"), ("7", [0], []), ("6", [0], [])),
         (Dss(samples="majority"), ("5", [1], []), ("6", [1], [])),
+        (Mi(), ("5", [1], []), ("6", [1], [])),
         (Positives(), ("5", [1, 3], []), ("6", [1, 3], [])),
         (Qcrd(), ("5", [1, 3], [0]), ("6", [1, 3], [0])),
         (Qcrd(negatives=QcrdNegatives(sources=("self",))), ("5", [1, 3], []), ("6", [1, 3], [])),
+        (Orpo(), ("5", [1, 3], [0]), ("6", [1, 3], [0])),
+        (Redi(negatives=Negatives(sources=("self",))), ("5", [1, 3], []), ("6", [1, 3], [])),
     ],
 )
 def test_label_positives_and_negatives(config, by_teacher, by_gold) -> None:
@@ -47,7 +62,9 @@ def test_label_positives_and_negatives(config, by_teacher, by_gold) -> None:
     assert supervise(config, labels="gold") == by_gold
 
 
-@pytest.mark.parametrize("config", [SingleTask(), Dss(samples="first"), Dss(), Positives(), Qcrd()])
+@pytest.mark.parametrize(
+    "config", [SingleTask(), Dss(samples="first"), Dss(), Mi(), Positives(), Qcrd(), Orpo(), Redi()]
+)
 def test_a_tie_leaves_the_example_out_of_every_teacher_supervised_method_alike(config) -> None:
     assert supervise(config, TIE) == (None, [], [])
 

@@ -11,8 +11,8 @@ from torch.nn.functional import cross_entropy
 
 from engine.discriminator import build
 from engine.losses import Scores
-from engine.methods import dss, positives, qcrd
-from engine.spec.methods import Dss, Positives, Qcrd, QcrdLoss, QcrdNegatives
+from engine.methods import dss, orpo, positives, qcrd, redi
+from engine.spec.methods import Dss, Orpo, Positives, Qcrd, QcrdLoss, QcrdNegatives, Redi
 from engine.step import Row, step
 
 
@@ -113,6 +113,8 @@ def test_fast_equals_naive_for_ragged_batches(shapes, scheme, select, seed):
 @pytest.mark.parametrize("shapes", [[(1, 0, True)], [(4, 2, True), (1, 1, False), (0, 2, True)], [(2, 0, False)]])
 def test_fast_equals_naive_for_the_plain_methods(shapes):
     compare(Positives(), positives, shapes, 1, with_judge=False)
+    compare(Orpo(), orpo, shapes, 1, with_judge=False)
+    compare(Redi(supervised=0.0), redi, shapes, 1, with_judge=False)
     compare(Dss(), dss, [(min(m, 1), 0, label) for m, _, label in shapes], 1, with_judge=False)
 
 

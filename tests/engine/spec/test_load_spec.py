@@ -110,6 +110,9 @@ def test_a_grid_is_every_method_with_every_seed(write) -> None:
         ("training = 3\n", ["training", "3 given where a table [training] belongs"]),
         ('method = "dss"\n', ["method", "'dss' given where a table [method] belongs"]),
         ("[training]\niterations = 5\n", ["method.negatives.lag = 5 must be smaller than training.iterations = 5"]),
+        ("[training]\niterations = 0\n", ['training.iterations: 0 should be a whole number from 1, or "epoch"']),
+        ('[training]\niterations = "epochs"\n', ["training.iterations", "'epochs'", '"epoch"']),
+        ('[method]\nprofile = "papper"\n', ["method.profile", "did you mean paper?"]),
         ("[training]\nsteps = 10\n", ["training.iterations = 50", "training.steps = 10"]),
         ("a = = 3\n", ["not valid TOML", "line 1"]),
         ("seed = -1\n[training]\nstep = 1\n", ["seed", "(and 1 more)"]),
@@ -137,6 +140,26 @@ def test_a_mistaken_override_is_named_as_such(write, override: str, parts: list[
     message = refused(write("seed = 1\n"), override)
     for part in parts:
         assert part in message
+
+
+def test_the_papers_profile_fills_what_is_left_unset(write) -> None:
+    plain = load_spec(write('[method]\nprofile = "paper"\n'))
+    assert isinstance(plain.method, Qcrd)
+    judge = plain.method.discriminator
+    assert (judge.normalise, judge.decay) == (False, "loss")
+    assert (plain.vote.drop_right_negatives, plain.training.iterations) == ("never", "epoch")
+    told = load_spec(
+        write('[method]\nprofile = "paper"\n[method.discriminator]\nnormalise = true\n[training]\niterations = 9\n'),
+        ["vote.drop_right_negatives=auto"],
+    )
+    assert isinstance(told.method, Qcrd)
+    assert (told.method.discriminator.normalise, told.method.discriminator.decay) == (True, "loss")
+    assert (told.vote.drop_right_negatives, told.training.iterations) == ("auto", 9)
+    assert RunSpec(method=Qcrd(profile="paper")) == RunSpec.model_validate(
+        {"method": {"name": "qcrd", "profile": "paper"}}
+    )
+    assert RunSpec.model_validate_json(plain.model_dump_json()) == plain
+    assert RunSpec().training.iterations == 50
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:

@@ -1,0 +1,110 @@
+"""Negatives over a training: which ones a visit has, and writing the student's own at the ends of iterations."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from engine.batches import Candidate, candidate
+from engine.checkpoint import Progress
+from engine.intervals import auc
+from engine.negatives import fixed, mixed, self_adversarial
+from engine.randomness import generator
+from engine.records import Rationale
+from engine.step import Row, Stepped
+
+if TYPE_CHECKING:
+    from engine.train import Setup
+
+
+class During:
+    """Which negatives each visit has, and writing those of later iterations."""
+
+    def __init__(self, setup: "Setup", progress: Progress) -> None:
+        self.setup = setup
+        self.progress = progress
+        self.by_example: dict[str, list[Candidate]] = {}
+        """Of this iteration's self-adversarial ones."""
+        self.fixed: dict[str, list[Candidate]] = self._candidates(progress.fixed)
+        self.iteration = 0
+
+    def rows(self, batch: Sequence[int], iteration: int, final: Sequence[bool]) -> list[Row]:
+        """The batch of the next step with the negatives of this iteration."""
+        if iteration != self.iteration:
+            self.iteration = iteration
+            for old in [t for t in self.progress.pending if t < iteration]:
+                del self.progress.pending[old]
+            self.by_example = self._candidates(self.progress.pending.get(iteration, []))
+        config = self.setup.spec.negatives
+        shares = config.shares if config is not None else {}
+        random = generator(self.setup.spec.seed, "mixed", self.progress.step + 1)
+        rows = []
+        for i, last, draw in zip(batch, final, torch.rand(len(batch), generator=random).tolist(), strict=True):
+            item = self.setup.items[i]
+            key = item.example.id
+            negatives = (*item.negatives, *self.fixed.get(key, ()), *self.by_example.get(key, ()))
+            rows.append(Row(item, mixed.drawn(shares, negatives, draw), last or key in self.setup.followed))
+        return rows
+
+    def write_due(self, iteration: int) -> None:
+        """At the end of an iteration: the negatives for `lag` iterations later, from the weights as they are now."""
+        setup, config = self.setup, self.setup.spec.negatives
+        if config is None:
+            return
+        if "fixed" in config.sources and iteration == config.lag:
+            self.progress.fixed = self._kept(fixed.write(setup.student, setup.items, config, **self._how()))
+            self.fixed = self._candidates(self.progress.fixed)
+        use_at = iteration + config.lag
+        if "self" not in config.sources or use_at > setup.schedule.iterations:
+            return
+        due = [setup.items[i] for i in setup.schedule.due(use_at)]
+        written = self_adversarial.write(setup.student, due, config, iteration=iteration, **self._how())
+        right = sum(r.polarity == "dropped" for r in written)
+        self.progress.pending[use_at] = self._kept(written)
+        setup.recorder.points(self.progress.step, {"self_right_share": right / max(len(written), 1)})
+
+    def _how(self) -> dict[str, Any]:
+        """What the writing of both sources is told."""
+        spec = self.setup.spec
+        return {
+            "kind": spec.data.answer,
+            "max_new": self.setup.validation.max_new["explain"],
+            "seed": spec.seed,
+            "drop_right": spec.vote.drop_right_negatives == "auto",
+            "first_number": self.progress.number,
+        }
+
+    def _kept(self, written: list[Rationale]) -> list[Rationale]:
+        """Stores what was written and returns the negatives among it."""
+        if self.setup.band is not None:
+            written = self.setup.band.sort(written, {x.example.id: x.example.question for x in self.setup.items})
+        self.progress.number += len(written)
+        self.setup.recorder.rationales(written)
+        return [r for r in written if r.polarity == "negative"]
+
+    def _candidates(self, rationales: Sequence[Rationale]) -> dict[str, list[Candidate]]:
+        found: dict[str, list[Candidate]] = {}
+        for r in rationales:
+            c = candidate(self.setup.student, r, self.setup.spec.student.answer_in_rationale)
+            found.setdefault(r.example_id, []).append(c)
+        return found
+
+    def note_qualities(self, rows: Sequence[Row], stepped: Stepped) -> None:
+        """Qualities of fully judged rows, for the AUC by source."""
+        if self.setup.judge is None:
+            return
+        positive, negative = stepped.scores.positive_quality.tolist(), stepped.scores.negative_quality.tolist()
+        qualities = self.progress.qualities
+        for i, row in enumerate(rows):
+            if row.judge_all:
+                qualities["positive"] += positive[i][: len(row.item.positives)]
+                for j, c in enumerate(row.negatives):
+                    if c.rationale.source != "minority":  # its AUC is measured on held-out questions
+                        qualities.setdefault(c.rationale.source, []).append(negative[i][j])
+
+    def take_auc(self) -> dict[str, float]:
+        """AUC since the last call by source, on training questions; sources without such negatives are missing."""
+        positive = self.progress.qualities["positive"]
+        found = {source: auc(positive, s) for source, s in self.progress.qualities.items() if source != "positive"}
+        self.progress.qualities = {"positive": []}
+        return {source: value for source, value in found.items() if value is not None}

@@ -1,0 +1,66 @@
+"""Negatives that are made once, before training: perturbed positives, and samples of peers."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from engine.batches import Item, candidate
+from engine.negatives import peer, perturbed
+from engine.negatives.band import Band
+from engine.records import Rationale
+from engine.spec.run import RunSpec
+from engine.students.seam import Student
+
+
+def prepare(
+    spec: RunSpec,
+    items: Sequence[Item],
+    folder: Path,
+    peers: Sequence[Path],
+    band: Band | None,
+    *,
+    max_new: int,
+    first_number: int,
+) -> list[Rationale]:
+    """What the spec's sources give, numbered from `first_number`; kept in the run's folder, where a resumed run reads
+    it: peers may be gone by then, and asking them again takes long.
+
+    Their slots go on after the teacher's samples.
+    """
+    config = spec.negatives
+    if config is None:
+        return []
+    file = folder / "negatives.json"
+    if file.is_file():
+        return [Rationale(**r) for r in json.loads(file.read_text(encoding="utf-8"))]
+    made: list[Rationale] = []
+    slot = spec.teacher.samples
+    if "perturbed" in config.sources:
+        made += perturbed.write(
+            items, config, kind=spec.data.answer, seed=spec.seed, first_number=first_number, first_slot=slot
+        )
+        slot += config.per_example
+    if "peer" in config.sources:
+        number = first_number + len(made)
+        made += peer.write(peers, spec, items, config, max_new=max_new, first_number=number, first_slot=slot)
+    if band is not None:
+        made = band.sort(made, {x.example.id: x.example.question for x in items})
+    partial = file.with_name(file.name + ".partial")
+    partial.write_text(json.dumps([asdict(r) for r in made]), encoding="utf-8")
+    partial.rename(file)  # whole or not at all: the process may be killed at any moment
+    return made
+
+
+def joined(items: Sequence[Item], made: Sequence[Rationale], student: Student, answer_in_rationale: bool) -> list[Item]:
+    """The items with those of `made` that are negatives, after the ones they have."""
+    by_example: dict[str, list[Rationale]] = {}
+    for r in made:
+        if r.polarity == "negative":
+            by_example.setdefault(r.example_id, []).append(r)
+
+    def more(item: Item) -> Item:
+        new = (candidate(student, r, answer_in_rationale) for r in by_example.get(item.example.id, ()))
+        return replace(item, negatives=(*item.negatives, *new))
+
+    return [more(x) for x in items]

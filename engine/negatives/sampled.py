@@ -1,0 +1,72 @@
+"""What a student writes to the explain prompt at a high temperature, sorted into negatives and the rest."""
+
+from collections.abc import Sequence
+
+import torch
+
+from engine.answers.kinds import equal, parse
+from engine.batches import Item
+from engine.records import Polarity, Rationale
+from engine.spec.methods import Negatives
+from engine.spec.sections import AnswerKind
+from engine.students.seam import Student, Tokens
+
+AT_ONCE = 2**16
+"""Tokens, of prompts and of what may be written, that are sampled at once: 700 questions of the built-in task."""
+
+
+def write(
+    student: Student,
+    items: Sequence[Item],
+    prompts: Sequence[Tokens],
+    config: Negatives,
+    *,
+    source: str,
+    kind: AnswerKind,
+    iteration: int,
+    max_new: int,
+    random: torch.Generator,
+    drop_right: bool,
+    first_number: int,
+    first_slot: int = 0,
+) -> list[Rationale]:
+    """`per_example` samples for each item, to its prompt in the writing student's own tokens.
+
+    Each is kept as a Rationale (numbered on from `first_number`): polarity "dropped" where it ends in the label and
+    `drop_right` or is an answer alone, "unparsed" where it is empty, else "negative". One without an answer is one.
+    """
+    order = sorted(range(len(items)), key=lambda i: len(prompts[i]))
+    repeated = [i for i in order for _ in range(config.per_example)]
+    texts: list[str] = []
+    longest = max((len(p) for p in prompts), default=0)
+    size = max(1, AT_ONCE // (longest + max_new))
+    for at in range(0, len(repeated), size):
+        texts += student.generate([prompts[i] for i in repeated[at : at + size]], max_new, config.temperature, random)
+    written = []
+    for place, (i, text) in enumerate(zip(repeated, texts, strict=True)):
+        item = items[i]
+        parsed = parse(kind, text, item.example.choices)
+        wanted = right_answer(item)
+        right = parsed.answer is not None and wanted is not None and equal(kind, wanted, parsed.answer)
+        polarity: Polarity = "dropped" if right and drop_right else "negative"
+        if not parsed.rationale:
+            polarity = "unparsed" if parsed.answer is None else "dropped"
+        written.append(
+            Rationale(
+                number=first_number + place,
+                example_id=item.example.id,
+                text=parsed.rationale,
+                answer=parsed.answer,
+                rule=parsed.rule,
+                polarity=polarity,
+                source=source,
+                iteration=iteration,
+                slot=first_slot + place % config.per_example,
+            )
+        )
+    return written
+
+
+def right_answer(item: Item) -> str | None:
+    """What a negative of this item must not end in: its label, else its positives' answer."""
+    return item.answer or next((c.rationale.answer for c in item.positives), None)

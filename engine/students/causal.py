@@ -7,7 +7,7 @@ token is predicted alike. Prompts are padded on the right: causality alone keeps
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.cache_utils import DynamicLayer
 
 from engine.errors import UsageError
+from engine.students import adapters
 from engine.students.scoring import in_buckets, padded, token_mean
 from engine.students.seam import Tokens, cut
 from engine.students.text import cut_target, disarmed, remembered
@@ -51,7 +52,9 @@ class CausalStudent:
         max_prompt: int,
         max_target: int,
         chat: bool = False,
+        adapted: Any = None,
     ) -> None:
+        """`chat`: prompts in the tokeniser's chat template. `adapted`: PEFT's wrapper, where the model has adapters."""
         if tokenizer.eos_token_id is None:
             raise UsageError("student.model: its tokeniser has no end-of-sequence token, so no target would ever end")
         if tokenizer.pad_token_id is None:
@@ -62,7 +65,8 @@ class CausalStudent:
         self.bf16 = bf16
         self.max_prompt = max_prompt
         self.max_target = max_target
-        self.chat = chat
+        self.kind: Literal["t5", "causal", "chat"] = "chat" if chat else "causal"
+        self.adapted = adapted
         self._eos = int(tokenizer.eos_token_id)
         self._disarm = disarmed(tokenizer)
         self._plain_tokens = remembered(
@@ -72,7 +76,7 @@ class CausalStudent:
 
     def prompt(self, text: str) -> list[int]:
         tokens = self._prompt_tokens(text)
-        if len(tokens) <= self.max_prompt or not self.chat:
+        if len(tokens) <= self.max_prompt or self.kind == "causal":
             return cut(tokens, self.max_prompt)
         return self._cut_chat(text, len(tokens))
 
@@ -203,11 +207,12 @@ class CausalStudent:
             return write(writing, token, self._logits, self._eos, max_new, temperature, generator)
 
     def parameter_groups(self, lr: float, weight_decay: float) -> list[dict[str, Any]]:
-        return [{"params": list(self.model.parameters()), "lr": lr, "weight_decay": weight_decay}]
+        trained = [p for p in self.model.parameters() if p.requires_grad]
+        return [{"params": trained, "lr": lr, "weight_decay": weight_decay}]
 
     def save(self, folder: Path) -> None:
         self.model.generation_config.eos_token_id = self._eos  # what targets ended in is what ends an answer
-        self.model.save_pretrained(folder)
+        adapters.plain(self.model, self.adapted).save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
 
     @property

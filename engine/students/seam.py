@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -26,6 +26,8 @@ def cut(tokens: list[int], limit: int) -> list[int]:
 class Student(Protocol):
     """A model with its tokeniser and limits. `model` is the torch module that is trained and saved."""
 
+    kind: Literal["t5", "causal", "chat"]
+    """How it is asked: by a prompt alone, by a line that it goes on from, or by a turn of a chat."""
     model: torch.nn.Module
     tokenizer: Any
     device: torch.device

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase, T5ForConditionalGeneration
 
-from engine.students import t5_stack
+from engine.students import adapters, t5_stack
 from engine.students.scoring import in_buckets, padded, token_mean
 from engine.students.seam import Tokens, cut
 from engine.students.text import cut_target, disarmed, remembered
@@ -43,14 +43,18 @@ class T5Student:
         max_prompt: int,
         max_target: int,
         position_bias_lr: float = 1.0,
+        adapted: Any = None,
     ) -> None:
+        """`adapted`: PEFT's wrapper of the model, where it has adapters."""
         self.model: Any = model.to(device)  # type: ignore[arg-type]
+        self.kind: Literal["t5", "causal", "chat"] = "t5"
         self.tokenizer = tokenizer
         self.device = device
         self.bf16 = bf16
         self.max_prompt = max_prompt
         self.max_target = max_target
         self.position_bias_lr = position_bias_lr
+        self.adapted = adapted
         disarm = disarmed(tokenizer)
         self._tokens = remembered(lambda text: tokenizer(disarm(text))["input_ids"])
 
@@ -122,15 +126,17 @@ class T5Student:
             return write(writing, token, self._logits, eos, max_new, temperature, generator)
 
     def parameter_groups(self, lr: float, weight_decay: float) -> list[dict[str, Any]]:
-        bias = [p for name, p in self.model.named_parameters() if "relative_attention_bias" in name]
-        rest = [p for name, p in self.model.named_parameters() if "relative_attention_bias" not in name]
-        return [
+        trained = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
+        bias = [p for name, p in trained.items() if "relative_attention_bias" in name]
+        rest = [p for name, p in trained.items() if "relative_attention_bias" not in name]
+        groups = [
             {"params": rest, "lr": lr, "weight_decay": weight_decay},
             {"params": bias, "lr": lr * self.position_bias_lr, "weight_decay": 0.0},
         ]
+        return [group for group in groups if group["params"]]  # adapters: the bias is frozen
 
     def save(self, folder: Path) -> None:
-        self.model.save_pretrained(folder)
+        adapters.plain(self.model, self.adapted).save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
 
     def _logits(self, hidden: Tensor) -> Tensor:

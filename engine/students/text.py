@@ -12,10 +12,10 @@ CACHED_TEXTS = 20_000
 """Texts whose tokens are remembered: teachers repeat themselves."""
 
 
-def disarmed(tokenizer: PreTrainedTokenizerBase) -> Callable[[str], str]:
-    """Replaces special tokens in a text by a space: one from a model must not end a target in its middle."""
+def disarmed(tokenizer: PreTrainedTokenizerBase, but: str = "") -> Callable[[str], str]:
+    """Replaces special tokens in a text (`but` that one) by a space: one from a model must not end a target early."""
     added = [str(token) for token in tokenizer.added_tokens_decoder.values() if token.special]
-    special = sorted({*tokenizer.all_special_tokens, *added}, key=len, reverse=True)
+    special = sorted({*tokenizer.all_special_tokens, *added} - {but}, key=len, reverse=True)
     pattern = re.compile("|".join(map(re.escape, special)))
     return lambda text: pattern.sub(" ", text) if special else text
 

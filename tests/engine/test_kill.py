@@ -34,7 +34,7 @@ def student_with_dropout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def spec(student: Path) -> RunSpec:
+def spec(student: Path | str, **training: int) -> RunSpec:
     return RunSpec.model_validate(
         {
             "data": {"limit": 40},
@@ -52,6 +52,7 @@ def spec(student: Path) -> RunSpec:
                 "warmup": 5,
                 "checkpoint_every": 4,
                 "threads": 1,
+                **training,
             },
             "evaluation": {"every": 12, "followed": 8},
         }
@@ -122,7 +123,27 @@ def test_ten_kills_leave_the_weights_bit_for_bit(tmp_path: Path, student_with_dr
         assert state(database)[3] == "done", rows(database, "SELECT error FROM runs")
         assert rows(database, "PRAGMA integrity_check") == [("ok",)]
     assert len(rows(disturbed, "SELECT 1 FROM sessions")) == 11
-    last = f"runs/1/checkpoints/step-{STEPS:08d}"
+    same(calm, disturbed, STEPS)
+
+
+def test_a_causal_student_goes_on_from_a_kill_bit_for_bit(tmp_path: Path) -> None:
+    steps = 12
+    databases = []
+    for name, moment in (("calm", None), ("disturbed", 6)):
+        database = tmp_path / name / "experiments.db"
+        database.parent.mkdir()
+        create_run(database, spec("builtin/llama-tiny", steps=steps))
+        if moment is not None:
+            work_until(database, lambda s, moment=moment: s[2] >= moment, kill=True)
+        work_until(database, None, kill=False)
+        assert state(database)[3] == "done", rows(database, "SELECT error FROM runs")
+        databases.append(database)
+    same(*databases, steps)
+
+
+def same(calm: Path, disturbed: Path, steps: int) -> None:
+    """Weights, optimisers and all that was measured are equal, bit for bit."""
+    last = f"runs/1/checkpoints/step-{steps:08d}"
     for file in ("student", "judge", "optimizer", "judge_optimizer", "random"):
         one = load_file(calm.parent / last / f"{file}.safetensors")
         other = load_file(disturbed.parent / last / f"{file}.safetensors")

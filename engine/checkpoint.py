@@ -127,11 +127,15 @@ def tidy(run_folder: Path, keep: int, best_step: int) -> None:
 
 
 def weights(module: nn.Module) -> dict[str, Tensor]:
-    """Each storage once: tied weights are restored by loading into the same module."""
+    """Each storage once: tied weights are restored by loading into the same module.
+
+    Of a module with adapters those alone: what is frozen is as its folder or hub has it.
+    """
+    frozen = {name for name, p in module.named_parameters(remove_duplicate=False) if not p.requires_grad}
     seen: set[int] = set()
     found = {}
     for name, tensor in module.state_dict().items():
-        if tensor.data_ptr() not in seen:
+        if name not in frozen and tensor.data_ptr() not in seen:
             seen.add(tensor.data_ptr())
             found[name] = tensor.detach().contiguous()
     return found

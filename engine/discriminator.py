@@ -1,6 +1,6 @@
 """The discriminator D: scores (question, rationale) in [0, 1] (arXiv 2405.13014, section 3.2).
 
-A T5 encoder, max pooling over real tokens, two linear layers, a sigmoid. Without the sigmoid L_D diverges.
+An encoder (T5's in the paper), max pooling over real tokens, two linear layers, a sigmoid. Without it L_D diverges.
 """
 
 from collections.abc import Sequence
@@ -11,12 +11,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoTokenizer, PreTrainedTokenizerBase, T5EncoderModel
+from transformers import PreTrainedTokenizerBase
 
+from engine import judge_encoders
+from engine.judge_encoders import read
 from engine.losses import ranking
 from engine.randomness import derive, generator
-from engine.students import t5_stack
 from engine.students.seam import Student, Tokens, cut
+from engine.students.text import disarmed
 
 CACHED_TEXTS = 50_000
 GROUP = 2**22
@@ -28,22 +30,34 @@ AUGMENTED_SHARE = 0.3
 class Discriminator(nn.Module):
     """Encoder, pooling and head; `pair` makes its input of texts."""
 
-    def __init__(
-        self, encoder: T5EncoderModel, tokenizer: PreTrainedTokenizerBase, max_question: int, max_rationale: int
-    ) -> None:
+    def __init__(self, encoder: Any, tokenizer: PreTrainedTokenizerBase, max_question: int, max_rationale: int) -> None:
         super().__init__()
-        width = encoder.config.d_model
+        width = encoder.config.hidden_size
         self.encoder = encoder
         self.head = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1))
-        self.max_question = max_question
-        self.max_rationale = max_rationale
-        self.tokens = lru_cache(maxsize=CACHED_TEXTS)(lambda text: tokenizer(text)["input_ids"])
         self.mask_word = str(tokenizer.mask_token or "<extra_id_0>")
         """How the tokeniser spells a gap."""
+        # BERT and its kin have a template of their own for a pair of texts
+        self.template: Any = tokenizer.backend_tokenizer if tokenizer.cls_token and tokenizer.sep_token else None
+        self.separator: int | None = tokenizer.sep_token_id if self.template else None
+        self.max_question, self.max_rationale = _limits(encoder, tokenizer, max_question, max_rationale)
+        self.end = tokenizer.eos_token_id
+        disarm = disarmed(tokenizer, but=self.mask_word)
+        self.tokens = lru_cache(maxsize=CACHED_TEXTS)(
+            lambda text: [*tokenizer(disarm(text), add_special_tokens=False)["input_ids"], self.end]
+        )
+        self.encoded = lru_cache(maxsize=CACHED_TEXTS)(
+            lambda text: self.template.encode(disarm(text), add_special_tokens=False)
+        )
 
     def pair(self, question: str, rationale: str) -> list[int]:
-        """Tokens of both, each ended by the end of sequence, each cut to its limit."""
-        return [*cut(self.tokens(question), self.max_question), *cut(self.tokens(rationale), self.max_rationale)]
+        """Tokens of both, each cut to its limit: each ended by the end of sequence, or in the encoder's own form."""
+        if self.template is None:
+            return [*cut(self.tokens(question), self.max_question), *cut(self.tokens(rationale), self.max_rationale)]
+        first, second = deepcopy(self.encoded(question)), deepcopy(self.encoded(rationale))
+        first.truncate(self.max_question)
+        second.truncate(self.max_rationale)
+        return list(self.template.post_process(first, second).ids)
 
     def forward(self, pairs: Sequence[Tokens]) -> Tensor:
         """(pairs,) scores in [0, 1]; read in groups of similar length."""
@@ -61,11 +75,11 @@ class Discriminator(nn.Module):
     def _read(self, pairs: Sequence[Tokens]) -> Tensor:
         device = next(self.parameters()).device
         length = max(len(p) for p in pairs)
-        pad = self.encoder.config.pad_token_id
+        pad = 0  # masked, so any
         ids = torch.tensor([[*p, *[pad] * (length - len(p))] for p in pairs], device=device)
         lengths = torch.tensor([len(p) for p in pairs], device=device)
         real = torch.arange(length, device=device) < lengths[:, None]
-        hidden = t5_stack.read(self.encoder.encoder, ids, real.long())
+        hidden = read(self.encoder, ids, real, self.separator)
         pooled = hidden.masked_fill(~real[..., None], -torch.inf).amax(dim=1)
         return torch.sigmoid(self.head(pooled)[:, 0])
 
@@ -81,16 +95,21 @@ class Discriminator(nn.Module):
         return found
 
 
+def _limits(encoder: Any, tokenizer: PreTrainedTokenizerBase, question: int, rationale: int) -> tuple[int, int]:
+    """The limits of a pair within what the encoder can read: of less room, the question takes half at most."""
+    positions = getattr(encoder.config, "max_position_embeddings", None) or 2**62
+    room = min(positions, tokenizer.model_max_length) - tokenizer.num_special_tokens_to_add(pair=True)
+    if question + rationale <= room:
+        return question, rationale
+    question = min(question, room // 2)
+    return question, room - question
+
+
 def build(encoder: str, student: Student, max_question: int, max_rationale: int, seed: int) -> Discriminator:
-    """ "student-sized": the shape of the student's encoder, from scratch; else the encoder of that T5."""
+    """By `method.discriminator.encoder`: see `judge_encoders`."""
     torch.manual_seed(derive(seed, "discriminator"))
-    if encoder == "student-sized":
-        config: Any = deepcopy(student.model.config)
-        encoder_model = T5EncoderModel(config)
-        encoder_model.set_attn_implementation(config._attn_implementation)
-        return Discriminator(encoder_model, student.tokenizer, max_question, max_rationale).to(student.device)
-    model = T5EncoderModel.from_pretrained(encoder, dtype=torch.float32)
-    return Discriminator(model, AutoTokenizer.from_pretrained(encoder), max_question, max_rationale).to(student.device)
+    model, tokenizer = judge_encoders.encoder(encoder, student)
+    return Discriminator(model, tokenizer, max_question, max_rationale).to(student.device)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ def export(student: Student, folder: Path, spec: RunSpec, scores: Sequence[str],
     try:
         shutil.rmtree(beside, ignore_errors=True)
         student.save(beside)
-        (beside / "README.md").write_text(card(spec, scores, data_hash), encoding="utf-8")
+        (beside / "README.md").write_text(card(spec, scores, data_hash, _how(spec, student)), encoding="utf-8")
         shutil.rmtree(final, ignore_errors=True)
         beside.rename(final)
     except OSError as error:
@@ -25,15 +25,32 @@ def export(student: Student, folder: Path, spec: RunSpec, scores: Sequence[str],
     return final
 
 
-def card(spec: RunSpec, scores: Sequence[str], data_hash: str) -> str:
-    """The model card: what it is, how to ask it, what was measured, and the spec that makes it again."""
+def _how(spec: RunSpec, student: Student) -> str:
+    """What a prompt must look like, and what the folder is where it is no plain model."""
+    found = "."
+    if student.kind == "causal":
+        found = ", as a line of its own (a newline ends it); the text goes on from there."
+    elif student.kind == "chat":
+        found = ", as the user's turn of the tokeniser's chat template."
+    if spec.student.lora.r:
+        added = "the adapters alone, to be loaded over" if spec.student.lora.quantise == "4bit" else "merged into"
+        found += f"\n\nTrained with LoRA (rank {spec.student.lora.r}): {added} `{spec.student.model}`."
+    return found
+
+
+def card(spec: RunSpec, scores: Sequence[str], data_hash: str, how: str = ".") -> str:
+    """The model card: what it is, how to ask it, what was measured, and the spec that makes it again.
+
+    `how`: what a prompt of this student must look like; ends the sentence that says what to ask.
+    """
+    quantised = spec.student.lora.r > 0 and spec.student.lora.quantise == "4bit"
     lines = "\n".join(f"- {line}" for line in scores)
-    ask = "Ask it `predict: QUESTION` for the answer."
+    ask = "Ask it `predict: QUESTION` for the answer"
     if spec.method.name not in ("finetune", "single-task"):
         ending = " that ends in `Answer: …`" if spec.student.answer_in_rationale else ""
-        ask = f"Ask it `predict: QUESTION` for the answer, or `explain: QUESTION` for a rationale{ending}."
+        ask += f", or `explain: QUESTION` for a rationale{ending}"
     return f"""---
-library_name: transformers
+library_name: {"peft" if quantised else "transformers"}
 tags: [qcrd, distillation, {spec.method.name}]
 ---
 # {spec.name}
@@ -41,7 +58,7 @@ tags: [qcrd, distillation, {spec.method.name}]
 A student of `{spec.teacher.model if spec.needs_teacher else "gold answers"}` on `{spec.data.dataset}`, \
 trained with the method `{spec.method.name}` (qcrd; QCRD is arXiv 2405.13014).
 
-{ask}
+{ask}{how}
 
 ## Measured (95 % Wilson intervals)
 {lines}

@@ -262,10 +262,10 @@ def _within_limits(spec: RunSpec, student: Student, supervised: list[Item], reco
     long_ids = {
         x.example.id
         for x in supervised
-        if len(student.tokenizer(explain_prompt(x.example.question))["input_ids"]) > spec.student.max_question_tokens
+        if student.prompt_length(explain_prompt(x.example.question)) > spec.student.max_question_tokens
     }
     cut_targets = sum(
-        len(student.tokenizer(c.text)["input_ids"]) > spec.student.max_rationale_tokens
+        student.target_length(c.text) > spec.student.max_rationale_tokens
         for x in supervised
         for c in (*x.positives, *x.negatives)
     )
@@ -295,8 +295,7 @@ def _count_cut(spec: RunSpec, student: Student, dataset: Dataset, recorder: Reco
     for split, examples in dataset.splits.items():
         if split == "train" or not examples:
             continue
-        texts = student.tokenizer([explain_prompt(x.question) for x in examples])["input_ids"]
-        cut = sum(len(ids) > limit for ids in texts)
+        cut = sum(student.prompt_length(explain_prompt(x.question)) > limit for x in examples)
         recorder.fact("evaluate", f"questions cut/{split}", cut)
         if cut:
             recorder.log("warning", f"questions of {split} longer than {limit} tokens: {cut}, cut", "evaluate")

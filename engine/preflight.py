@@ -12,11 +12,13 @@ from typing import Any, TypeVar
 from engine.data.splits import asked as asked_questions
 from engine.errors import QcrdError, UsageError
 from engine.records import Dataset
-from engine.spec.methods import Qcrd
+from engine.spec.methods import OWN_ENCODERS, Qcrd
 from engine.spec.run import RunSpec
 
 T = TypeVar("T")
 
+BYTES_OF_4BIT = 0.55
+"""A parameter in NF4, with its quantised constants."""
 BYTES_PER_PARAMETER = 16
 """fp32: weight, gradient and AdamW's two moments."""
 ACTIVATION_BYTES = 68
@@ -124,13 +126,11 @@ def _key(variable: str) -> str:
 
 def _student(report: Report, spec: RunSpec, dataset: Dataset) -> None:
     from engine.batches import explain_prompt
-    from engine.students.load import pick_device, tokenizer
+    from engine.students import adapters
+    from engine.students.load import encoder_config, pick_device, tokenizer
 
     train = dataset.splits["train"]
     texts = [explain_prompt(example.question) for example in train]
-    from engine.students.hub import reach
-
-    reach(spec.student.model, "student.model")
     words: Any = tokenizer(spec, texts)
     lengths = sorted(len(ids) for ids in words(texts, add_special_tokens=True)["input_ids"])
     limit = spec.student.max_question_tokens
@@ -143,13 +143,22 @@ def _student(report: Report, spec: RunSpec, dataset: Dataset) -> None:
     if over == len(lengths) and what == "left out":
         report.problems.append(f"every question is longer than student.max_question_tokens = {limit}: raise it")
     device = pick_device(spec.student.device)
+    adapters.check(spec, device)
     config = _config(spec, words)
-    parameters, encoder = _parameters(config)
-    report.lines.append(("student", f"{spec.student.model}: {parameters:,} parameters on {device}"))
-    judge = encoder if isinstance(spec.method, Qcrd) else 0
-    if isinstance(spec.method, Qcrd) and spec.method.discriminator.encoder != "student-sized":
-        reach(spec.method.discriminator.encoder, "method.discriminator.encoder")
-    fixed = (parameters + judge) * BYTES_PER_PARAMETER
+    sizes = _sizes(config, spec.student.lora.r)
+    judge = 0
+    if isinstance(spec.method, Qcrd):
+        judge = sizes.encoder
+        if spec.method.discriminator.encoder not in OWN_ENCODERS:
+            judge = _sizes(encoder_config(spec.method.discriminator.encoder), 0).encoder
+    what = f", {sizes.adapters:,} more in adapters: they alone are trained" if sizes.adapters else ""
+    report.lines.append(("student", f"{spec.student.model}: {sizes.parameters:,} parameters on {device}{what}"))
+    frozen = 0.0
+    trained = sizes.parameters + judge
+    if sizes.adapters:
+        trained = sizes.adapters + judge
+        frozen = sizes.parameters * (BYTES_OF_4BIT if spec.student.lora.quantise == "4bit" else 4)
+    fixed = trained * BYTES_PER_PARAMETER + frozen
     moving = _activations(spec, config, min(lengths[-1], limit))
     report.lines.append(
         ("memory", f"about {_bytes(fixed + moving)} (an estimate: {_bytes(fixed)} for weights and AdamW)")
@@ -163,43 +172,62 @@ def _student(report: Report, spec: RunSpec, dataset: Dataset) -> None:
 
 
 def _config(spec: RunSpec, words: Any) -> Any:
-    if spec.student.model.startswith("builtin/"):
-        from engine.students.tiny import config
+    from engine.students import load, tiny
 
-        return config(words)
-    from transformers import AutoConfig
+    if spec.student.model == load.BUILTIN_T5:
+        return tiny.config(words)
+    if spec.student.model == load.BUILTIN_CAUSAL:
+        return tiny.causal_config(words)
+    return load.config(spec)
 
-    try:
-        found = AutoConfig.from_pretrained(spec.student.model)
-    except (OSError, ValueError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise UsageError(f"student.model = {spec.student.model!r} could not be loaded ({reason})") from None
+
+@dataclass(frozen=True, slots=True)
+class _Sizes:
+    """Parameters of a model."""
+
+    parameters: int
+    encoder: int
+    """Of its encoder, or of the one that is made from it for a discriminator."""
+    adapters: int
+    """Of adapters on all its linear layers but the output's; 0 without."""
+
+
+def _sizes(config: Any, rank: int) -> _Sizes:
+    """Counted without making any."""
+    import torch
+    from transformers import AutoModel, AutoModelForCausalLM, T5ForConditionalGeneration
+    from transformers.pytorch_utils import Conv1D
+
+    from engine.students.causal import KINDS
     from engine.students.load import T5_KINDS
 
-    if found.model_type not in T5_KINDS:
-        raise UsageError(
-            f"student.model = {spec.student.model!r} is a {found.model_type} model; students are of the T5 kind for now"
-        )
-    return found
-
-
-def _parameters(config: Any) -> tuple[int, int]:
-    """Parameters of the model and of its encoder, counted without making either."""
-    import torch
-    from transformers import T5ForConditionalGeneration
-
+    model: Any
+    causal: Any = AutoModelForCausalLM
+    other: Any = AutoModel
     with torch.device("meta"):
-        model = T5ForConditionalGeneration(config)
-    return sum(p.numel() for p in model.parameters()), sum(p.numel() for p in model.encoder.parameters())
+        if config.model_type in T5_KINDS:
+            model = T5ForConditionalGeneration(config)
+        elif config.model_type in KINDS:
+            model = causal.from_config(config)
+        else:
+            model = other.from_config(config)
+    linear = [m for m in model.modules() if isinstance(m, torch.nn.Linear | Conv1D)]
+    adapted = sum(sum(m.weight.shape) for m in linear if m is not model.get_output_embeddings())
+    encoder = model.encoder if config.model_type in T5_KINDS else model
+    return _Sizes(
+        parameters=sum(p.numel() for p in model.parameters()),
+        encoder=sum(p.numel() for p in encoder.parameters()),
+        adapters=rank * adapted,
+    )
 
 
 def _activations(spec: RunSpec, config: Any, question: int) -> int:
     """Bytes kept for one backward pass: two prompts, a label and about two rationales a question."""
     target = min(spec.student.max_rationale_tokens, spec.teacher.max_tokens, 2 * question)
     tokens = spec.training.batch_size * (2 * question + 2 * target)
-    layers = config.num_layers + config.num_decoder_layers
+    layers = config.num_layers + config.num_decoder_layers if config.is_encoder_decoder else config.num_hidden_layers
     logits = spec.training.batch_size * 2 * target * config.vocab_size * 4
-    return int(tokens * layers * config.d_model * ACTIVATION_BYTES + logits)
+    return int(tokens * layers * config.hidden_size * ACTIVATION_BYTES + logits)
 
 
 def _memory(device: str) -> int | None:

@@ -77,7 +77,7 @@ _NAMES = {int: "whole number", float: "number", str: "text", bool: "true, false"
 def _type(annotation: Any) -> str:
     origin, inside = get_origin(annotation), get_args(annotation)
     if origin is Literal:
-        return ", ".join(f"`{value}`" for value in inside)
+        return ", ".join(f"`{str(value).lower() if isinstance(value, bool) else value}`" for value in inside)
     if origin is tuple:
         return "list of " + _type(inside[0])
     if origin is dict:

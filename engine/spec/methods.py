@@ -12,6 +12,10 @@ def _peer(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+OWN_ENCODERS = ("student-sized", "student")
+"""Encoders of the discriminator that are made from the student."""
+
+
 class Finetune(Section):
     """Gold label only: question -> gold answer. No teacher."""
 
@@ -142,7 +146,8 @@ class QcrdDiscriminator(Section):
     """Who judges the quality of a rationale."""
 
     encoder: str = "student-sized"
-    """student-sized: an encoder of the student's shape, from scratch; or a T5 hub id or folder to start from."""
+    """student-sized: a T5 encoder of the student's shape, from scratch; student: a copy of the student's own; or a hub
+    id or folder of an encoder to start from (T5, BERT, MiniLM, …)."""
     pretrain_steps: Annotated[int, Field(ge=0)] = 500
     """Most steps of pre-training on the teacher's positives and negatives; ends when held-out loss falls no more."""
     every: Annotated[int, Field(ge=1)] = 10

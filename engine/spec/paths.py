@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engine.errors import UsageError
-from engine.spec.methods import Qcrd
+from engine.spec.methods import OWN_ENCODERS, Qcrd
 from engine.spec.run import RunSpec
 from engine.spec.wrong import nearest
 
 PRESETS = ("arithmetic", "svamp", "cqa", "anli1", "esnli", "gsm8k", "math")
 DATA_FILES = (".jsonl", ".csv", ".parquet", ".jsonl.gz", ".json", ".tsv")
-STUDENTS = ("builtin/t5-tiny",)
+STUDENTS = ("builtin/t5-tiny", "builtin/llama-tiny")
 TEACHERS = ("builtin/arithmetic",)
 
 
@@ -28,7 +28,7 @@ def resolve_paths(spec: RunSpec, folders: Sequence[Path], where: str) -> RunSpec
     student = spec.student.model_copy(update={"model": _model(spec.student.model, folders, f"{where}: student.model")})
     update = {"data": data, "teacher": teacher, "student": student}
     spec = _with_peers(spec, folders, where)
-    if isinstance(spec.method, Qcrd) and spec.method.discriminator.encoder != "student-sized":
+    if isinstance(spec.method, Qcrd) and spec.method.discriminator.encoder not in OWN_ENCODERS:
         judge = spec.method.discriminator
         encoder = _model(judge.encoder, folders, f"{where}: method.discriminator.encoder")
         judge = judge.model_copy(update={"encoder": encoder})

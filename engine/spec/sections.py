@@ -83,11 +83,28 @@ class VoteConfig(Section):
     """auto: a negative with the right answer is dropped (by gold where labels = "gold", by the vote elsewhere)."""
 
 
+class LoraConfig(Section):
+    """Low-rank adapters over frozen weights; the export has them merged in."""
+
+    r: Annotated[int, Field(ge=0)] = 0
+    """Rank of the adapters; 0: none, all weights are trained."""
+    alpha: Annotated[int, Field(ge=1)] = 32
+    """Their scale: what they add is multiplied by alpha / r."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Dropout of what goes into an adapter."""
+    targets: tuple[str, ...] = ("auto",)
+    """Names of the modules that get one, e.g. ["q_proj", "v_proj"]; auto: all linear layers but the output's."""
+    quantise: Literal["none", "4bit"] = "none"
+    """4bit: the frozen weights in NF4 (QLoRA; CUDA and bitsandbytes); the export is then the adapters alone."""
+
+
 class StudentConfig(Section):
     """Who learns."""
 
     model: str = "builtin/t5-tiny"
-    """builtin/t5-tiny, a Hugging Face id, or a local folder."""
+    """builtin/t5-tiny, builtin/llama-tiny, a Hugging Face id, or a local folder: T5, Llama, Qwen or GPT-2."""
+    chat: Literal["auto", True, False] = "auto"
+    """Causal students: the prompt as the user's turn of the tokeniser's chat template; auto: where it has one."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """auto: bf16 autocast over fp32 weights on CUDA, fp32 elsewhere. fp16 overflows in T5 and is not offered."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -100,6 +117,8 @@ class StudentConfig(Section):
     """A training question longer than max_question_tokens: cut it, or leave it out. Counted; others are always cut."""
     answer_in_rationale: bool = True
     """The explain target ends in the answer, so that the head can be scored."""
+    lora: LoraConfig = LoraConfig()
+    """Low-rank adapters."""
 
 
 class TrainingConfig(Section):

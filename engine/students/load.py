@@ -5,28 +5,36 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase, T5ForConditionalGeneration
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedTokenizerBase,
+    T5ForConditionalGeneration,
+)
 from transformers.utils.logging import disable_progress_bar
 
 from engine.errors import QcrdError, UsageError
 from engine.randomness import derive
-from engine.spec.methods import Qcrd
+from engine.spec.methods import OWN_ENCODERS, Qcrd
 from engine.spec.run import RunSpec
-from engine.students import tiny
+from engine.students import adapters, causal, tiny
+from engine.students.causal import CausalStudent
 from engine.students.hub import reach
 from engine.students.seam import Student
 from engine.students.t5 import T5Student
 
-BUILTIN = "builtin/t5-tiny"
+BUILTIN_T5 = "builtin/t5-tiny"
+BUILTIN_CAUSAL = "builtin/llama-tiny"
 T5_KINDS = ("t5", "mt5")
 """umt5 has a position bias in every layer, which T5's classes would drop."""
 
 
 def tokenizer(spec: RunSpec, texts: Sequence[str]) -> PreTrainedTokenizerBase:
-    """The student's tokeniser; the built-in student's is made from `texts`."""
-    if spec.student.model == BUILTIN:
+    """The student's tokeniser; a built-in student's is made from `texts`."""
+    if spec.student.model in (BUILTIN_T5, BUILTIN_CAUSAL):
         return tiny.build_tokenizer(texts)
-    _check_model(spec.student.model, "student.model")
+    config(spec)
     try:
         return AutoTokenizer.from_pretrained(spec.student.model)
     except (OSError, ValueError) as error:
@@ -46,22 +54,41 @@ def student(spec: RunSpec, texts: Sequence[str], saved_tokenizer: Path) -> Stude
     words: Any = AutoTokenizer.from_pretrained(saved_tokenizer)
     device = pick_device(spec.student.device)
     torch.manual_seed(derive(spec.seed, "student"))
-    if spec.student.model == BUILTIN:
-        model = tiny.build(words)
-        position_bias_lr = tiny.POSITION_BIAS_LR
-    else:
-        model = _pretrained(spec.student.model)
-        position_bias_lr = 1.0
+    model = _model(spec, words, device)
+    adapted = adapters.add(model, spec.student.lora) if spec.student.lora.r else None
     precision = spec.student.precision
-    return T5Student(
-        model,
-        words,
-        device=device,
-        bf16=precision == "bf16" or (precision == "auto" and device.type == "cuda"),
-        max_prompt=spec.student.max_question_tokens,
-        max_target=spec.student.max_rationale_tokens,
-        position_bias_lr=position_bias_lr,
-    )
+    common: dict[str, Any] = {
+        "device": device,
+        "bf16": precision == "bf16" or (precision == "auto" and device.type == "cuda"),
+        "max_prompt": spec.student.max_question_tokens,
+        "max_target": spec.student.max_rationale_tokens,
+        "adapted": adapted,
+    }
+    if model.config.model_type in T5_KINDS:
+        position_bias_lr = tiny.POSITION_BIAS_LR if spec.student.model == BUILTIN_T5 else 1.0
+        return T5Student(model, words, position_bias_lr=position_bias_lr, **common)
+    return CausalStudent(model, words, chat=_chat(spec, words), **common)
+
+
+def _model(spec: RunSpec, words: Any, device: torch.device) -> Any:
+    if spec.student.model == BUILTIN_T5:
+        return tiny.build(words)
+    if spec.student.model == BUILTIN_CAUSAL:
+        return tiny.build_causal(words)
+    kind = T5ForConditionalGeneration if config(spec).model_type in T5_KINDS else AutoModelForCausalLM
+    try:
+        how = adapters.loading(spec.student.lora, device)
+        return kind.from_pretrained(spec.student.model, dtype=torch.float32, **how)
+    except (OSError, ValueError) as error:
+        raise _not_loaded("student.model", spec.student.model, "model", error) from error
+
+
+def _chat(spec: RunSpec, words: Any) -> bool:
+    if spec.student.chat is True and not words.chat_template:
+        raise UsageError(
+            f'student.chat = true, but the tokeniser of {spec.student.model!r} has no chat template; use "auto"'
+        )
+    return spec.student.chat is not False and bool(words.chat_template)
 
 
 def pick_device(wanted: str) -> torch.device:
@@ -75,38 +102,62 @@ def pick_device(wanted: str) -> torch.device:
 
 def check(spec: RunSpec) -> None:
     """UsageError where the student, or the discriminator's encoder, cannot be had: asked before a teacher is paid."""
-    pick_device(spec.student.device)
-    _check_model(spec.student.model, "student.model")
-    if isinstance(spec.method, Qcrd) and spec.method.discriminator.encoder != "student-sized":
-        _check_model(spec.method.discriminator.encoder, "method.discriminator.encoder")
-    if spec.negatives and spec.negatives.band and spec.negatives.band_encoder != "student-sized":
-        _check_model(spec.negatives.band_encoder, "method.negatives.band_encoder")
+    adapters.check(spec, pick_device(spec.student.device))
+    if spec.student.model not in (BUILTIN_T5, BUILTIN_CAUSAL):
+        config(spec)
+    if isinstance(spec.method, Qcrd) and spec.method.discriminator.encoder not in OWN_ENCODERS:
+        encoder_config(spec.method.discriminator.encoder)
+    if spec.negatives and spec.negatives.band and spec.negatives.band_encoder not in OWN_ENCODERS:
+        encoder_config(spec.negatives.band_encoder, "method.negatives.band_encoder")
 
 
-def _check_model(name: str, key: str) -> None:
-    if name == BUILTIN:
-        return
+def config(spec: RunSpec) -> Any:
+    """The configuration of a student that is not built in. UsageError where it is of no kind that can be one."""
+    name, key = spec.student.model, "student.model"
     if name.startswith("builtin/"):
-        raise UsageError(f"{key} = {name!r}: the one built-in student is {BUILTIN}")
+        raise UsageError(f"{key} = {name!r}: the built-in students are {BUILTIN_T5} and {BUILTIN_CAUSAL}")
+    found = _config(name, key)
+    if found.model_type in T5_KINDS:
+        return found
+    if found.model_type not in causal.KINDS:
+        raise UsageError(
+            f"{key} = {name!r} is a {found.model_type} model; only the T5 kind ({', '.join(T5_KINDS)}) and the "
+            f"causal kinds {', '.join(causal.KINDS)} can be used"
+        )
+    limit = spec.student.max_question_tokens + spec.student.max_rationale_tokens
+    window = found.sliding_window if getattr(found, "use_sliding_window", False) else None
+    longest = min(found.max_position_embeddings, window or limit)
+    if longest < limit:
+        raise UsageError(
+            f"{key} = {name!r} reads {longest} tokens at once, student.max_question_tokens + "
+            f"student.max_rationale_tokens are {limit}: lower them"
+        )
+    return found
+
+
+def encoder_config(name: str, key: str = "method.discriminator.encoder") -> Any:
+    """The configuration of an encoder for the discriminator. UsageError where it is no encoder."""
+    if name.startswith("builtin/"):
+        raise UsageError(f"{key} = {name!r}: there is no built-in encoder; use {' or '.join(OWN_ENCODERS)}")
+    found = _config(name, key)
+    if found.is_encoder_decoder and found.model_type not in T5_KINDS:
+        raise UsageError(
+            f"{key} = {name!r} is a {found.model_type} model; use a T5, or a model that is an encoder alone"
+        )
+    return found
+
+
+def _config(name: str, key: str) -> Any:
     reach(name, key)
     try:
-        kind = AutoConfig.from_pretrained(name).model_type
+        return AutoConfig.from_pretrained(name)
     except (OSError, ValueError) as error:
         raise _not_loaded(key, name, "model", error) from error
-    if kind not in T5_KINDS:
-        raise UsageError(f"{key} = {name!r} is a {kind} model; only the T5 kind ({', '.join(T5_KINDS)}) can be used")
-
-
-def _pretrained(name: str) -> T5ForConditionalGeneration:
-    try:
-        return T5ForConditionalGeneration.from_pretrained(name, dtype=torch.float32)
-    except (OSError, ValueError) as error:
-        raise _not_loaded("student.model", name, "model", error) from error
 
 
 def _not_loaded(key: str, name: str, what: str, error: Exception) -> QcrdError:
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return UsageError(
-        f"{key} = {name!r}: its {what} could not be loaded ({reason}); give a folder with a T5 model, "
+        f"{key} = {name!r}: its {what} could not be loaded ({reason}); give a folder with a model, "
         "or a hub id that this machine can reach"
     )

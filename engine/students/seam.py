@@ -1,9 +1,8 @@
 """What the methods ask of a student, be it encoder-decoder or causal."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -11,18 +10,12 @@ from torch import Tensor
 Tokens = Sequence[int]
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """Prompts, read once, to be expanded over as many targets as there are."""
-
-    hidden: Tensor
-    """(prompts, length, width)"""
-    mask: Tensor
-    """(prompts, length), 1 at real tokens"""
+class Encoded(Protocol):
+    """Prompts, read once, to be expanded over as many targets as there are; each kind of student has its own."""
 
     def detach(self) -> "Encoded":
-        """The same, with no gradient into the encoder."""
-        return Encoded(self.hidden.detach(), self.mask)
+        """The same, with no gradient into what was read."""
+        ...
 
 
 def cut(tokens: list[int], limit: int) -> list[int]:
@@ -33,6 +26,8 @@ def cut(tokens: list[int], limit: int) -> list[int]:
 class Student(Protocol):
     """A model with its tokeniser and limits. `model` is the torch module that is trained and saved."""
 
+    kind: Literal["t5", "causal", "chat"]
+    """How it is asked: by a prompt alone, by a line that it goes on from, or by a turn of a chat."""
     model: torch.nn.Module
     tokenizer: Any
     device: torch.device
@@ -48,15 +43,26 @@ class Student(Protocol):
         """
         ...
 
+    def prompt_length(self, text: str) -> int:
+        """Tokens of a prompt before it is cut."""
+        ...
+
+    def target_length(self, text: str) -> int:
+        """Tokens of a target before it is cut."""
+        ...
+
     def encode(self, prompts: Sequence[Tokens]) -> Encoded:
         """Reads the prompts once."""
         ...
 
-    def score(self, encoded: Encoded, rows: Sequence[int], targets: Sequence[Tokens]) -> Tensor:
-        """(targets,) token-mean cross-entropy in nats, end of sequence included, of target j given prompt rows[j]."""
+    def score(self, encoded: Any, rows: Sequence[int], targets: Sequence[Tokens]) -> Tensor:
+        """(targets,) token-mean cross-entropy in nats, end of sequence included, of target j given prompt rows[j].
+
+        `encoded`: what this student's `encode` returned.
+        """
         ...
 
-    def pooled(self, encoded: Encoded, rows: Sequence[int], targets: Sequence[Tokens], pads: bool) -> Tensor:
+    def pooled(self, encoded: Any, rows: Sequence[int], targets: Sequence[Tokens], pads: bool) -> Tensor:
         """(targets, vocabulary) the greatest probability that each token has at any position of target j.
 
         `pads`: positions of padding, up to the longest of these targets, count as well; else real tokens alone.

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from real_runs import SMALL_QCRD, done, rows
+from transformers import AutoModelForCausalLM
 
 from engine.pipeline import stages
 from engine.spec.run import RunSpec
@@ -124,6 +125,25 @@ def test_the_papers_profile_counts_iterations_in_epochs(shared: Path) -> None:
     assert rows(shared, "SELECT iteration, iterations FROM runs WHERE id = ?", run.id) == [(count, count)]
     judged = "SELECT value FROM metric_points WHERE run_id = ? AND name = 'loss/judge' AND step > 0"
     assert all(math.isfinite(value) for (value,) in rows(shared, judged, run.id))
+
+
+@pytest.mark.parametrize("rank", [0, 4])
+def test_a_causal_student_runs_from_data_to_export(shared: Path, rank: int) -> None:
+    student = {"model": "builtin/llama-tiny", "lora": {"r": rank}}
+    encoder = {"discriminator": {**SMALL_QCRD["discriminator"], "encoder": "student" if rank else "student-sized"}}
+    run = done(shared, BUILT_IN, {"student": student, "method": {**SMALL_QCRD, **encoder}})
+    assert {(who, head): n for (split, who, head), (_, n) in run.scores.items() if split == "test"} == {
+        ("majority class", ""): 12,
+        **{(who, head): 12 for who in ("student", "untrained") for head in ("predict", "explain")},
+    }
+    pairs = rows(shared, "SELECT DISTINCT negative_source FROM rationale_pairs WHERE run_id = ?", run.id)
+    assert {source for (source,) in pairs} >= {"self", "minority"}
+    card = (run.folder / "student" / "README.md").read_text()
+    assert "a newline ends it" in card
+    assert ("LoRA (rank 4): merged into" in card) == bool(rank)
+    model = AutoModelForCausalLM.from_pretrained(run.folder / "student")
+    assert 200_000 < model.num_parameters() < 300_000
+    assert not [name for name in model.state_dict() if "lora" in name]
 
 
 def test_first_and_majority_differ_in_what_the_student_sees(shared: Path) -> None:

@@ -58,7 +58,7 @@ OTHERS: dict[str, dict[str, Any]] = {
 }
 
 
-def spec(student: Path, method: dict[str, Any] = QCRD) -> RunSpec:
+def spec(student: Path | str, method: dict[str, Any] = QCRD, **training: int) -> RunSpec:
     if "peer" in method.get("negatives", {}).get("sources", ()):
         method = {**method, "negatives": {**method["negatives"], "peers": [str(student)]}}
     return RunSpec.model_validate(
@@ -74,6 +74,7 @@ def spec(student: Path, method: dict[str, Any] = QCRD) -> RunSpec:
                 "warmup": 5,
                 "checkpoint_every": 4,
                 "threads": 1,
+                **training,
             },
             "evaluation": {"every": 12, "followed": 8},
         }
@@ -147,9 +148,24 @@ def test_ten_kills_leave_the_weights_bit_for_bit(tmp_path: Path, student_with_dr
     the_same(calm, disturbed)
 
 
-def the_same(calm: Path, disturbed: Path) -> None:
+def test_a_causal_student_goes_on_from_a_kill_bit_for_bit(tmp_path: Path) -> None:
+    steps = 12
+    databases = []
+    for name, moment in (("calm", None), ("disturbed", 6)):
+        database = tmp_path / name / "experiments.db"
+        database.parent.mkdir()
+        create_run(database, spec("builtin/llama-tiny", steps=steps))
+        if moment is not None:
+            work_until(database, lambda s, moment=moment: s[2] >= moment, kill=True)
+        work_until(database, None, kill=False)
+        assert state(database)[3] == "done", rows(database, "SELECT error FROM runs")
+        databases.append(database)
+    the_same(*databases, steps)
+
+
+def the_same(calm: Path, disturbed: Path, steps: int = STEPS) -> None:
     """Two databases with a run each that went to its end: weights, export and rows."""
-    last = f"runs/1/checkpoints/step-{STEPS:08d}"
+    last = f"runs/1/checkpoints/step-{steps:08d}"
     files = sorted(f.stem for f in (calm.parent / last).glob("*.safetensors"))
     assert {"student", "optimizer", "random"} <= set(files)
     for file in files:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from transformers import GPT2Config, OPTConfig
 
 from engine.preflight import Report, check
 from engine.spec.load import read_spec
@@ -73,6 +74,26 @@ def test_a_key_is_shown_by_its_name_alone(tmp_path: Path, monkeypatch) -> None:
     assert report.problems == []
     assert "TEACHER_KEY" in lines(report)
     assert "sk-very-secret" not in lines(report)
+
+
+def test_a_causal_student_and_its_adapters_are_counted(tmp_path: Path) -> None:
+    whole = checked(tmp_path, "student.model=builtin/llama-tiny", "data.limit=50")
+    adapters = checked(tmp_path, "student.model=builtin/llama-tiny", "data.limit=50", "student.lora.r=2")
+    assert whole.problems == adapters.problems == []
+    counted = [next(text for label, text in report.lines if label == "student") for report in (whole, adapters)]
+    # 4 layers: 4 matrices of 64 x 64 and 3 of 64 x 192 each; rank 2
+    assert counted[1].removeprefix(counted[0]) == (
+        f", {4 * 2 * (4 * 128 + 3 * 256):,} more in adapters: they alone are trained"
+    )
+
+
+def test_a_student_of_no_kind_or_that_reads_too_little_is_a_problem(tmp_path: Path) -> None:
+    OPTConfig().save_pretrained(tmp_path / "opt")
+    GPT2Config(n_positions=512).save_pretrained(tmp_path / "gpt2")
+    (problem,) = checked(tmp_path, f"student.model={tmp_path / 'opt'}").problems
+    assert "is a opt model; only the T5 kind (t5, mt5) and the causal kinds llama, qwen2, qwen3, gpt2" in problem
+    (problem,) = checked(tmp_path, f"student.model={tmp_path / 'gpt2'}").problems
+    assert "reads 512 tokens at once, student.max_question_tokens + student.max_rationale_tokens are 1024" in problem
 
 
 def test_a_folder_without_a_model_is_a_problem(tmp_path: Path) -> None:

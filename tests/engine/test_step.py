@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from tiny_causal import student as causal_student
 from tiny_t5 import item, student, text
 from torch.nn.functional import cross_entropy
 
@@ -19,6 +20,9 @@ from engine.step import Row, step
 def naive_ce(s, prompt: Sequence[int], target: Sequence[int]) -> torch.Tensor:
     """One pair through transformers' own forward."""
     labels = torch.tensor([target])
+    if not s.model.config.is_encoder_decoder:
+        logits = s.model(input_ids=torch.tensor([[*prompt, *target]])).logits[0, len(prompt) - 1 : -1]
+        return cross_entropy(logits, labels[0])
     out = s.model(input_ids=torch.tensor([prompt]), labels=labels)
     return cross_entropy(out.logits[0], labels[0])
 
@@ -70,13 +74,15 @@ def gradients(s) -> dict[str, torch.Tensor]:
     return {n: p.grad.clone() if p.grad is not None else torch.zeros_like(p) for n, p in s.model.named_parameters()}
 
 
-def compare(config, method, shapes: Sequence[tuple[int, int, bool]], seed: int, with_judge: bool) -> None:
-    s = student(seed=seed)
+def compare(
+    config, method, shapes: Sequence[tuple[int, int, bool]], seed: int, with_judge: bool, kind: str = "t5"
+) -> None:
+    s = student(seed=seed) if kind == "t5" else causal_student(kind, seed)
     random = torch.Generator().manual_seed(seed)
     items = [item(s, random, m, k, label) for m, k, label in shapes]
     rows = [Row(x, x.negatives, judge_all=i % 2 == 0) for i, x in enumerate(items)]
     draw = torch.rand(len(rows), 2, generator=random)
-    judge = build("student-sized", s, 64, 64, seed) if with_judge else None
+    judge = build("student-sized", student(seed=seed), 64, 64, seed) if with_judge else None
 
     def quality(r, c):
         with torch.no_grad():
@@ -110,12 +116,27 @@ def test_fast_equals_naive_for_ragged_batches(shapes, scheme, select, seed):
     compare(config, qcrd, shapes, seed, with_judge=True)
 
 
+@settings(max_examples=10, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3), st.booleans()), min_size=1, max_size=4),
+    st.sampled_from(["minmax", "maxmin", "sampling", "mean"]),
+    st.sampled_from(["llama", "qwen2", "gpt2"]),
+    st.integers(0, 1000),
+)
+def test_fast_equals_naive_for_causal_students(shapes, scheme, kind, seed):
+    assume(any(m or label for m, _, label in shapes))
+    # about half of the negatives of a fresh model are beyond it
+    config = Qcrd(loss=QcrdLoss(scheme=scheme, delta=4.5))
+    compare(config, qcrd, shapes, seed, with_judge=True, kind=kind)
+
+
 @pytest.mark.parametrize("shapes", [[(1, 0, True)], [(4, 2, True), (1, 1, False), (0, 2, True)], [(2, 0, False)]])
 def test_fast_equals_naive_for_the_plain_methods(shapes):
     compare(Positives(), positives, shapes, 1, with_judge=False)
     compare(Orpo(), orpo, shapes, 1, with_judge=False)
     compare(Redi(supervised=0.0), redi, shapes, 1, with_judge=False)
     compare(Dss(), dss, [(min(m, 1), 0, label) for m, _, label in shapes], 1, with_judge=False)
+    compare(Positives(), positives, shapes, 1, with_judge=False, kind="llama")
 
 
 def test_a_batch_of_many_is_scored_in_length_buckets_and_comes_back_in_order():

@@ -179,7 +179,7 @@ def test_paths_are_found_beside_the_current_folder_first_then_beside_the_file(wr
     (tmp_path / "student").mkdir()
     path = write(
         '[data]\ndataset = "both.jsonl"\n[teacher]\nmodel = "replay:samples.jsonl"\nprompt = "prompt.toml"\n'
-        '[student]\nmodel = "student"\n[method.discriminator]\nencoder = "student"\n'
+        '[student]\nmodel = "student"\n[method.discriminator]\nencoder = "./student"\n'
     )
     spec = load_spec(path)
     root = tmp_path.resolve()

@@ -1,0 +1,70 @@
+"""LoRA (arXiv 2106.09685) and QLoRA (arXiv 2305.14314) through PEFT: a student whose own weights stay as they came."""
+
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+from transformers import BitsAndBytesConfig, PreTrainedModel
+
+from engine.errors import UsageError
+from engine.spec.run import RunSpec
+from engine.spec.sections import LoraConfig
+
+
+def check(spec: RunSpec, device: torch.device) -> None:
+    """UsageError where weights cannot be quantised here."""
+    if spec.student.lora.quantise == "none":
+        return
+    where = 'student.lora.quantise = "4bit"'
+    if spec.student.lora.r == 0:
+        raise UsageError(f"{where} trains adapters over frozen weights: set student.lora.r too, to 16 for example")
+    if spec.student.model.startswith("builtin/"):
+        raise UsageError(f'{where}: the built-in students are too small for it; use "none"')
+    if device.type != "cuda":
+        raise UsageError(f'{where} needs an NVIDIA GPU, and this run is on {device}; use "none"')
+    if find_spec("bitsandbytes") is None:
+        raise UsageError(f"{where} needs bitsandbytes: pip install bitsandbytes")
+
+
+def loading(config: LoraConfig, device: torch.device) -> dict[str, Any]:
+    """What `from_pretrained` is told: NF4 weights with quantised constants where asked for."""
+    if config.quantise == "none":
+        return {}
+    four_bit = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )
+    return {"quantization_config": four_bit, "device_map": {"": device}}
+
+
+def add(model: PreTrainedModel, config: LoraConfig) -> Any:
+    """PEFT's wrapper; `model` itself has the adapters from here on, and they alone are trained.
+
+    Their first values come from torch's global generator. Raises UsageError where no module has a target's name.
+    """
+    from peft import LoraConfig as Lora
+    from peft import get_peft_model
+
+    lora = Lora(
+        r=config.r,
+        lora_alpha=config.alpha,
+        lora_dropout=config.dropout,
+        target_modules="all-linear" if config.targets == ("auto",) else list(config.targets),
+    )
+    try:
+        return get_peft_model(model, lora)
+    except ValueError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UsageError(f"student.lora.targets = {list(config.targets)!r}: {reason}") from error
+
+
+def plain(model: Any, adapted: Any) -> Any:
+    """What is exported: the model with its adapters added into its weights; those of a quantised one by themselves.
+
+    The model itself loses its adapters by it and goes on as a plain one: this comes last.
+    """
+    if adapted is None or not any("lora_" in name for name, _ in model.named_parameters()):
+        return model
+    return adapted if getattr(model, "is_quantized", False) else adapted.merge_and_unload()

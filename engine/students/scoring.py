@@ -1,0 +1,68 @@
+"""Token-mean cross-entropy of many targets: in buckets of similar length, logits at real tokens only, in chunks."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from torch.utils.checkpoint import checkpoint
+
+from engine.students.seam import Tokens
+
+LOGITS = 2**27
+"""Logits made at once (512 MB in fp32): 4096 tokens of T5's vocabulary."""
+BUCKETS = 3
+"""Targets are scored in this many groups of similar length."""
+
+
+def in_buckets(targets: Sequence[Tokens], score: Callable[[list[int]], Tensor]) -> Tensor:
+    """(targets,) what `score` finds for some of the targets at a time (their indices), put back in order."""
+    order = sorted(range(len(targets)), key=lambda j: len(targets[j]))
+    size = -(-len(order) // BUCKETS) if len(order) >= 8 * BUCKETS else len(order)
+    found = torch.cat([score(order[start : start + size]) for start in range(0, len(order), size)])
+    back = torch.empty(len(order), dtype=torch.long)
+    back[torch.tensor(order)] = torch.arange(len(order))
+    return found[back.to(found.device)]
+
+
+def token_mean(hidden: Tensor, labels: Tensor, real: Tensor, logits: Callable[[Tensor], Tensor], words: int) -> Tensor:
+    """(targets, length, width) states, labels and mask of real tokens -> (targets,) mean cross-entropy in nats.
+
+    `words`: the vocabulary, which decides how many tokens a chunk has. Chunks beyond the first are not kept for the
+    backward pass but made again in it.
+    """
+    states, wanted = hidden[real], labels[real]
+    size = max(1, LOGITS // words)
+
+    def losses(part: Tensor, of: Tensor) -> Tensor:
+        return cross_entropy(logits(part), of, reduction="none")
+
+    if len(wanted) <= size:
+        flat = losses(states, wanted)
+    else:
+        parts = list(zip(states.split(size), wanted.split(size), strict=True))
+        flat = torch.cat([checkpoint(losses, part, of, use_reentrant=False) for part, of in parts])
+    per_token = torch.zeros(labels.shape, dtype=flat.dtype, device=flat.device).masked_scatter(real, flat)
+    return per_token.sum(dim=1) / real.sum(dim=1)
+
+
+def pooled(hidden: Tensor, counted: Tensor, logits: Callable[[Tensor], Tensor], words: int) -> Tensor:
+    """(targets, length, width) states and mask of counted tokens -> (targets, words) greatest chance of each word.
+
+    In chunks of whole targets, made again for the backward pass: logits of a batch would outweigh the rest of a step.
+    """
+
+    def pool(part: Tensor, of: Tensor) -> Tensor:
+        return torch.softmax(logits(part), dim=-1).masked_fill(~of[..., None], 0).amax(dim=1)
+
+    size = max(1, LOGITS // (words * hidden.shape[1]))
+    parts = zip(hidden.split(size), counted.split(size), strict=True)
+    return torch.cat([checkpoint(pool, part, of, use_reentrant=False) for part, of in parts])
+
+
+def padded(rows: Sequence[Tokens], pad: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """(rows, longest) tokens, padded on the right, and the mask of real ones; one column at least."""
+    length = max(1, *(len(row) for row in rows))
+    ids = torch.tensor([[*row, *[pad] * (length - len(row))] for row in rows], device=device)
+    lengths = torch.tensor([len(row) for row in rows], device=device)
+    return ids, torch.arange(length, device=device) < lengths[:, None]

@@ -1,0 +1,68 @@
+"""Writing text a token at a time, greedily or sampled, by rows that leave the batch when they are finished."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+LEAVE_AT = 0.75
+"""Share of a batch that is still being written, at which the finished rows leave it."""
+
+
+class Writing(Protocol):
+    """A decoder with its caches."""
+
+    def step(self, token: Tensor) -> Tensor:
+        """(rows,) the tokens written last -> (rows, width) the state that the next ones are drawn from."""
+        ...
+
+    def keep(self, rows: Tensor) -> None:
+        """Goes on with those rows (indices) alone."""
+        ...
+
+
+def write(
+    writing: Writing,
+    token: Tensor,
+    logits: Callable[[Tensor], Tensor],
+    eos: int,
+    max_new: int,
+    temperature: float,
+    generator: torch.Generator | None,
+) -> list[list[int]]:
+    """At most `max_new` tokens a row, each up to its end of sequence; `token`: (rows,) what stands before the first."""
+    written = torch.full((len(token), max_new), eos)
+    alive = torch.arange(len(token))
+    going = torch.ones(len(token), dtype=torch.bool)
+    for at in range(max_new):
+        found = logits(writing.step(token))
+        if temperature > 0:
+            chosen = drawn(torch.softmax(found / temperature, dim=-1), generator)
+        else:
+            chosen = found.argmax(dim=-1).cpu()
+        written[alive[going], at] = chosen[going]
+        going &= chosen != eos
+        left = int(going.sum())
+        if left == 0:
+            break
+        if left <= LEAVE_AT * len(alive):
+            writing.keep(going.nonzero()[:, 0].to(token.device))
+            alive, chosen, going = alive[going], chosen[going], going[going]
+        token = chosen.to(token.device)
+    return [_to_end(row, eos) for row in written.tolist()]
+
+
+def drawn(chances: Tensor, generator: torch.Generator | None) -> Tensor:
+    """One column of each row of (rows, columns) chances, by a uniform number drawn on the CPU: the same on any device.
+
+    `torch.multinomial` draws a number a column, which costs more than the decoder of a small student.
+    """
+    sums = chances.double().cumsum(dim=-1).cpu()
+    least = torch.rand(len(sums), 1, generator=generator, dtype=torch.float64) * sums[:, -1:]
+    return torch.searchsorted(sums, least, right=True)[:, 0].clamp(max=sums.shape[1] - 1)
+
+
+def _to_end(tokens: list[int], eos: int) -> list[int]:
+    """Up to the first end of sequence, which stays."""
+    return tokens[: tokens.index(eos) + 1] if eos in tokens else tokens

@@ -77,7 +77,6 @@ def spec(student: Path | str, method: dict[str, Any] = QCRD, steps: int = STEPS,
                 "warmup": 5,
                 "checkpoint_every": 4,
                 "threads": 1,
-                **training,
             },
             "evaluation": {"every": 12, "followed": 8},
         }

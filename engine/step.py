@@ -2,6 +2,10 @@
 
 The explain prompt is encoded once and expanded over its candidates. With dropout off the loss and its gradients equal
 those of scoring everything with gradient; with dropout the choice is made without it, by design.
+
+A batch may be computed in micro-batches. Choice and judging come first, for the whole batch; then each micro-batch's
+cross-entropies enter the loss of the whole batch, the others as constants. So every mean is the whole batch's, and the
+gradients add up to its own for every loss in which no example's cross-entropies scale another's.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,7 +33,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Stepped:
-    """What a step computed; call `outcome.loss.backward()` to learn from it."""
+    """What a step computed; its gradient lies in the student's parameters."""
 
     outcome: Outcome
     scores: Scores
@@ -41,6 +45,17 @@ class Stepped:
     """Supervised tokens: of labels and of candidates that carry gradient."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Prompts:
+    """Prompts of some rows, read."""
+
+    encoded: Encoded
+    explain: dict[int, int]
+    """Row -> place of its explain prompt; rows without candidates have none."""
+    predict: dict[int, int]
+    """Row -> place of its predict prompt; rows without a label have none."""
+
+
 def step(
     student: Student,
     judge: Discriminator | None,
@@ -49,46 +64,82 @@ def step(
     draw: Tensor,
     progress: float = 0.0,
     pads: bool | None = None,
+    micro_batch: int = 0,
 ) -> Stepped:
-    """Scores a batch; the loss it returns carries gradient into the student alone.
+    """Scores a batch and adds the gradient of its loss to the student's parameters, and to nothing else.
 
     `draw`: (B, 2) uniform numbers for schemes that sample. `progress`: the share of the training that is done.
-    `pads`: the loss wants pooled probabilities, with or without those at pads; None: it wants none.
+    `pads`: the loss wants pooled probabilities, with or without those at pads; None: it wants none. `micro_batch`:
+    rows computed at once; 0: all.
     """
-    explained = [i for i, row in enumerate(rows) if row.item.positives or row.negatives]
-    with_label = [i for i, row in enumerate(rows) if row.item.label is not None]
-    prompts = [rows[i].item.explain for i in explained] + [rows[i].item.predict for i in with_label]
-    encoded = student.encode(prompts)
-    empty = _unscored(rows, draw, student.device)
-    labels = [row.item.label for row in rows if row.item.label is not None]
-    predict_ce = empty.predict_ce
-    if labels:
-        found = student.score(encoded, range(len(explained), len(prompts)), labels)
-        predict_ce = predict_ce.index_put((torch.tensor(with_label, device=student.device),), found)
-    scores = replace(empty, predict_ce=predict_ce, progress=progress)
-
-    if (scores.positive_mask.sum(dim=1) > 1).any() or scores.negative_mask.any():
-        student.model.eval()
-        with torch.no_grad():
-            first = _score(student, encoded.detach(), rows, scores, scores.positive_mask, scores.negative_mask)
-        student.model.train()
-    else:
-        first = scores
+    size = micro_batch or len(rows)
+    parts = [range(at, min(at + size, len(rows))) for at in range(0, len(rows), size)]
+    whole = _read(student, rows, parts[0]) if len(parts) == 1 else None
+    first = replace(_unscored(rows, draw, student.device), progress=progress)
+    if (first.positive_mask.sum(dim=1) > 1).any() or first.negative_mask.any():
+        first = _without_gradient(student, rows, first, parts, whole)
     choice = loss(first).choice
     judged_positive, judged_negative = choice.positive, choice.negative
     if judge is not None:
         judged_positive, judged_negative = _to_judge(rows, first, choice.positive, choice.negative)
         first = _judge(judge, rows, first, judged_positive, judged_negative)
-    final = _score(student, encoded, rows, replace(first, choice=choice), choice.positive, choice.active)
-    if pads is not None and with_label and choice.positive.any():
-        final = _pool(student, encoded, rows, final, choice, pads)
-    used = [c.tokens for c in _at(rows, choice.positive, choice.active)]
+    final = replace(first, choice=choice)
+    for part in parts:
+        prompts = whole or _read(student, rows, part)
+        scored = _score_labels(student, prompts, rows, final)
+        scored = _score(student, prompts, rows, scored, choice.positive, choice.active)
+        if pads is not None and scored.predict_mask.any() and choice.positive.any():
+            scored = _pool(student, prompts, rows, scored, choice, pads)
+        outcome = loss(scored)
+        if outcome.loss.requires_grad:
+            outcome.loss.backward()
+        final = _detached(scored)
+    if len(parts) > 1:
+        outcome = loss(final)
+    labels = sum(len(row.item.label or ()) for row in rows)
+    used = sum(len(c.tokens) for c in _at(rows, choice.positive, choice.active))
     return Stepped(
-        outcome=loss(final),
+        outcome=replace(outcome, loss=outcome.loss.detach()),
         scores=final,
         judged_positive=judged_positive,
         judged_negative=judged_negative,
-        target_tokens=sum(map(len, labels)) + sum(map(len, used)),
+        target_tokens=labels + used,
+    )
+
+
+def _read(student: Student, rows: Sequence[Row], part: Sequence[int]) -> _Prompts:
+    """Both heads' prompts of the rows in `part`, as far as they have something to be scored."""
+    explained = [i for i in part if rows[i].item.positives or rows[i].negatives]
+    with_label = [i for i in part if rows[i].item.label is not None]
+    prompts = [rows[i].item.explain for i in explained] + [rows[i].item.predict for i in with_label]
+    return _Prompts(
+        student.encode(prompts),
+        {i: at for at, i in enumerate(explained)},
+        {i: at for at, i in enumerate(with_label, len(explained))},
+    )
+
+
+def _without_gradient(
+    student: Student, rows: Sequence[Row], scores: Scores, parts: Sequence[range], whole: _Prompts | None
+) -> Scores:
+    """`scores` with the cross-entropies of all candidates, in evaluation mode; `whole`: the batch's prompts if read."""
+    student.model.eval()
+    with torch.no_grad():
+        for part in parts:
+            prompts = whole or _read(student, rows, part)
+            prompts = replace(prompts, encoded=prompts.encoded.detach())
+            scores = _score(student, prompts, rows, scores, scores.positive_mask, scores.negative_mask)
+    student.model.train()
+    return scores
+
+
+def _detached(scores: Scores) -> Scores:
+    return replace(
+        scores,
+        predict_ce=scores.predict_ce.detach(),
+        positive_ce=scores.positive_ce.detach(),
+        negative_ce=scores.negative_ce.detach(),
+        positive_pooled=None if scores.positive_pooled is None else scores.positive_pooled.detach(),
     )
 
 
@@ -111,17 +162,27 @@ def _unscored(rows: Sequence[Row], draw: Tensor, device: torch.device) -> Scores
     )
 
 
+def _score_labels(student: Student, prompts: _Prompts, rows: Sequence[Row], scores: Scores) -> Scores:
+    """`scores` with the cross-entropies of the labels of the rows whose prompts were read."""
+    if not prompts.predict:
+        return scores
+    labels = [label for i in prompts.predict if (label := rows[i].item.label) is not None]
+    found = student.score(prompts.encoded, list(prompts.predict.values()), labels)
+    index = torch.tensor(list(prompts.predict), device=scores.predict_ce.device)
+    return replace(scores, predict_ce=scores.predict_ce.index_put((index,), found))
+
+
 def _score(
-    student: Student, encoded: Encoded, rows: Sequence[Row], scores: Scores, positive: Tensor, negative: Tensor
+    student: Student, prompts: _Prompts, rows: Sequence[Row], scores: Scores, positive: Tensor, negative: Tensor
 ) -> Scores:
-    """`scores` with the cross-entropies of the masked candidates computed; the others stay as they are."""
-    # the explain prompts stand first, in the order of the rows that have any candidate
-    explained = [i for i, row in enumerate(rows) if row.item.positives or row.negatives]
-    place = {i: at for at, i in enumerate(explained)}
-    owners = [place[i] for side in (positive, negative) for i in side.nonzero()[:, 0].tolist()]
+    """`scores` with the cross-entropies of the masked candidates of the rows whose prompts were read."""
+    here = torch.zeros(len(rows), 1, dtype=torch.bool, device=positive.device)
+    here[list(prompts.explain)] = True
+    positive, negative = positive & here, negative & here
+    owners = [prompts.explain[i] for side in (positive, negative) for i in side.nonzero()[:, 0].tolist()]
     wanted = [(i, tuple(c.tokens)) for i, c in zip(owners, _at(rows, positive, negative), strict=True)]
     distinct = {pair: at for at, pair in enumerate(dict.fromkeys(wanted))}  # a teacher repeats itself: score once
-    found = student.score(encoded, [i for i, _ in distinct], [tokens for _, tokens in distinct])
+    found = student.score(prompts.encoded, [i for i, _ in distinct], [tokens for _, tokens in distinct])
     found = found[torch.tensor([distinct[pair] for pair in wanted], dtype=torch.long, device=found.device)]
     split = int(positive.sum())
     return replace(
@@ -132,27 +193,42 @@ def _score(
 
 
 def _pool(
-    student: Student, encoded: Encoded, rows: Sequence[Row], scores: Scores, choice: Choice, pads: bool
+    student: Student, prompts: _Prompts, rows: Sequence[Row], scores: Scores, choice: Choice, pads: bool
 ) -> Scores:
-    """`scores` with the pooled probabilities of labels and of the chosen positives, at most one a row."""
-    explained = [i for i, row in enumerate(rows) if row.item.positives or row.negatives]
+    """`scores` with the pooled probabilities of labels and of the chosen positives (at most one a row) that were read.
+
+    Rows that were not hold ones.
+    """
     labelled = [(i, row.item.label) for i, row in enumerate(rows) if row.item.label is not None]
-    chosen = choice.positive.nonzero().tolist()
+    chosen = [(i, rows[i].item.positives[j].tokens) for i, j in choice.positive.nonzero().tolist()]
     with torch.no_grad():  # the predict side is a target
-        places = range(len(explained), len(explained) + len(labelled))
-        predict = student.pooled(encoded, places, [label for _, label in labelled], pads)
-    tokens = [rows[i].item.positives[j].tokens for i, j in chosen]
-    positive = student.pooled(encoded, [explained.index(i) for i, _ in chosen], tokens, pads)
-
-    def spread(found: Tensor, owners: list[int]) -> Tensor:
-        index = torch.tensor(owners, device=found.device)
-        return found.new_zeros(len(rows), found.shape[1]).index_put((index,), found)
-
+        predict = _pooled(student, prompts, prompts.predict, labelled, len(rows), pads, scores.predict_pooled)
     return replace(
         scores,
-        predict_pooled=spread(predict, [i for i, _ in labelled]),
-        positive_pooled=spread(positive, [i for i, _ in chosen]),
+        predict_pooled=predict,
+        positive_pooled=_pooled(student, prompts, prompts.explain, chosen, len(rows), pads, scores.positive_pooled),
     )
+
+
+def _pooled(
+    student: Student,
+    prompts: _Prompts,
+    places: dict[int, int],
+    targets: Sequence[tuple[int, list[int]]],
+    count: int,
+    pads: bool,
+    before: Tensor | None,
+) -> Tensor | None:
+    """(count, V) pooled probabilities of the targets, given with their rows, whose prompts were read."""
+    here = [(i, target) for i, target in targets if i in places]
+    if not here:
+        return before
+    longest = max(len(target) for _, target in targets)
+    if pads:  # up to the longest of the whole batch
+        here = [(i, [*target, *[student.pad] * (longest - len(target))]) for i, target in here]
+    found = student.pooled(prompts.encoded, [places[i] for i, _ in here], [target for _, target in here], pads)
+    index = torch.tensor([i for i, _ in here], device=found.device)
+    return (found.new_ones(count, found.shape[1]) if before is None else before).index_put((index,), found)
 
 
 def _at(rows: Sequence[Row], positive: Tensor, negative: Tensor) -> list[Candidate]:

@@ -107,10 +107,17 @@ def train(setup: Setup, resume_at: int | None) -> Progress:
         for group, peak in zip(optimizer.param_groups, peaks, strict=True):
             group["lr"] = learning_rate(spec.training, at) * peak
         draw = torch.rand(len(rows), 2, generator=generator(spec.seed, "draw", at))
-        share = (at - 1) / spec.training.steps
-        stepped = step(student, setup.judge, lambda s: setup.method.loss(spec.method, s), rows, draw, share, pads)
         optimizer.zero_grad()
-        stepped.outcome.loss.backward()
+        stepped = step(
+            student,
+            setup.judge,
+            lambda s: setup.method.loss(spec.method, s),
+            rows,
+            draw,
+            (at - 1) / spec.training.steps,
+            pads,
+            spec.compute.micro_batch,
+        )
         norm = torch.nn.utils.clip_grad_norm_(student.model.parameters(), spec.training.clip)
         if not torch.isfinite(norm):
             examples = ", ".join(setup.items[i].example.id for i in batch[:3])

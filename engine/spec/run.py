@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from engine.spec.methods import PAPER_TRAINING, PAPER_VOTE, MethodConfig, Negatives, Orpo, Qcrd, Redi
 from engine.spec.sections import (
+    ComputeConfig,
     DataConfig,
     EvaluationConfig,
     Section,
@@ -36,6 +37,8 @@ class RunSpec(Section):
     """How it learns: finetune, single-task, dss, mi, positives, qcrd, orpo or redi."""
     training: TrainingConfig = TrainingConfig()
     """How long and how fast."""
+    compute: ComputeConfig = ComputeConfig()
+    """How it computes: speed and memory."""
     evaluation: EvaluationConfig = EvaluationConfig()
     """How the student is judged."""
 

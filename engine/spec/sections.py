@@ -148,6 +148,13 @@ class TrainingConfig(Section):
     """CPU threads; 0: one for the built-in student, else all cores, at most 4. A resumed run keeps its first number."""
 
 
+class ComputeConfig(Section):
+    """How it computes: speed and memory."""
+
+    micro_batch: Annotated[int, Field(ge=0)] = 0
+    """Questions of a batch that are computed at once; 0: all. Loss and gradient stay those of the whole batch."""
+
+
 class EvaluationConfig(Section):
     """How the student is judged."""
 

@@ -67,7 +67,7 @@ class CausalStudent:
         self.max_target = max_target
         self.kind: Literal["t5", "causal", "chat"] = "chat" if chat else "causal"
         self.adapted = adapted
-        self._eos = int(tokenizer.eos_token_id)
+        self._eos = self.pad = int(tokenizer.eos_token_id)
         self._disarm = disarmed(tokenizer)
         self._plain_tokens = remembered(
             lambda text: tokenizer(self._disarm(text), add_special_tokens=False)["input_ids"]

@@ -31,6 +31,8 @@ class Student(Protocol):
     model: torch.nn.Module
     tokenizer: Any
     device: torch.device
+    pad: int
+    """The token that fills up shorter targets."""
 
     def prompt(self, text: str) -> list[int]:
         """Tokens of a prompt, cut to the question limit."""

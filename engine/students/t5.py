@@ -53,6 +53,7 @@ class T5Student:
         self.bf16 = bf16
         self.max_prompt = max_prompt
         self.max_target = max_target
+        self.pad: int = self.model.config.pad_token_id
         self.position_bias_lr = position_bias_lr
         self.adapted = adapted
         disarm = disarmed(tokenizer)

@@ -8,58 +8,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tiny_causal import student as causal_student
 from tiny_t5 import item, student, text
-from torch.nn.functional import cross_entropy
 
+from engine.bench.naive import cross_entropies, naive_scores
 from engine.discriminator import build
-from engine.losses import Scores
 from engine.methods import dss, orpo, positives, qcrd, redi
 from engine.spec.methods import Dss, Orpo, Positives, Qcrd, QcrdLoss, QcrdNegatives, Redi
 from engine.step import Row, step
-
-
-def naive_ce(s, prompt: Sequence[int], target: Sequence[int]) -> torch.Tensor:
-    """One pair through transformers' own forward."""
-    labels = torch.tensor([target])
-    if not s.model.config.is_encoder_decoder:
-        logits = s.model(input_ids=torch.tensor([[*prompt, *target]])).logits[0, len(prompt) - 1 : -1]
-        return cross_entropy(logits, labels[0])
-    out = s.model(input_ids=torch.tensor([prompt]), labels=labels)
-    return cross_entropy(out.logits[0], labels[0])
-
-
-def naive_scores(s, rows: Sequence[Row], quality, draw: torch.Tensor) -> Scores:
-    m = max(1, *(len(r.item.positives) for r in rows))
-    k = max(1, *(len(r.negatives) for r in rows))
-    zero = torch.zeros(())
-
-    def matrix(width, of, value):
-        return torch.stack(
-            [torch.stack([value(r, of(r)[j]) if j < len(of(r)) else zero for j in range(width)]) for r in rows]
-        )
-
-    def ce(r, c):
-        return naive_ce(s, r.item.explain, c.tokens)
-
-    def mask(width, of):
-        return torch.tensor([[j < len(of(r)) for j in range(width)] for r in rows])
-
-    def up(r):
-        return r.item.positives
-
-    def down(r):
-        return r.negatives
-
-    return Scores(
-        predict_ce=torch.stack([naive_ce(s, r.item.predict, r.item.label) if r.item.label else zero for r in rows]),
-        predict_mask=torch.tensor([r.item.label is not None for r in rows]),
-        positive_ce=matrix(m, up, ce),
-        positive_mask=mask(m, up),
-        negative_ce=matrix(k, down, ce),
-        negative_mask=mask(k, down),
-        positive_quality=matrix(m, up, quality) if quality else mask(m, up).float(),
-        negative_quality=matrix(k, down, quality) if quality else torch.zeros(len(rows), k),
-        draw=draw,
-    )
 
 
 @pytest.fixture(autouse=True)
@@ -90,7 +44,6 @@ def compare(
 
     s.model.train()
     fast = step(s, judge, lambda x: method.loss(config, x), rows, draw)
-    fast.outcome.loss.backward()
     found = gradients(s)
     s.model.zero_grad()
     slow = method.loss(config, naive_scores(s, rows, quality if judge else None, draw))
@@ -148,7 +101,7 @@ def test_a_batch_of_many_is_scored_in_length_buckets_and_comes_back_in_order():
     s.model.eval()
     with torch.no_grad():
         found = s.score(s.encode(prompts), owners, targets)
-        wanted = torch.stack([naive_ce(s, prompts[i], t) for i, t in zip(owners, targets, strict=True)])
+        wanted = cross_entropies(s, [prompts[i] for i in owners], targets)
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
 
 

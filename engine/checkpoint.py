@@ -30,6 +30,11 @@ class Progress:
     """Self-adversarial negatives by the iteration that will use them."""
     fixed: list[Rationale] = field(default_factory=list)
     """Negatives written once, in use since."""
+    micro_batch: int = 0
+    """Questions computed at once since memory ran out; 0: what the spec says."""
+    skipped: int = 0
+    """Steps left out because their gradient was no number."""
+    skipped_in_a_row: int = 0
     qualities: dict[str, list[float]] = field(default_factory=lambda: {"positive": []})
     """The discriminator's scores of fully judged rows since the last evaluation, for its AUC."""
 
@@ -73,7 +78,7 @@ def save(run_folder: Path, trained: Trained, progress: Progress) -> Path:
         if trained.judge is not None and trained.judge_optimizer is not None:
             save_file(weights(trained.judge), beside / "judge.safetensors")
             save_file(_optimizer_state(trained.judge_optimizer), beside / "judge_optimizer.safetensors")
-        save_file(_random_state(), beside / "random.safetensors")
+        save_file(random_state(), beside / "random.safetensors")
         (beside / "progress.json").write_text(json.dumps(asdict(progress)))
         for file in beside.iterdir():
             _sync(file)
@@ -100,7 +105,7 @@ def load(run_folder: Path, step: int, trained: Trained) -> Progress:
         if trained.judge is not None and trained.judge_optimizer is not None:
             load_weights(trained.judge, folder / "judge.safetensors")
             _load_optimizer(trained.judge_optimizer, load_file(folder / "judge_optimizer.safetensors"))
-        _restore_random(load_file(folder / "random.safetensors"))
+        restore_random(load_file(folder / "random.safetensors"))
         state = json.loads((folder / "progress.json").read_text())
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise QcrdError(
@@ -166,7 +171,7 @@ def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-def _random_state() -> dict[str, Tensor]:
+def random_state() -> dict[str, Tensor]:
     """torch's global generators, which dropout draws from; all else draws from named streams (`randomness.py`)."""
     state = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
@@ -174,7 +179,8 @@ def _random_state() -> dict[str, Tensor]:
     return state
 
 
-def _restore_random(state: dict[str, Tensor]) -> None:
+def restore_random(state: dict[str, Tensor]) -> None:
+    """Puts torch's generators back to what `random_state` found."""
     torch.set_rng_state(state["cpu"])
     if "cuda" in state and torch.cuda.is_available():
         torch.cuda.set_rng_state(state["cuda"])

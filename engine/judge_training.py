@@ -29,7 +29,7 @@ UPDATED_ON = 8
 
 def optimizer(judge: Discriminator, config: QcrdDiscriminator) -> torch.optim.AdamW:
     """Its own AdamW."""
-    return torch.optim.AdamW(judge.parameters(), lr=config.lr, weight_decay=0.0)
+    return torch.optim.AdamW(judge.parameters(), lr=config.lr, weight_decay=0.0, fused=True)
 
 
 def judged(items: Sequence[Item]) -> list[Judged]:

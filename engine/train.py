@@ -1,18 +1,23 @@
 """The training loop: batches -> the method's step -> losses, with negatives from earlier selves of the student."""
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from engine import checkpoint, judge_training
 from engine.batches import Item, Schedule, iterations_of
 from engine.checkpoint import Progress, Trained
 from engine.discriminator import Discriminator, Judged
 from engine.errors import Interrupted, QcrdError
+from engine.memory import step_that_fits
 from engine.negatives.band import Band
 from engine.negatives.during import During
 from engine.orders import Orders
@@ -28,6 +33,8 @@ from engine.visits import numbers, visits
 
 SPEED_EVERY = 20
 """Steps between points of tokens_per_second."""
+MOST_SKIPPED = 20
+"""Steps in a row whose gradient is no number, after which none is expected to be one."""
 JUDGE_DECAY = 0.9
 """alpha_3 of the paper, every iteration."""
 ALPHA_JUDGE = 0.5
@@ -80,7 +87,7 @@ def train(setup: Setup, resume_at: int | None) -> Progress:
     """
     spec, student, recorder, schedule = setup.spec, setup.student, setup.recorder, setup.schedule
     optimizer = torch.optim.AdamW(
-        student.parameter_groups(spec.training.lr, spec.training.weight_decay), betas=(0.9, 0.98)
+        student.parameter_groups(spec.training.lr, spec.training.weight_decay), betas=(0.9, 0.98), fused=True
     )
     peaks = [group["lr"] / spec.training.lr for group in optimizer.param_groups]
     trained = Trained(student.model, optimizer, setup.judge, setup.judge_optimizer)
@@ -95,6 +102,8 @@ def train(setup: Setup, resume_at: int | None) -> Progress:
         recorder.rewind(resume_at, progress.number)
         checkpoint.tidy(setup.folder, spec.training.keep, progress.best_step)
         recorder.log("info", f"goes on from the checkpoint of step {resume_at}", "train")
+    if spec.compute.gradient_checkpointing:
+        checkpoint_activations(student.model)
     student.model.train()
     pads = spec.method.form == "released" if isinstance(spec.method, Mi) else None
     last_visits = schedule.last_visits()
@@ -108,38 +117,26 @@ def train(setup: Setup, resume_at: int | None) -> Progress:
             group["lr"] = learning_rate(spec.training, at) * peak
         draw = torch.rand(len(rows), 2, generator=generator(spec.seed, "draw", at))
         optimizer.zero_grad()
-        stepped = step(
-            student,
-            setup.judge,
-            lambda s: setup.method.loss(spec.method, s),
-            rows,
-            draw,
-            (at - 1) / spec.training.steps,
-            pads,
-            spec.compute.micro_batch,
-        )
-        norm = torch.nn.utils.clip_grad_norm_(student.model.parameters(), spec.training.clip)
-        if not torch.isfinite(norm):
-            examples = ", ".join(setup.items[i].example.id for i in batch[:3])
-            raise QcrdError(
-                f"the gradient of step {at} is {norm.item()} (examples {examples}, …); lower training.lr and start "
-                f"again, or resume from step {checkpoint.latest(setup.folder) or 0} after mending the data"
-            )
-        optimizer.step()
+        stepped = _take(setup, progress, rows, draw, at, pads)
+        norm = torch.nn.utils.clip_grad_norm_(student.model.parameters(), spec.training.clip).item()
         progress.step = at
+        if math.isfinite(norm) and math.isfinite(stepped.outcome.loss.item()):
+            optimizer.step()
+            progress.skipped_in_a_row = 0
+            found = numbers(stepped, setup.judge is not None)
+            found |= {"lr": optimizer.param_groups[0]["lr"], "grad_norm": norm}
+            final = [last_visits[i] == at for i in batch]
+            recorder.visits(at, iteration, visits(rows, stepped, setup.followed, final, setup.judge is not None))
+            negatives.note_qualities(rows, stepped)
+        else:
+            found = _leave_out(setup, progress, stepped, norm, batch, at)
         speed.add(stepped)
-        found = numbers(stepped, setup.judge is not None)
-        found |= {"lr": optimizer.param_groups[0]["lr"], "grad_norm": norm.item()}
         if at % SPEED_EVERY == 0:
             found["tokens_per_second"] = speed.rate()
         judged = _update_judge(setup, rows, at, iteration)
         if judged is not None:
             found["loss/judge"] = judged
         recorder.points(at, found)
-        final = [last_visits[i] == at for i in batch]
-        seen = visits(rows, stepped, setup.followed, final, setup.judge is not None)
-        recorder.visits(at, iteration, seen)
-        negatives.note_qualities(rows, stepped)
         if at == schedule.last_step(iteration):
             negatives.write_due(iteration)
         recorder.progress(at, iteration)
@@ -148,6 +145,51 @@ def train(setup: Setup, resume_at: int | None) -> Progress:
             _evaluate(setup, progress, negatives, at)
         _keep(setup, trained, progress, at)
     return progress
+
+
+def checkpoint_activations(model: Any) -> None:
+    """Layers are computed again in the backward pass instead of being kept."""
+    model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+
+
+def _take(setup: Setup, progress: Progress, rows: Sequence[Row], draw: Tensor, at: int, pads: bool | None) -> Stepped:
+    """The step's gradient, in micro-batches as small as memory asks for."""
+    spec = setup.spec
+
+    def take(micro_batch: int) -> Stepped:
+        share = (at - 1) / spec.training.steps
+        loss = partial(setup.method.loss, spec.method)
+        return step(setup.student, setup.judge, loss, rows, draw, share, pads, micro_batch)
+
+    def halved(before: int, now: int) -> None:
+        line = f"out of memory at step {at} with {before} questions at once: goes on with {now}, in the same batches"
+        setup.recorder.log("warning", line, "train")
+
+    fits = progress.micro_batch or spec.compute.micro_batch
+    stepped, progress.micro_batch = step_that_fits(take, setup.student.model, len(rows), fits, halved)
+    return stepped
+
+
+def _leave_out(
+    setup: Setup, progress: Progress, stepped: Stepped, norm: float, batch: Sequence[int], at: int
+) -> dict[str, float]:
+    """A step whose loss or gradient is no number: QcrdError, or nothing learnt where the spec says so; its metrics."""
+    examples = ", ".join(setup.items[i].example.id for i in batch[:3])
+    what = f"step {at} has the loss {stepped.outcome.loss.item()} and a gradient of {norm} (examples {examples}, …)"
+    resume = f"resume from step {checkpoint.latest(setup.folder) or 0} after mending the data"
+    if setup.spec.compute.on_nonfinite == "stop":
+        raise QcrdError(
+            f"{what}; lower training.lr and start again, {resume}, or leave such steps out with "
+            'compute.on_nonfinite = "skip"'
+        )
+    progress.skipped += 1
+    progress.skipped_in_a_row += 1
+    if progress.skipped_in_a_row == MOST_SKIPPED:
+        raise QcrdError(
+            f"{what}, as had the {MOST_SKIPPED - 1} before it: training has diverged; lower training.lr and start again"
+        )
+    setup.recorder.log("warning", f"{what}: it is left out", "train")
+    return {"skipped": progress.skipped}
 
 
 def _update_judge(setup: Setup, rows: Sequence[Row], at: int, iteration: int) -> float | None:
@@ -182,6 +224,11 @@ def _keep(setup: Setup, trained: Trained, progress: Progress, at: int) -> None:
     due = at % config.checkpoint_every == 0 or at == config.steps or progress.best_step == at
     if not (due or asked or setup.orders.stop):
         return
+    if not all(bool(p.isfinite().all()) for p in setup.student.model.parameters()):
+        raise QcrdError(
+            f"the weights after step {at} are not all numbers and are not kept; lower training.lr and start again, "
+            f"or resume from step {checkpoint.latest(setup.folder) or 0}"
+        )
     setup.recorder.flush()  # rows first: a checkpoint never knows more than the database
     folder = checkpoint.save(setup.folder, trained, progress)
     checkpoint.tidy(setup.folder, config.keep, progress.best_step)

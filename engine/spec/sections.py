@@ -152,7 +152,12 @@ class ComputeConfig(Section):
     """How it computes: speed and memory."""
 
     micro_batch: Annotated[int, Field(ge=0)] = 0
-    """Questions of a batch that are computed at once; 0: all. Loss and gradient stay those of the whole batch."""
+    """Questions of a batch that are computed at once; 0: all. Halved where memory runs out. Loss and
+    gradient stay those of the whole batch."""
+    gradient_checkpointing: bool = False
+    """Compute the layers again in the backward pass instead of keeping them: less memory, about a third more time."""
+    on_nonfinite: Literal["stop", "skip"] = "stop"
+    """A loss or gradient that is no number: stop, or leave the step out (20 in a row stop the run all the same)."""
 
 
 class EvaluationConfig(Section):

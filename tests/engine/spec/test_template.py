@@ -31,6 +31,7 @@ def test_the_template_explains_every_key_in_the_order_of_the_models() -> None:
         "[student]",
         "[method]",
         "[training]",
+        "[compute]",
         "[evaluation]",
     ]
     for before, line in pairwise(lines):

@@ -35,6 +35,10 @@ class Progress:
     skipped: int = 0
     """Steps left out because their gradient was no number."""
     skipped_in_a_row: int = 0
+    scored_in: int = 0
+    """The iteration whose candidates were last scored in bulk."""
+    scored: dict[int, float] = field(default_factory=dict)
+    """Their cross-entropies by the rationale's number."""
     qualities: dict[str, list[float]] = field(default_factory=lambda: {"positive": []})
     """The discriminator's scores of fully judged rows since the last evaluation, for its AUC."""
 
@@ -114,6 +118,7 @@ def load(run_folder: Path, step: int, trained: Trained) -> Progress:
         ) from error
     state["pending"] = {int(t): [Rationale(**r) for r in rows] for t, rows in state["pending"].items()}
     state["fixed"] = [Rationale(**r) for r in state.get("fixed", [])]
+    state["scored"] = {int(number): ce for number, ce in state.get("scored", {}).items()}
     return Progress(**state)
 
 

@@ -29,6 +29,8 @@ class Row:
     item: Item
     negatives: tuple[Candidate, ...]
     judge_all: bool
+    earlier: tuple[Sequence[float], Sequence[float]] | None = None
+    """Cross-entropies of positives and negatives at the iteration's start, to choose by; None: score them now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,10 @@ def step(
     whole = _read(student, rows, parts[0]) if len(parts) == 1 else None
     first = replace(_unscored(rows, draw, student.device), progress=progress)
     if (first.positive_mask.sum(dim=1) > 1).any() or first.negative_mask.any():
-        first = _without_gradient(student, rows, first, parts, whole)
+        if all(row.earlier is not None for row in rows):
+            first = _as_before(rows, first)
+        else:
+            first = _without_gradient(student, rows, first, parts, whole)
     choice = loss(first).choice
     judged_positive, judged_negative = choice.positive, choice.negative
     if judge is not None:
@@ -131,6 +136,18 @@ def _without_gradient(
             scores = _score(student, prompts, rows, scores, scores.positive_mask, scores.negative_mask)
     student.model.train()
     return scores
+
+
+def _as_before(rows: Sequence[Row], scores: Scores) -> Scores:
+    """`scores` with the cross-entropies that the rows bring along."""
+    earlier = [row.earlier for row in rows if row.earlier is not None]
+    up = scores.positive_ce.new_tensor([ce for positives, _ in earlier for ce in positives])
+    down = scores.negative_ce.new_tensor([ce for _, negatives in earlier for ce in negatives])
+    return replace(
+        scores,
+        positive_ce=scores.positive_ce.masked_scatter(scores.positive_mask, up),
+        negative_ce=scores.negative_ce.masked_scatter(scores.negative_mask, down),
+    )
 
 
 def _detached(scores: Scores) -> Scores:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from engine import checkpoint, judge_training
+from engine import amortised, checkpoint, judge_training
 from engine.batches import Item, Schedule, iterations_of
 from engine.checkpoint import Progress, Trained
 from engine.discriminator import Discriminator, Judged
@@ -113,6 +113,11 @@ def train(setup: Setup, resume_at: int | None) -> Progress:
         iteration = schedule.iteration(at)
         batch = schedule.batch(at)
         rows = negatives.rows(batch, iteration, [last_visits[i] == at for i in batch])
+        if spec.compute.choice == "iteration":
+            if progress.scored_in != iteration:
+                progress.scored = amortised.score(student, negatives.all_of(schedule.due(iteration)))
+                progress.scored_in = iteration
+            rows = amortised.with_earlier(rows, progress.scored)
         for group, peak in zip(optimizer.param_groups, peaks, strict=True):
             group["lr"] = learning_rate(spec.training, at) * peak
         draw = torch.rand(len(rows), 2, generator=generator(spec.seed, "draw", at))

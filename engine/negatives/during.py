@@ -39,12 +39,20 @@ class During:
         shares = config.shares if config is not None else {}
         random = generator(self.setup.spec.seed, "mixed", self.progress.step + 1)
         rows = []
-        for i, last, draw in zip(batch, final, torch.rand(len(batch), generator=random).tolist(), strict=True):
-            item = self.setup.items[i]
-            key = item.example.id
-            negatives = (*item.negatives, *self.fixed.get(key, ()), *self.by_example.get(key, ()))
-            rows.append(Row(item, mixed.drawn(shares, negatives, draw), last or key in self.setup.followed))
+        for row, last, draw in zip(
+            self.all_of(batch), final, torch.rand(len(batch), generator=random).tolist(), strict=True
+        ):
+            drawn = mixed.drawn(shares, row.negatives, draw)
+            rows.append(Row(row.item, drawn, last or row.item.example.id in self.setup.followed))
         return rows
+
+    def all_of(self, batch: Sequence[int]) -> list[Row]:
+        """Those items with every negative that this iteration has, before any is drawn by shares."""
+        items = [self.setup.items[i] for i in batch]
+        return [
+            Row(x, (*x.negatives, *self.fixed.get(x.example.id, ()), *self.by_example.get(x.example.id, ())), False)
+            for x in items
+        ]
 
     def write_due(self, iteration: int) -> None:
         """At the end of an iteration: the negatives for `lag` iterations later, from the weights as they are now."""

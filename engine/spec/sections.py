@@ -156,6 +156,10 @@ class ComputeConfig(Section):
     gradient stay those of the whole batch."""
     gradient_checkpointing: bool = False
     """Compute the layers again in the backward pass instead of keeping them: less memory, about a third more time."""
+    choice: Literal["step", "iteration"] = "step"
+    """step: all candidates of a batch are scored, then the chosen are learnt from. iteration: all that an iteration
+    needs are scored in bulk at its start, and a step only learns: less time, by a choice up to an iteration old. The
+    cross-entropy of a visit is then that of the iteration's start, but where it is chosen and active."""
     on_nonfinite: Literal["stop", "skip"] = "stop"
     """A loss or gradient that is no number: stop, or leave the step out (20 in a row stop the run all the same)."""
 

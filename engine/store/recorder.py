@@ -33,7 +33,8 @@ class Visit:
     quality: float | None
     """The discriminator's score in [0, 1]; None without one."""
     cross_entropy: float
-    """Mean over the target's tokens, in nats."""
+    """Mean over the target's tokens, in nats; with compute.choice = "iteration" of what is not both chosen and active
+    it is that of the iteration's start."""
     weight: float
     """Its factor within the explain term: s or beta (1 - s), normalised or not, times its share where many are used;
     0 where not chosen or silenced. Times alpha / N it is the size of d loss / d cross-entropy."""

@@ -1,0 +1,91 @@
+"""The amortised choice: an iteration's candidates are scored once, in bulk, from the weights at its start.
+
+A step then scores the chosen alone, with gradient. What it chooses by is up to an iteration old.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import torch
+
+from engine.memory import is_out_of_memory
+from engine.step import Row
+from engine.students.seam import Student
+
+AT_ONCE = 2**14
+"""Tokens of candidates, pads included, that are scored at once."""
+
+
+def score(student: Student, rows: Sequence[Row]) -> dict[int, float]:
+    """Cross-entropy by the rationale's number, of every candidate of the rows that have a choice."""
+    open_rows = sorted(filter(_has_choice, rows), key=_longest)
+    was_training = student.model.training
+    student.model.eval()
+    found: dict[int, float] = {}
+    with torch.no_grad():
+        for group in _groups(open_rows):
+            found |= _score(student, group)
+    student.model.train(was_training)
+    return found
+
+
+def with_earlier(rows: Sequence[Row], scored: dict[int, float]) -> list[Row]:
+    """The rows with what was found for their candidates; a single positive is chosen whatever its cross-entropy."""
+
+    def of(row: Row) -> tuple[list[float], list[float]]:
+        if not _has_choice(row):
+            return [0.0] * len(row.item.positives), []
+        sides = (row.item.positives, row.negatives)
+        up, down = ([scored[c.rationale.number] for c in side] for side in sides)
+        return up, down
+
+    return [replace(row, earlier=of(row)) for row in rows]
+
+
+def _has_choice(row: Row) -> bool:
+    return len(row.item.positives) > 1 or bool(row.negatives)
+
+
+def _score(student: Student, rows: Sequence[Row]) -> dict[int, float]:
+    """One group; the halves of it where memory runs out."""
+    owners, candidates = [], []
+    for at, row in enumerate(rows):
+        for c in (*row.item.positives, *row.negatives):
+            owners.append(at)
+            candidates.append(c)
+    try:
+        encoded = student.encode([row.item.explain for row in rows])
+        distinct = {
+            pair: at
+            for at, pair in enumerate(
+                dict.fromkeys((i, tuple(c.tokens)) for i, c in zip(owners, candidates, strict=True))
+            )
+        }
+        values = student.score(encoded, [i for i, _ in distinct], [tokens for _, tokens in distinct]).tolist()
+        return {
+            c.rationale.number: values[distinct[i, tuple(c.tokens)]] for i, c in zip(owners, candidates, strict=True)
+        }
+    except (RuntimeError, MemoryError) as error:
+        if len(rows) == 1 or not is_out_of_memory(error):
+            raise
+    half = len(rows) // 2
+    return _score(student, rows[:half]) | _score(student, rows[half:])
+
+
+def _groups(rows: Sequence[Row]) -> Iterator[list[Row]]:
+    """Rows of similar length, as many as AT_ONCE allows."""
+    group: list[Row] = []
+    count = 0
+    for row in rows:
+        more = len(row.item.positives) + len(row.negatives)
+        if group and (count + more) * _longest(row) > AT_ONCE:
+            yield group
+            group, count = [], 0
+        group.append(row)
+        count += more
+    if group:
+        yield group
+
+
+def _longest(row: Row) -> int:
+    return max(len(c.tokens) for c in (*row.item.positives, *row.negatives))

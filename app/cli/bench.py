@@ -1,0 +1,120 @@
+"""`qcrd bench`: what a step, a generation and a training cost here, beside what they would cost elsewhere."""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal
+
+import typer
+
+from app.cli.output import Column, Row, plain, write_table
+
+bench = typer.Typer(
+    help="Measure speed and memory beside their peers; random weights, no network. The last line is JSON.",
+    no_args_is_help=True,
+)
+
+Shape = Annotated[Literal["tiny", "t5-small", "t5-base"], typer.Option(help="The student's sizes.")]
+Batch = Annotated[int, typer.Option(min=1, help="Questions at once.")]
+Positives = Annotated[int, typer.Option(min=1, help="Positive rationales a question.")]
+Negatives = Annotated[int, typer.Option(min=0, help="Negative rationales a question.")]
+Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where.")]
+Repeats = Annotated[int, typer.Option(min=1, help="Turns that count.")]
+Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0: torch's own choice.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Give the app this file's commands."""
+    app.add_typer(bench, name="bench")
+
+
+@bench.command()
+def step(
+    shape: Shape = "t5-small",
+    batch: Batch = 8,
+    positives: Positives = 4,
+    negatives: Negatives = 2,
+    device: Device = "auto",
+    repeats: Repeats = 5,
+    threads: Threads = 0,
+    micro_batch: Annotated[int, typer.Option(min=0, help="Questions computed at once; 0: all.")] = 0,
+) -> None:
+    """One training step, without the optimiser, every negative active: fast, amortised, naive, and DSS's."""
+    _prepare(threads)
+    from engine.bench.step import measure
+
+    _show(measure(shape, batch, positives, negatives, device, repeats, micro_batch))
+
+
+@bench.command()
+def generate(
+    shape: Shape = "t5-small",
+    batch: Batch = 128,
+    device: Device = "auto",
+    repeats: Repeats = 3,
+    threads: Threads = 0,
+) -> None:
+    """Sampling rationales in bulk, beside transformers' `generate`."""
+    _prepare(threads)
+    from engine.bench.generate import measure
+
+    _show(measure(shape, batch, device, repeats))
+
+
+@bench.command()
+def train(
+    shape: Shape = "tiny",
+    batch: Batch = 32,
+    positives: Positives = 4,
+    device: Device = "auto",
+    steps: Annotated[int, typer.Option(min=1, help="Steps that count.")] = 20,
+    threads: Threads = 0,
+) -> None:
+    """Whole training loops, optimiser and database included, beside Seq2SeqTrainer with DSS's loss."""
+    _prepare(threads)
+    from engine.bench.train import measure
+
+    _show(measure(shape, batch, positives, 0, device, steps))
+
+
+def _prepare(threads: int) -> None:
+    import torch
+
+    if threads:
+        torch.set_num_threads(threads)
+
+
+def _show(found: Mapping[str, Any]) -> None:
+    """A table for a person, then all of it as one line of JSON."""
+    arms = [{"arm": name, **values} for name, values in found["arms"].items()]
+    wanted: list[tuple[str, str, Callable[[Any], str]]] = [
+        ("to_dss", "× dss", _two),
+        ("to_trainer", "× Seq2SeqTrainer", _two),
+        ("tokens_per_second", "tokens/s", lambda v: f"{v:,.0f}"),
+        ("milliseconds_per_sample", "ms a sample", _two),
+        ("words_per_sample", "words a sample", _two),
+        ("padding", "padding", _two),
+        ("peak_bytes", "peak MB", lambda v: "–" if v is None else f"{v / 2**20:,.0f}"),
+    ]
+    columns = [
+        Column("arm", lambda row: row["arm"], keep=True),
+        Column("ms", lambda row: f"{1000 * row['seconds']['median']:,.1f}", right=True, keep=True),
+        Column("quartiles", _quartiles, right=True),
+    ]
+    columns += [_column(*entry) for entry in wanted if entry[0] in arms[0]]
+    write_table(arms, columns)
+    for name in ("naive_to_fast", "generate_to_ours", "active_share"):
+        if name in found:
+            print(f"{name.replace('_', ' ')}: {found[name]:.2f}")
+    print(json.dumps(plain(found)))
+
+
+def _column(key: str, title: str, text: Callable[[Any], str]) -> Column:
+    return Column(title, lambda row: text(row[key]), right=True, keep=title.startswith("×"))
+
+
+def _two(value: float) -> str:
+    return f"{value:.2f}"
+
+
+def _quartiles(row: Row) -> str:
+    return f"{1000 * row['seconds']['q1']:,.1f} to {1000 * row['seconds']['q3']:,.1f}"

@@ -1,0 +1,74 @@
+"""`qcrd bench generate`: sampling rationales in bulk, beside transformers' own `generate`."""
+
+from typing import Any
+
+import torch
+
+from engine.bench import shapes
+from engine.bench.naive import batch
+from engine.bench.timing import in_turns, peak_bytes, ratio, spread
+from engine.students.load import pick_device
+from engine.students.t5 import T5Student
+
+WARM_UP = 1
+LONGEST = 64
+MEAN = 32
+"""Tokens after which a rationale ends, in the mean: what has ended need not be computed any more."""
+TEMPERATURE = 1.5
+
+
+def measure(shape: str, batch_size: int, device_name: str, repeats: int) -> dict[str, Any]:
+    """Both arms on one batch of questions; times in seconds, memory in bytes."""
+    device = pick_device(device_name)
+    student = shapes.student(shape, device, 0)
+    shapes.ending_after(student, MEAN, TEMPERATURE)
+    student.model.eval()
+    prompts = [row.item.explain for row in shapes.rows(student, shape, batch_size, 1, 0, 0)]
+    written: dict[str, int] = {"ours": 0, "generate": 0}
+
+    def ours() -> None:
+        texts = student.generate(prompts, LONGEST, TEMPERATURE, torch.Generator().manual_seed(1))
+        written["ours"] = sum(len(text.split()) for text in texts)
+
+    def theirs() -> None:
+        out = _generate(student, prompts)
+        written["generate"] = sum(
+            len(text.split()) for text in student.tokenizer.batch_decode(out, skip_special_tokens=True)
+        )
+
+    arms = {"ours": ours, "generate": theirs}
+    taken = in_turns(arms, WARM_UP, repeats, device)
+    return {
+        "bench": "generate",
+        "shape": shape,
+        "batch": batch_size,
+        "longest": LONGEST,
+        "device": str(device),
+        "threads": torch.get_num_threads(),
+        "repeats": repeats,
+        "generate_to_ours": ratio(taken["generate"], taken["ours"]),
+        "arms": {
+            name: {
+                "seconds": spread(taken[name]),
+                "milliseconds_per_sample": 1000 * spread(taken[name])["median"] / batch_size,
+                "words_per_sample": written[name] / batch_size,
+                "peak_bytes": peak_bytes(arm, device),
+            }
+            for name, arm in arms.items()
+        },
+    }
+
+
+@torch.no_grad()
+def _generate(student: T5Student, prompts: list[list[int]]) -> torch.Tensor:
+    made = batch(prompts, prompts, student.model.config.pad_token_id, student.device)
+    with torch.autocast(student.device.type, dtype=torch.bfloat16, enabled=student.bf16):
+        found: torch.Tensor = student.model.generate(
+            input_ids=made.input_ids,
+            attention_mask=made.attention_mask,
+            max_new_tokens=LONGEST,
+            do_sample=True,
+            temperature=TEMPERATURE,
+            top_k=0,
+        )
+    return found

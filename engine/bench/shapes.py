@@ -1,0 +1,126 @@
+"""Students with random weights in the shapes of known ones, and batches to measure them on."""
+
+from dataclasses import dataclass
+
+import torch
+from transformers import T5Config, T5ForConditionalGeneration
+
+from engine.batches import Candidate, Item
+from engine.randomness import generator
+from engine.records import Example, Polarity, Rationale
+from engine.step import Row
+from engine.students import tiny
+from engine.students.t5 import T5Student
+
+WORDS = 300
+LABEL = 2
+"""Words of a label."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A T5's sizes, and the words of its questions and rationales (a token each), from half to once and a half."""
+
+    vocabulary: int
+    width: int
+    head_width: int
+    feed_forward: int
+    layers: int
+    heads: int
+    question: int
+    rationale: int
+
+
+SHAPES = {
+    "tiny": Shape(400, 64, 16, 256, 2, 4, question=27, rationale=24),
+    "t5-small": Shape(32128, 512, 64, 2048, 6, 8, question=64, rationale=64),
+    "t5-base": Shape(32128, 768, 64, 3072, 12, 12, question=64, rationale=64),
+}
+
+
+def student(name: str, device: torch.device, seed: int) -> T5Student:
+    """A student of a shape; the head has weights of its own, so that `ending_after` can be set."""
+    shape = SHAPES[name]
+    tokenizer = tiny.build_tokenizer([" ".join(f"w{i}" for i in range(WORDS)), "predict: explain:"])
+    torch.manual_seed(seed)
+    model = T5ForConditionalGeneration(
+        T5Config(  # type: ignore[call-arg]
+            vocab_size=shape.vocabulary,
+            d_model=shape.width,
+            d_kv=shape.head_width,
+            d_ff=shape.feed_forward,
+            num_layers=shape.layers,
+            num_decoder_layers=shape.layers,
+            num_heads=shape.heads,
+            dropout_rate=0.0,
+            tie_word_embeddings=False,
+            pad_token_id=tokenizer.pad_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            decoder_start_token_id=tokenizer.pad_token_id,
+        )
+    )
+    if name == "tiny":
+        model.set_attn_implementation("eager")  # as the built-in student
+    return T5Student(model, tokenizer, device=device, bf16=device.type == "cuda", max_prompt=1024, max_target=1024)
+
+
+def rows(of: T5Student, name: str, count: int, positives: int, negatives: int, seed: int) -> list[Row]:
+    """Questions with so many different candidates each."""
+    shape, random = SHAPES[name], generator(seed, "bench")
+    number = 0
+
+    def words(mean: int) -> str:
+        length = int(torch.randint(mean // 2, mean + mean // 2 + 1, (1,), generator=random))
+        return " ".join(f"w{int(i)}" for i in torch.randint(WORDS, (max(length, 1),), generator=random))
+
+    def candidates(example: str, how_many: int, polarity: Polarity) -> tuple[Candidate, ...]:
+        nonlocal number
+        made = []
+        for _ in range(how_many):
+            text = words(shape.rationale)
+            made.append(
+                Candidate(Rationale(number, example, text, None, "", polarity, "teacher"), text, of.target(text))
+            )
+            number += 1
+        return tuple(made)
+
+    found = []
+    for i in range(count):
+        question = words(shape.question)
+        item = Item(
+            example=Example(f"q{i}", question, None),
+            predict=of.prompt(f"predict: {question}"),
+            explain=of.prompt(f"explain: {question}"),
+            label=of.target(" ".join(f"w{i % WORDS}" for _ in range(LABEL))),
+            answer=None,
+            positives=candidates(f"q{i}", positives, "positive"),
+            negatives=candidates(f"q{i}", negatives, "negative"),
+        )
+        found.append(Row(item, item.negatives, judge_all=False))
+    return found
+
+
+@torch.no_grad()
+def ending_after(of: T5Student, tokens: int, temperature: float) -> None:
+    """Makes the end of sequence about as likely at every token as a mean length of so many asks for."""
+    model, probe = of.model, rows(of, "tiny", 8, 1, 0, 1)
+    ids = [torch.tensor([r.item.explain], device=of.device) for r in probe]
+    targets = [torch.tensor([r.item.positives[0].tokens], device=of.device) for r in probe]
+    hidden = torch.cat(
+        [
+            model.decoder(input_ids=y, encoder_hidden_states=model.encoder(input_ids=x).last_hidden_state)
+            .last_hidden_state[0]
+            .float()
+            for x, y in zip(ids, targets, strict=True)
+        ]
+    )
+    eos = model.config.eos_token_id
+    model.lm_head.weight[eos] = 0
+    others = torch.logsumexp(model.lm_head(hidden).float() / temperature, dim=-1).mean()
+    wanted = temperature * (others - torch.log(torch.tensor(float(max(tokens - 1, 1)))))
+    # the least weights with that logit on every probed state: least squares, as states differ
+    model.lm_head.weight[eos] = (
+        torch.linalg.lstsq(hidden.cpu(), wanted.cpu().expand(len(hidden), 1), driver="gelsd")
+        .solution[:, 0]
+        .to(of.device)
+    )

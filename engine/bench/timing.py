@@ -1,0 +1,70 @@
+"""Times of several ways to do one thing, taken in turns, so that whatever else the machine does hits all alike."""
+
+import ctypes
+import gc
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+
+Arm = Callable[[], object]
+
+
+def in_turns(arms: Mapping[str, Arm], warm_up: int, repeats: int, device: torch.device) -> dict[str, list[float]]:
+    """Seconds of each arm, `repeats` times, after `warm_up` calls that are not counted."""
+    taken: dict[str, list[float]] = {name: [] for name in arms}
+    for turn in range(warm_up + repeats):
+        for name, arm in arms.items():
+            _settle(device)
+            started = time.perf_counter()
+            arm()
+            _settle(device)
+            if turn >= warm_up:
+                taken[name].append(time.perf_counter() - started)
+    return taken
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    """Median and quartiles."""
+    if len(values) == 1:
+        return {"median": values[0], "q1": values[0], "q3": values[0]}
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
+    return {"median": middle, "q1": low, "q3": high}
+
+
+def ratio(values: list[float], peer: list[float]) -> float:
+    """The median over turns of one arm's time by the other's in the same turn."""
+    return statistics.median(a / b for a, b in zip(values, peer, strict=True))
+
+
+def peak_bytes(arm: Arm, device: torch.device) -> int | None:
+    """How far memory grows while the arm runs: torch's on a GPU, the process's on Linux, None elsewhere."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        arm()
+        return int(torch.cuda.max_memory_allocated(device) - before)
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)  # glibc keeps what the arm before has freed
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # the high-water mark begins anew
+        before = _kilobytes("VmRSS")
+        arm()
+        return max(0, _kilobytes("VmHWM") - before) * 1024
+    except OSError:
+        return None
+
+
+def _kilobytes(name: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
+
+
+def _settle(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -51,10 +51,10 @@ def measure(
         "fast": lambda: ours(rows=rows),
         "amortised": lambda: ours(rows=known),
         "scoring": lambda: amortised.score(student, due),
-        "judged": lambda: step(student, judge, contrast, rows, draw, micro_batch),
+        "judged": lambda: step(student, judge, contrast, rows, draw, micro_batch=micro_batch),
         "naive": lambda: _naive(student, contrast, rows, draw),
         "dss": lambda: _dss(student.model, student, _dss_batches(student, one)),
-        "dss-ours": lambda: step(student, None, partial(dss.loss, Dss()), one, draw, micro_batch),
+        "dss-ours": lambda: step(student, None, partial(dss.loss, Dss()), one, draw, micro_batch=micro_batch),
     }
     if device.type == "cuda":
         compiled = torch.compile(student.model)

@@ -87,7 +87,8 @@ def _show(found: Mapping[str, Any]) -> None:
     """A table for a person, then all of it as one line of JSON."""
     arms = [{"arm": name, **values} for name, values in found["arms"].items()]
     wanted: list[tuple[str, str, Callable[[Any], str]]] = [
-        ("to_dss", "× dss", _two),
+        ("to_dss", "× dss", lambda v: _two(v["wall"])),
+        ("to_dss", "× dss, CPU", lambda v: _two(v["cpu"])),
         ("to_trainer", "× Seq2SeqTrainer", _two),
         ("tokens_per_second", "tokens/s", lambda v: f"{v:,.0f}"),
         ("milliseconds_per_sample", "ms a sample", _two),
@@ -104,7 +105,8 @@ def _show(found: Mapping[str, Any]) -> None:
     write_table(arms, columns)
     for name in ("naive_to_fast", "generate_to_ours", "active_share"):
         if name in found:
-            print(f"{name.replace('_', ' ')}: {found[name]:.2f}")
+            value = found[name]["wall"] if isinstance(found[name], Mapping) else found[name]
+            print(f"{name.replace('_', ' ')}: {value:.2f}")
     print(json.dumps(plain(found)))
 
 

@@ -49,8 +49,8 @@ def measure(shape: str, batch_size: int, device_name: str, repeats: int) -> dict
         "generate_to_ours": ratio(taken["generate"], taken["ours"]),
         "arms": {
             name: {
-                "seconds": spread(taken[name]),
-                "milliseconds_per_sample": 1000 * spread(taken[name])["median"] / batch_size,
+                "seconds": spread([t.wall for t in taken[name]]),
+                "milliseconds_per_sample": 1000 * spread([t.wall for t in taken[name]])["median"] / batch_size,
                 "words_per_sample": written[name] / batch_size,
                 "peak_bytes": peak_bytes(arm, device),
             }

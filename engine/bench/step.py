@@ -11,7 +11,7 @@ from torch import Tensor
 from engine import amortised
 from engine.bench import shapes
 from engine.bench.naive import Batch, batch, naive_scores
-from engine.bench.timing import Arm, in_turns, peak_bytes, ratio, spread
+from engine.bench.timing import Arm, Taken, in_turns, peak_bytes, ratio, spread
 from engine.discriminator import build
 from engine.methods import dss, qcrd
 from engine.spec.methods import Dss, Qcrd, QcrdLoss
@@ -61,8 +61,10 @@ def measure(
         arms["bare"] = lambda: _dss(compiled, student, _dss_batches(student, one))
     fresh = {name: _from_zero(student, arm) for name, arm in arms.items()}
     taken = in_turns(fresh, WARM_UP, repeats, device)
-    shares = [seconds / ITERATION for seconds in taken.pop("scoring")]
-    taken["amortised"] = [a + b for a, b in zip(taken["amortised"], shares, strict=True)]
+    taken["amortised"] = [
+        Taken(a.wall + b.wall / ITERATION, a.cpu + b.cpu / ITERATION)
+        for a, b in zip(taken["amortised"], taken.pop("scoring"), strict=True)
+    ]
     bulk = fresh.pop("scoring")
     stepped = ours(rows=rows)
     choice = stepped.outcome.choice
@@ -75,7 +77,7 @@ def measure(
     seen = {"fast": both, "amortised": stepped.target_tokens, "judged": both} | supervised
     found: dict[str, dict[str, Any]] = {}
     for name, arm in fresh.items():
-        times = spread(taken[name])
+        times = spread([t.wall for t in taken[name]])
         found[name] = {
             "seconds": times,
             "to_dss": ratio(taken[name], taken["dss"]),

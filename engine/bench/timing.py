@@ -7,23 +7,31 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
 Arm = Callable[[], object]
 
 
-def in_turns(arms: Mapping[str, Arm], warm_up: int, repeats: int, device: torch.device) -> dict[str, list[float]]:
-    """Seconds of each arm, `repeats` times, after `warm_up` calls that are not counted."""
-    taken: dict[str, list[float]] = {name: [] for name in arms}
+class Taken(NamedTuple):
+    """Seconds of one call: by the clock, and of this process's threads, which a busy machine disturbs less."""
+
+    wall: float
+    cpu: float
+
+
+def in_turns(arms: Mapping[str, Arm], warm_up: int, repeats: int, device: torch.device) -> dict[str, list[Taken]]:
+    """Time of each arm, `repeats` times, after `warm_up` calls that are not counted."""
+    taken: dict[str, list[Taken]] = {name: [] for name in arms}
     for turn in range(warm_up + repeats):
         for name, arm in arms.items():
             _settle(device)
-            started = time.perf_counter()
+            wall, cpu = time.perf_counter(), time.process_time()
             arm()
             _settle(device)
             if turn >= warm_up:
-                taken[name].append(time.perf_counter() - started)
+                taken[name].append(Taken(time.perf_counter() - wall, time.process_time() - cpu))
     return taken
 
 
@@ -35,9 +43,13 @@ def spread(values: list[float]) -> dict[str, float]:
     return {"median": middle, "q1": low, "q3": high}
 
 
-def ratio(values: list[float], peer: list[float]) -> float:
+def ratio(values: list[Taken], peer: list[Taken]) -> dict[str, float]:
     """The median over turns of one arm's time by the other's in the same turn."""
-    return statistics.median(a / b for a, b in zip(values, peer, strict=True))
+    both = list(zip(values, peer, strict=True))
+    return {
+        "wall": statistics.median(a.wall / b.wall for a, b in both),
+        "cpu": statistics.median(a.cpu / max(b.cpu, 1e-9) for a, b in both),
+    }
 
 
 def peak_bytes(arm: Arm, device: torch.device) -> int | None:

@@ -5,6 +5,7 @@ import torch
 
 from engine.bench import generate, shapes, step, timing, train
 from engine.bench.naive import naive_scores
+from engine.bench.timing import Taken
 from engine.methods import dss
 from engine.spec.methods import Dss
 
@@ -14,7 +15,9 @@ CPU = torch.device("cpu")
 def test_median_quartiles_and_a_ratio_of_the_same_turns():
     assert timing.spread([4.0, 1.0, 2.0, 3.0, 5.0]) == {"median": 3.0, "q1": 2.0, "q3": 4.0}
     assert timing.spread([2.0]) == {"median": 2.0, "q1": 2.0, "q3": 2.0}
-    assert timing.ratio([2.0, 30.0, 8.0], [1.0, 10.0, 2.0]) == 3.0  # not the ratio of the medians, 4
+    ours = [Taken(2.0, 1.0), Taken(30.0, 4.0), Taken(8.0, 1.0)]
+    theirs = [Taken(1.0, 1.0), Taken(10.0, 2.0), Taken(2.0, 2.0)]
+    assert timing.ratio(ours, theirs) == {"wall": 3.0, "cpu": 1.0}  # of the medians it would be 4
 
 
 def test_arms_take_turns_and_the_warm_up_does_not_count():
@@ -48,7 +51,7 @@ def test_a_step_is_measured_with_every_negative_active():
     found = step.measure("tiny", 3, 2, 1, "cpu", 1, 2)
     assert found["active_share"] == 1.0
     assert set(found["arms"]) == {"fast", "amortised", "judged", "naive", "dss", "dss-ours"}
-    assert found["arms"]["dss"]["to_dss"] == 1.0
+    assert found["arms"]["dss"]["to_dss"] == {"wall": 1.0, "cpu": 1.0}
     for arm in found["arms"].values():
         assert 0 <= arm["padding"] < 1
         assert arm["tokens_per_second"] > 0

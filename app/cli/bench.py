@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from app.cli.output import Column, Row, plain, write_table
+if TYPE_CHECKING:
+    from app.cli.output import Column, Row
 
 bench = typer.Typer(
     help="Measure speed and memory beside their peers; random weights, no network. The last line is JSON.",
@@ -85,6 +86,8 @@ def _prepare(threads: int) -> None:
 
 def _show(found: Mapping[str, Any]) -> None:
     """A table for a person, then all of it as one line of JSON."""
+    from app.cli.output import Column, plain, write_table
+
     arms = [{"arm": name, **values} for name, values in found["arms"].items()]
     wanted: list[tuple[str, str, Callable[[Any], str]]] = [
         ("to_dss", "× dss", lambda v: _two(v["wall"])),
@@ -110,7 +113,9 @@ def _show(found: Mapping[str, Any]) -> None:
     print(json.dumps(plain(found)))
 
 
-def _column(key: str, title: str, text: Callable[[Any], str]) -> Column:
+def _column(key: str, title: str, text: Callable[[Any], str]) -> "Column":
+    from app.cli.output import Column
+
     return Column(title, lambda row: text(row[key]), right=True, keep=title.startswith("×"))
 
 
@@ -118,5 +123,5 @@ def _two(value: float) -> str:
     return f"{value:.2f}"
 
 
-def _quartiles(row: Row) -> str:
+def _quartiles(row: "Row") -> str:
     return f"{1000 * row['seconds']['q1']:,.1f} to {1000 * row['seconds']['q3']:,.1f}"

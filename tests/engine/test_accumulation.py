@@ -17,7 +17,10 @@ CONFIGS += [Qcrd(negatives=QcrdNegatives(select="min"), loss=QcrdLoss(delta=4.0)
 CONFIGS += [Mi(form="corrected"), *(model() for name, model in METHOD_MODELS.items() if name != "qcrd")]
 
 
-@pytest.fixture(params=[(torch.float64, 1e-9), (torch.float32, 1e-5)], ids=["float64", "float32"])
+SINGLE = pytest.param((torch.float32, 1e-5), marks=pytest.mark.slow, id="float32")
+
+
+@pytest.fixture(params=[pytest.param((torch.float64, 1e-9), id="float64"), SINGLE])
 def precision(request):
     torch.set_default_dtype(request.param[0])
     yield request.param
@@ -60,7 +63,8 @@ def compare(config, shapes, micro_batch, seed, tolerance):
     assert parts.target_tokens == whole.target_tokens
 
 
-@settings(max_examples=8, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=20, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2), st.booleans()), min_size=2, max_size=5),
     st.integers(1, 4),

@@ -114,12 +114,15 @@ def work_until(database: Path, reached, kill: bool, delay: float = 0.0) -> None:
         worker.wait()
 
 
-def test_ten_kills_leave_the_weights_bit_for_bit(tmp_path: Path, student_with_dropout: Path) -> None:
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("kills", [4, pytest.param(10, marks=pytest.mark.slow)])
+def test_kills_leave_the_weights_bit_for_bit(tmp_path: Path, student_with_dropout: Path, kills: int) -> None:
+    """In sampling, in the discriminator's pre-training and in training."""
     chance = random.Random(20261121)
-    samples = sorted(chance.sample(range(1, 200), 2))
-    steps = sorted(chance.sample(range(1, STEPS - 1), 7))
+    samples = sorted(chance.sample(range(1, 200), kills // 4))
+    steps = sorted(chance.sample(range(1, STEPS - 1), kills - 1 - len(samples)))
     moments = [(n, 0, 0) for n in samples] + [(0, chance.randint(1, 11), 0)] + [(0, 0, step) for step in steps]
-    assert len(moments) == 10
+    assert len(moments) == kills
 
     disturbed = tmp_path / "disturbed" / "experiments.db"
     disturbed.parent.mkdir()
@@ -146,7 +149,7 @@ def test_ten_kills_leave_the_weights_bit_for_bit(tmp_path: Path, student_with_dr
     for database in (calm, disturbed):
         assert state(database)[3] == "done", rows(database, "SELECT error FROM runs")
         assert rows(database, "PRAGMA integrity_check") == [("ok",)]
-    assert len(rows(disturbed, "SELECT 1 FROM sessions")) == 11
+    assert len(rows(disturbed, "SELECT 1 FROM sessions")) == kills + 1
     the_same(calm, disturbed)
 
 
@@ -215,6 +218,7 @@ def test_a_breakdown_in_any_method_leaves_the_weights_bit_for_bit(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", OTHERS)
 def test_ten_kills_in_any_method_leave_the_weights_bit_for_bit(tmp_path, student_with_dropout, name: str) -> None:
     databases = []

@@ -1,9 +1,9 @@
 """REDI (Xu et al. 2025, arXiv 2505.24850): supervised on positives, then negatives pushed down with less weight.
 
 The second stage's loss has no lower bound: the cross-entropy of a negative may grow for ever, and a likelihood that
-is pushed down takes that of similar positives with it. The paper's guards, kept here: the weight alpha below 1 (it
-reports collapse with equal weights), the length-normalised likelihood, a supervised stage first and a small learning
-rate in the second (here: what the linear schedule has left). Watch `cross_entropy/positive`: it must not rise.
+is pushed down takes that of similar positives with it. What holds it back: the weight alpha below 1, the
+length-normalised likelihood, a supervised stage first, and in the second what the schedule has left of the learning
+rate. Watch `cross_entropy/positive`: it must not rise.
 """
 
 import torch

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from real_runs import SMALL_QCRD, done, rows
 from transformers import AutoModelForCausalLM
 
 from engine.pipeline import stages
 from engine.spec.run import RunSpec
+from tests.e2e.real_runs import SMALL_QCRD, done, rows
 
 SCHEMES = ("minmax", "maxmin", "sampling", "mean", "weighted-mean")
 METHODS: list[dict[str, Any]] = [

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from real_runs import done, read_jsonl, write_splits
 
 from engine.answers.kinds import equal, parse
 from engine.spec.sections import AnswerKind
+from tests.e2e.real_runs import done, read_jsonl, write_splits
 
 QUESTIONS = 32
 

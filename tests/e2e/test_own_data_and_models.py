@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 import torch
 from datasets import Dataset, DatasetDict
-from real_runs import SMALL, SMALL_QCRD, done, ended, read_jsonl, rows, run, spec_of, write_splits
 from transformers import (
     AutoModelForSeq2SeqLM,
     AutoTokenizer,
@@ -20,6 +19,7 @@ from engine import pipeline, worker
 from engine.data.arithmetic import generate
 from engine.store.runs import create_run
 from engine.students import tiny
+from tests.e2e.real_runs import SMALL, SMALL_QCRD, done, ended, read_jsonl, rows, run, spec_of, write_splits
 
 SHORT: dict[str, Any] = {"student": {"max_rationale_tokens": 40}, "teacher": {"samples": 3}}
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from real_runs import SMALL, SMALL_QCRD, Ended, done, ended, read_jsonl, rows, spec_of
 from transformers import AutoTokenizer
 
 from engine.answers.kinds import join
 from engine.spec.template import to_toml
 from engine.students import tiny
+from tests.e2e.real_runs import SMALL, SMALL_QCRD, Ended, done, ended, read_jsonl, rows, spec_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SVAMP = "svamp_train.jsonl"

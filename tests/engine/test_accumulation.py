@@ -4,12 +4,12 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from tiny_t5 import item, student
 
 from engine.discriminator import build
 from engine.methods.table import METHODS
 from engine.spec.methods import METHOD_MODELS, Mi, Qcrd, QcrdLoss, QcrdNegatives
 from engine.step import Row, step
+from tests.engine.tiny_t5 import item, student
 
 SCHEMES = ("minmax", "maxmin", "sampling", "mean", "weighted-mean")
 CONFIGS = [Qcrd(loss=QcrdLoss(scheme=scheme, delta=4.5)) for scheme in SCHEMES]  # type: ignore[arg-type]

@@ -3,8 +3,6 @@
 from pathlib import Path
 
 import pytest
-import tiny_causal
-import tiny_t5
 import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
@@ -16,6 +14,7 @@ from engine.spec.run import RunSpec
 from engine.spec.sections import LoraConfig
 from engine.students import adapters
 from engine.students.load import check
+from tests.engine import tiny_causal, tiny_t5
 
 KINDS = ("t5", "llama", "gpt2")
 

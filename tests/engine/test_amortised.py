@@ -1,14 +1,14 @@
 """The choice made once an iteration: the same numbers where nothing was learnt since, and a resume bit for bit."""
 
 import torch
-from tiny_t5 import student
-from training import Said, fresh, numbered, setup, trained, weights
 
 from engine import amortised
 from engine.methods import positives, qcrd
 from engine.spec.methods import Positives, Qcrd, QcrdLoss
 from engine.step import Row, step
 from engine.students.t5 import T5Student
+from tests.engine.tiny_t5 import student
+from tests.engine.training import Said, fresh, numbered, setup, trained, weights
 
 
 def rows_of(s: T5Student, count: int) -> list[Row]:

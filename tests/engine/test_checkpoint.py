@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_t5 import rationale, student
 
 from engine import checkpoint
 from engine.checkpoint import Progress, Trained
 from engine.errors import QcrdError
+from tests.engine.tiny_t5 import rationale, student
 
 
 def trained(seed: int) -> Trained:

@@ -3,12 +3,12 @@
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_t5 import student
 
 from engine import judge_training
 from engine.discriminator import Judged, augment, balance, build, ranking_loss
 from engine.intervals import auc
 from engine.losses import ranking
+from tests.engine.tiny_t5 import student
 
 GOOD = "first ben has 5 then he finds 4 makes 9"
 BAD = "first ben has 5 then he finds 4 makes 1"

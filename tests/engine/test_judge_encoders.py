@@ -4,8 +4,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-import tiny_causal
-import tiny_t5
 import torch
 from transformers import BertConfig, BertModel, BertTokenizerFast, T5EncoderModel
 
@@ -13,6 +11,7 @@ from engine.discriminator import Discriminator, Judged, build, ranking_loss
 from engine.errors import UsageError
 from engine.intervals import auc
 from engine.students.load import encoder_config
+from tests.engine import tiny_causal, tiny_t5
 
 GOOD = "first ben has 5 then he finds 4 makes 9"
 BAD = "first ben has 5 then he finds 4 makes 1"

@@ -6,8 +6,6 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from tiny_causal import student as causal_student
-from tiny_t5 import student as t5_student
 
 from engine.answers.kinds import parse
 from engine.batches import candidate, items
@@ -21,6 +19,8 @@ from engine.store.connect import open_reader
 from engine.store.recorder import Recorder
 from engine.store.runs import create_run
 from engine.store.writer import Writer
+from tests.engine.tiny_causal import student as causal_student
+from tests.engine.tiny_t5 import student as t5_student
 
 TOKENS = 10_000
 SENTENCES = TOKENS // 6 + 1

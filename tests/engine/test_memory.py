@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from training import Said, fresh, setup, trained, weights
 
 from engine import checkpoint
 from engine.errors import QcrdError
+from tests.engine.training import Said, fresh, setup, trained, weights
 
 MESSAGES = (
     torch.OutOfMemoryError("CUDA out of memory"),

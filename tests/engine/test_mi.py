@@ -4,13 +4,13 @@ import math
 
 import pytest
 import torch
-from test_step import gradients
-from tiny_t5 import item, student
 
 from engine.bench.naive import naive_scores
 from engine.methods import mi
 from engine.spec.methods import Mi
 from engine.step import Row, step
+from tests.engine.test_step import gradients
+from tests.engine.tiny_t5 import item, student
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from tiny_t5 import item, student
 
 from engine.answers.kinds import equal, join, parse
 from engine.batches import Candidate, Item
@@ -23,6 +22,7 @@ from engine.records import Example, Rationale
 from engine.spec.methods import Negatives
 from engine.spec.run import RunSpec
 from engine.teacher.builtin import answer
+from tests.engine.tiny_t5 import item, student
 
 PERTURBED = Negatives(sources=("perturbed",))
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_losses import scores
 
 from engine.methods import orpo, redi
 from engine.spec.methods import Orpo, Redi
+from tests.engine.test_losses import scores
 
 getcontext().prec = 50
 number = st.floats(1e-3, 30.0)

@@ -1,10 +1,10 @@
 """Negatives from an earlier self: which samples become negatives, and that they are the same when made again."""
 
 import torch
-from tiny_t5 import item, student
 
 from engine.negatives import self_adversarial
 from engine.spec.methods import QcrdNegatives
+from tests.engine.tiny_t5 import item, student
 
 
 class Scripted:

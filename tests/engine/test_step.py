@@ -6,14 +6,14 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from tiny_causal import student as causal_student
-from tiny_t5 import item, student, text
 
 from engine.bench.naive import cross_entropies, naive_scores
 from engine.discriminator import build
 from engine.methods import dss, orpo, positives, qcrd, redi
 from engine.spec.methods import Dss, Orpo, Positives, Qcrd, QcrdLoss, QcrdNegatives, Redi
 from engine.step import Row, step
+from tests.engine.tiny_causal import student as causal_student
+from tests.engine.tiny_t5 import item, student, text
 
 
 @pytest.fixture(autouse=True)

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_causal import KINDS, student
-from tiny_t5 import text
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from engine.errors import UsageError
 from engine.students import scoring
 from engine.students.causal import CausalStudent, Writing
+from tests.engine.tiny_causal import KINDS, student
+from tests.engine.tiny_t5 import text
 
 
 def naive(s: CausalStudent, prompt: list[int], target: list[int]) -> torch.Tensor:

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import torch
-from tiny_t5 import student, text
 from transformers import AutoTokenizer, T5ForConditionalGeneration
 
 from engine.students.t5_stack import Writing
+from tests.engine.tiny_t5 import student, text
 
 
 def prompts(s, count: int, seed: int = 0) -> list[list[int]]:

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from tiny_t5 import student, text
 from torch.nn.functional import cross_entropy
 from transformers import MT5Config, MT5ForConditionalGeneration, T5Config, T5ForConditionalGeneration
 
 from engine.students.t5 import T5Student
+from tests.engine.tiny_t5 import student, text
 
 SHAPE = {"d_model": 24, "d_kv": 8, "d_ff": 40, "num_layers": 2, "num_heads": 3, "dropout_rate": 0.0}
 KINDS = {

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from training import Said, fresh, setup, trained, weights
 
 from engine import checkpoint, train
 from engine.errors import QcrdError
+from tests.engine.training import Said, fresh, setup, trained, weights
 
 
 def spoil(s, at: set[int], monkeypatch) -> None:

@@ -1,7 +1,6 @@
 """Tiny causal students of each kind on the words of tiny_t5, for tests of everything that stands on one."""
 
 import torch
-from tiny_t5 import WORDS
 from transformers import (
     GPT2Config,
     GPT2LMHeadModel,
@@ -15,6 +14,7 @@ from transformers import (
 
 from engine.students import tiny
 from engine.students.causal import CausalStudent
+from tests.engine.tiny_t5 import WORDS
 
 SHAPE = {
     "hidden_size": 24,

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tiny_t5 import item, student
 
 from engine import train as training
 from engine.batches import Item
@@ -15,6 +14,7 @@ from engine.records import Example
 from engine.spec.run import RunSpec
 from engine.students.t5 import T5Student
 from engine.train import Setup, train
+from tests.engine.tiny_t5 import item, student
 
 
 class Said:

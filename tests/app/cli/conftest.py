@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_processes import Command, command_line, environment, kill_workers
+
+from tests.app.cli.cli_processes import Command, command_line, environment, kill_workers
 
 
 @pytest.fixture

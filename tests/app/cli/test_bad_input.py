@@ -12,13 +12,13 @@ from pathlib import Path
 from subprocess import Popen
 
 import pytest
-from cli_processes import ask
 
 from app.cli.main import main
 from engine import worker
 from engine.spec.run import RunSpec
 from engine.store.connect import open_writer
 from engine.store.runs import create_run
+from tests.app.cli.cli_processes import ask
 
 SMALL = """
 [teacher]

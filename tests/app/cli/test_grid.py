@@ -11,12 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cli_processes import ask
 
 from app.cli.main import main
 from engine.launch import is_alive
 from engine.spec.run import RunSpec
 from engine.store.runs import create_run
+from tests.app.cli.cli_processes import ask
 
 
 @pytest.fixture

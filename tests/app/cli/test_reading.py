@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from cli_processes import ROOT, environment
 
 from app.cli.main import main
 from engine.records import Dataset, Example, Rationale, Voted
@@ -16,6 +15,7 @@ from engine.spec.run import RunSpec
 from engine.store.recorder import Prediction, Recorder, Visit
 from engine.store.runs import claim, create_run
 from engine.store.writer import Writer
+from tests.app.cli.cli_processes import ROOT, environment
 
 HOSTILE = "\x1b[2J[/]\x1b]52;c;ZXZpbA==\x07[@click=app.quit]x[/]\u202eevil\x9b31m\r"
 BAD = ("\x1b", "\x07", "\u202e", "\x9b", "\r")

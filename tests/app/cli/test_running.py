@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cli_processes import ask
+
+from tests.app.cli.cli_processes import ask
 
 
 @pytest.fixture

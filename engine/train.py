@@ -1,5 +1,6 @@
 """The training loop: batches -> the method's step -> losses, with negatives from earlier selves of the student."""
 
+import gc
 import math
 import time
 from collections.abc import Sequence
@@ -109,6 +110,8 @@ def train(setup: Setup, resume_at: int | None) -> Progress:
     last_visits = schedule.last_visits()
     negatives = During(setup, progress)
     speed = _Speed()
+    gc.collect()
+    gc.freeze()  # libraries and examples stay to the end: looking through them again and again cost a step 3 %
     for at in range(progress.step + 1, spec.training.steps + 1):
         iteration = schedule.iteration(at)
         batch = schedule.batch(at)

@@ -5,11 +5,13 @@ A number is one word and so is every punctuation mark, so a whitespace tokeniser
 """
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.data.hashing import dataset_hash
 from engine.errors import UsageError
 from engine.records import Dataset, Example
+from engine.spec.sections import ArithmeticConfig
 
 HE = ("ben", "tom", "sam", "leo", "max", "dan", "jim", "ned")
 SHE = ("anna", "mia", "eva", "ida", "zoe", "amy", "lily", "kate")
@@ -21,6 +23,7 @@ ORDINALS = ("first", "then", "finally")
 LARGEST = 15
 """Totals stay within 0 to this."""
 OPERANDS = (1, 2, 3, 4)
+USUAL = ArithmeticConfig()
 HELD_OUT_SHARE = 0.2
 """Of the sequences of operations, kept for the split "unseen"."""
 
@@ -49,19 +52,19 @@ class Problem:
         return self.start + sum(n if sign == "+" else -n for _, sign, n in self.ops)
 
 
-def generate(seed: int, train: int = 4000, validation: int = 500, test: int = 2000, unseen: int = 1000) -> Dataset:
+def generate(seed: int, config: ArithmeticConfig = USUAL) -> Dataset:
     """Splits "train", "validation", "test" and "unseen", no question twice; equal seeds give equal questions.
 
     The sequences of operations (signs with operands, such as +4 -4 +1) of "unseen" occur in no other split. The test
     splits do not change with the size of the training split.
     """
     seen_operations, held_out = _sequences(seed)
-    sizes = {"test": test, "unseen": unseen, "validation": validation, "train": train}
+    sizes = {"test": config.test, "unseen": config.unseen, "validation": config.validation, "train": config.train}
     taken: set[str] = set()
     made: dict[str, tuple[Example, ...]] = {}
     for split, size in sizes.items():
         pools = held_out if split == "unseen" else seen_operations
-        made[split] = _split(split, size, pools, random.Random(f"{seed} {split}"), taken)
+        made[split] = _split(split, size, pools, config.steps, random.Random(f"{seed} {split}"), taken)
     splits = {split: made[split] for split in ("train", "validation", "test", "unseen")}
     return Dataset(name="arithmetic", splits=splits, hash=dataset_hash(splits))
 
@@ -104,14 +107,15 @@ def _is_number(word: str) -> bool:
 
 
 def _sequences(seed: int) -> tuple[dict[int, list[Operations]], dict[int, list[Operations]]]:
-    """All sequences of two and of three operations, by length: those for training, and those held out."""
+    """All sequences of one to three operations, by length: those for training, and those held out."""
     single = [(sign, n) for sign in "+-" for n in OPERANDS]
     twos: list[Operations] = [(a, b) for a in single for b in single]
     threes: list[Operations] = [(*ab, c) for ab in twos for c in single]
     rng = random.Random(f"{seed} sequences")
     kept: dict[int, list[Operations]] = {}
     held_out: dict[int, list[Operations]] = {}
-    for steps, pool in ((2, twos), (3, threes)):
+    ones: list[Operations] = [(a,) for a in single]
+    for steps, pool in ((2, twos), (3, threes), (1, ones)):
         rng.shuffle(pool)
         cut = round(len(pool) * HELD_OUT_SHARE)
         held_out[steps], kept[steps] = pool[:cut], pool[cut:]
@@ -119,13 +123,18 @@ def _sequences(seed: int) -> tuple[dict[int, list[Operations]], dict[int, list[O
 
 
 def _split(
-    split: str, size: int, pools: dict[int, list[Operations]], rng: random.Random, taken: set[str]
+    split: str,
+    size: int,
+    pools: dict[int, list[Operations]],
+    steps: Sequence[int],
+    rng: random.Random,
+    taken: set[str],
 ) -> tuple[Example, ...]:
     examples: list[Example] = []
     for _ in range(100 + 20 * size):
         if len(examples) == size:
             break
-        question, answer = _question(rng.choice(pools[rng.choice((2, 3))]), rng)
+        question, answer = _question(rng.choice(pools[rng.choice(steps)]), rng)
         if question not in taken:
             taken.add(question)
             examples.append(Example(f"{split}-{len(examples):05d}", question, str(answer)))

@@ -26,7 +26,7 @@ def load(spec: RunSpec) -> Dataset:
             raise UsageError(
                 f'dataset "arithmetic" has numbers for answers: set data.answer = "number", not "{data.answer}"'
             )
-        made = arithmetic.generate(seed)
+        made = arithmetic.generate(seed, data.arithmetic)
         parts, notes = {s: list(e) for s, e in made.splits.items()}, list(made.notes)
     else:
         mapping = {str(what): column for what, column in data.columns.items()}

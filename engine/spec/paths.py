@@ -11,7 +11,7 @@ from engine.spec.wrong import nearest
 PRESETS = ("arithmetic", "svamp", "cqa", "anli1", "esnli", "gsm8k", "math")
 DATA_FILES = (".jsonl", ".csv", ".parquet", ".jsonl.gz", ".json", ".tsv")
 STUDENTS = ("builtin/t5-tiny", "builtin/llama-tiny")
-TEACHERS = ("builtin/arithmetic",)
+TEACHERS = ("builtin/arithmetic", "builtin/arithmetic-careful")
 
 
 def resolve_paths(spec: RunSpec, folders: Sequence[Path], where: str) -> RunSpec:

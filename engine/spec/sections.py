@@ -29,6 +29,21 @@ def _count_or_epoch(value: Any) -> Any:
     raise ValueError(f'{value!r} should be a whole number from 1, or "epoch"')
 
 
+class ArithmeticConfig(Section):
+    """How much the built-in generator makes, and how hard."""
+
+    train: Annotated[int, Field(ge=1)] = 4000
+    """Training questions."""
+    validation: Annotated[int, Field(ge=1)] = 500
+    """Validation questions."""
+    test: Annotated[int, Field(ge=1)] = 2000
+    """Test questions."""
+    unseen: Annotated[int, Field(ge=0)] = 1000
+    """Test questions whose sequences of operations never occur in training."""
+    steps: Annotated[tuple[Literal[1, 2, 3], ...], Field(min_length=1)] = (2, 3)
+    """Steps of a question, each number as likely as the others."""
+
+
 class DataConfig(Section):
     """Which questions."""
 
@@ -47,13 +62,16 @@ class DataConfig(Section):
     """Seed of the generator and of the hashed split; the run's seed where unset."""
     limit: Annotated[int, Field(ge=1)] | None = None
     """At most this many questions a split (the first ones); unset: all."""
+    arithmetic: ArithmeticConfig = ArithmeticConfig()
+    """The dataset "arithmetic" alone: how much, and how hard."""
 
 
 class TeacherConfig(Section):
     """Who writes the rationales."""
 
     model: str = "builtin/arithmetic"
-    """Any LiteLLM model string, builtin/arithmetic, or replay:FILE (recorded outputs)."""
+    """Any LiteLLM model string, builtin/arithmetic, builtin/arithmetic-careful (errs less), or replay:FILE
+    (recorded outputs)."""
     samples: Annotated[int, Field(ge=1)] = 5
     """Rationales sampled for each training question (the paper's K)."""
     temperature: Annotated[float, Field(ge=0)] = 0.7

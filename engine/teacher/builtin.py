@@ -16,23 +16,28 @@ MISCONCEPTION = 0.44
 ERROR = 0.088
 """Chance of an error on the easiest question, of two steps; a third step adds it twice, a distractor once."""
 
+ERRS = {"arithmetic": 1.0, "arithmetic-careful": 0.6}
+"""How often each scripted teacher errs. All five samples of the careful one agree on half of the questions, as on the
+paper's tasks; on a third with the other."""
+
 Step = tuple[str, int, int]
 """Sign, operand, and the total that the writer believes in afterwards."""
 Error = tuple[str, int, int]
 """Kind ("slip", "operation", "skip" or "distractor"), index of the step, and by how much a slip is off."""
 
 
-def answer(question: str, seed: int) -> str:
+def answer(question: str, seed: int, errs: float = 1.0) -> str:
     """A completion `<Explanation>: … <Answer>: …` for the question; the same for the same question and seed.
 
-    A text that is no question of the built-in task gets a reply without an answer.
+    `errs`: a factor of the share of tricky questions and of the errors on the others. A text that is no question of
+    the built-in task gets a reply without an answer.
     """
     problem = parse(question)
     if problem is None:
         return "<Explanation>: this is no question that i can read ."
     about_question = random.Random(question)
     rng = random.Random(f"{seed} {question}")
-    tricky = about_question.random() < TRICKY_SHARE
+    tricky = about_question.random() < TRICKY_SHARE * errs
     misconceptions = [e for e in _errors(problem) if e[0] != "slip"] if tricky else []
     error: Error | None = None
     if misconceptions:
@@ -40,7 +45,7 @@ def answer(question: str, seed: int) -> str:
         error = shared if rng.random() < MISCONCEPTION else None
     else:
         difficulty = 2 * len(problem.ops) - 3 + len(problem.distractors)
-        if rng.random() < ERROR * difficulty and (candidates := _errors(problem)):
+        if rng.random() < ERROR * errs * difficulty and (candidates := _errors(problem)):
             kind = rng.choice(sorted({e[0] for e in candidates}))
             error = rng.choice([e for e in candidates if e[0] == kind])
     steps = _steps(problem, error)

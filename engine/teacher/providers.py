@@ -1,9 +1,9 @@
-"""The built-in teacher as a LiteLLM provider: "builtin/arithmetic" takes the same path as any other model."""
+"""The built-in teachers as a LiteLLM provider: "builtin/arithmetic" takes the same path as any other model."""
 
 from typing import Any
 
 from engine.data.arithmetic import parse
-from engine.teacher.builtin import answer
+from engine.teacher.builtin import ERRS, answer
 
 
 def register_builtin() -> None:
@@ -16,14 +16,16 @@ def register_builtin() -> None:
         """Completion number j of a request with seed s is `answer(question, s + j)`; at temperature 0 all are alike."""
 
         def completion(self, *_: Any, **request: Any) -> Any:
-            if request["model"] != "arithmetic":
-                message = f"builtin/{request['model']}: the one built-in teacher is builtin/arithmetic"
+            if request["model"] not in ERRS:
+                known = " and ".join(f"builtin/{name}" for name in ERRS)
+                message = f"builtin/{request['model']}: the built-in teachers are {known}"
                 raise CustomLLMError(404, message)  # type: ignore[no-untyped-call]
             options = request["optional_params"]
             seed = options.get("seed") or 0
             spread = 0 if options.get("temperature") == 0 else 1
             question = question_in(request["messages"])
-            texts = [answer(question, seed * spread + j * spread) for j in range(options.get("n") or 1)]
+            errs = ERRS[request["model"]]
+            texts = [answer(question, seed * spread + j * spread, errs) for j in range(options.get("n") or 1)]
             return ModelResponse(
                 choices=[
                     Choices(index=j, message=Message(content=text), finish_reason="stop")

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from engine.data.arithmetic import generate, parse
 from engine.data.hashing import dataset_hash
+from engine.spec.sections import ArithmeticConfig
 
 
 def _operations(question: str) -> tuple[tuple[str, int], ...]:
@@ -22,7 +23,7 @@ def test_same_seed_same_questions_and_other_seed_others() -> None:
 
 
 def test_splits_have_the_sizes_asked_for_and_share_no_question() -> None:
-    data = generate(0, train=300, validation=40, test=50, unseen=60)
+    data = generate(0, ArithmeticConfig(train=300, validation=40, test=50, unseen=60))
     assert {split: len(examples) for split, examples in data.splits.items()} == {
         "train": 300,
         "validation": 40,
@@ -45,7 +46,7 @@ def test_unseen_sequences_of_operations_occur_nowhere_else() -> None:
 
 
 def test_test_splits_do_not_depend_on_the_size_of_training() -> None:
-    small, large = generate(0, train=10).splits, generate(0, train=1000).splits
+    small, large = generate(0, ArithmeticConfig(train=10)).splits, generate(0, ArithmeticConfig(train=1000)).splits
     assert small["test"] == large["test"]
     assert small["unseen"] == large["unseen"]
 
@@ -92,7 +93,16 @@ def test_parse_survives_any_text(text: str) -> None:
 
 
 def test_hash_depends_on_order_split_and_answer() -> None:
-    splits = generate(0, train=3, validation=1, test=1, unseen=1).splits
+    splits = generate(0, ArithmeticConfig(train=3, validation=1, test=1, unseen=1)).splits
     reordered = {**splits, "train": splits["train"][::-1]}
     swapped = {**splits, "validation": splits["test"], "test": splits["validation"]}
     assert len({dataset_hash(splits), dataset_hash(reordered), dataset_hash(swapped)}) == 3
+
+
+def test_only_questions_of_the_asked_number_of_steps_are_made() -> None:
+    small = {"train": 60, "validation": 5, "test": 20, "unseen": 10}
+    for steps in ((1,), (3,), (1, 3)):
+        splits = generate(0, ArithmeticConfig(steps=steps, **small)).splits
+        problems = [(parse(x.question), x.answer) for part in splits.values() for x in part]
+        assert {len(p.ops) for p, _ in problems if p} == set(steps)
+        assert all(p and str(p.answer) == answer for p, answer in problems)

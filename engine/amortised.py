@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 
 from engine.memory import is_out_of_memory
-from engine.step import Row
+from engine.step import Row, score_once
 from engine.students.seam import Student
 
 AT_ONCE = 2**14
@@ -55,16 +55,8 @@ def _score(student: Student, rows: Sequence[Row]) -> dict[int, float]:
             candidates.append(c)
     try:
         encoded = student.encode([row.item.explain for row in rows])
-        distinct = {
-            pair: at
-            for at, pair in enumerate(
-                dict.fromkeys((i, tuple(c.tokens)) for i, c in zip(owners, candidates, strict=True))
-            )
-        }
-        values = student.score(encoded, [i for i, _ in distinct], [tokens for _, tokens in distinct]).tolist()
-        return {
-            c.rationale.number: values[distinct[i, tuple(c.tokens)]] for i, c in zip(owners, candidates, strict=True)
-        }
+        values = score_once(student, encoded, owners, candidates).tolist()
+        return {c.rationale.number: value for c, value in zip(candidates, values, strict=True)}
     except (RuntimeError, MemoryError) as error:
         if len(rows) == 1 or not is_out_of_memory(error):
             raise

@@ -1,7 +1,7 @@
 """Training examples as tokens, and which of them each step sees."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import ModuleType
 from typing import Any
@@ -23,6 +23,8 @@ class Candidate:
     rationale: Rationale
     text: str
     tokens: list[int]
+    counted_from: int = 0
+    """The first token whose cross-entropy counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,19 @@ def candidate(student: Student, rationale: Rationale, answer_in_rationale: bool)
     text = target_text(rationale, answer_in_rationale)
     ending = join("", rationale.answer).strip() if answer_in_rationale and rationale.answer is not None else None
     return Candidate(rationale, text, student.target(text, ending))
+
+
+def parted(negative: Candidate, positives: Sequence[Candidate]) -> Candidate:
+    """The negative, counted from where it parts from the positive that it shares the longest beginning with.
+
+    What the two share is right: pushing it away pushes the positive as well.
+    """
+    shared = max((_shared(negative.tokens, p.tokens) for p in positives), default=0)
+    return replace(negative, counted_from=min(shared, len(negative.tokens) - 1))
+
+
+def _shared(a: Sequence[int], b: Sequence[int]) -> int:
+    return next((at for at, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
 
 
 def items(

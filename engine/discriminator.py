@@ -15,8 +15,9 @@ from transformers import PreTrainedTokenizerBase
 
 from engine import judge_encoders
 from engine.judge_encoders import read
-from engine.losses import ranking
+from engine.losses import anchored, bradley_terry, ranking
 from engine.randomness import derive, generator
+from engine.spec.methods import JudgeLoss
 from engine.students.seam import Student, Tokens, cut
 from engine.students.text import disarmed
 
@@ -61,7 +62,11 @@ class Discriminator(nn.Module):
         return list(self.template.post_process(first, second).ids)
 
     def forward(self, pairs: Sequence[Tokens]) -> Tensor:
-        """(pairs,) scores in [0, 1]; read in groups of similar length."""
+        """(pairs,) scores in [0, 1]."""
+        return torch.sigmoid(self.logits(pairs))
+
+    def logits(self, pairs: Sequence[Tokens]) -> Tensor:
+        """(pairs,) scores before the sigmoid; read in groups of similar length."""
         order = sorted(range(len(pairs)), key=lambda j: len(pairs[j]))
         most = GROUP_CPU if next(self.parameters()).device.type == "cpu" else GROUP
         groups: list[list[int]] = [[]]
@@ -83,7 +88,8 @@ class Discriminator(nn.Module):
         real = torch.arange(length, device=device) < lengths[:, None]
         hidden = read(self.encoder, ids, real, self.separator)
         pooled = hidden.masked_fill(~real[..., None], -torch.inf).amax(dim=1)
-        return torch.sigmoid(self.head(pooled)[:, 0])
+        found: Tensor = self.head(pooled)[:, 0]
+        return found
 
     @torch.no_grad()
     def judge(self, pairs: Sequence[Tokens]) -> Tensor:
@@ -143,8 +149,8 @@ def balance(example: Judged, words: Sequence[str], mask: str, random: torch.Gene
     return Judged(example.question, example.positives, (*example.negatives, *made))
 
 
-def ranking_loss(judge: Discriminator, examples: Sequence[Judged]) -> Tensor:
-    """L_D over a batch of examples, with gradient."""
+def judge_loss(judge: Discriminator, examples: Sequence[Judged], loss: JudgeLoss = "ranking") -> Tensor:
+    """L_D over a batch of examples, or what stands in its place, with gradient."""
     pairs: list[Tokens] = []
     up: list[tuple[int, int, int]] = []
     down: list[tuple[int, int, int]] = []
@@ -153,10 +159,11 @@ def ranking_loss(judge: Discriminator, examples: Sequence[Judged]) -> Tensor:
             for column, text in enumerate(texts):
                 where.append((row, column, len(pairs)))
                 pairs.append(judge.pair(example.question, text))
-    scores = judge(pairs)
+    scores = judge(pairs) if loss == "ranking" else judge.logits(pairs)
     positive, positive_mask = _matrix(scores, up, len(examples))
     negative, negative_mask = _matrix(scores, down, len(examples))
-    return ranking(positive, positive_mask, negative, negative_mask)
+    of = {"ranking": ranking, "bce": anchored, "bradley-terry": bradley_terry}[loss]
+    return of(positive, positive_mask, negative, negative_mask)
 
 
 def _matrix(scores: Tensor, places: list[tuple[int, int, int]], rows: int) -> tuple[Tensor, Tensor]:

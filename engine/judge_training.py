@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 import torch
 
 from engine.batches import Item
-from engine.discriminator import Discriminator, Judged, augment, balance, pretrain_batch, ranking_loss
+from engine.discriminator import Discriminator, Judged, augment, balance, judge_loss, pretrain_batch
 from engine.intervals import auc
 from engine.randomness import derive, generator
-from engine.spec.methods import QcrdDiscriminator
+from engine.spec.methods import JudgeLoss, QcrdDiscriminator
 from engine.step import Row
 
 BATCH = 8
@@ -16,11 +16,11 @@ BATCH = 8
 PROBED = 60
 """Held-out examples behind the discriminator's AUC."""
 LOOK_EVERY = 25
-"""Pre-training steps between two looks at L_D on held-out examples."""
+"""Pre-training steps between two looks at the loss on held-out examples."""
 LOOKED_AT = 64
 """Held-out examples of such a look."""
 LEAST_GAIN = 0.01
-"""What L_D must fall by between two looks; it lies between -1 and 1 where classes are balanced."""
+"""What the loss must fall by between two looks; L_D lies between -1 and 1 where classes are balanced."""
 PATIENCE = 2
 """Looks without such a gain that end pre-training."""
 UPDATED_ON = 8
@@ -51,13 +51,13 @@ def pretrain(
     optim: torch.optim.Optimizer,
     examples: Sequence[Judged],
     held_out: Sequence[Judged],
-    steps: int,
+    config: QcrdDiscriminator,
     seed: int,
     on_step: Callable[[int, float], None],
 ) -> int:
-    """At most `steps` steps of L_D on balanced batches; calls `on_step(step, loss)` and returns how many there were.
+    """At most `pretrain_steps` steps of its loss on balanced batches; calls `on_step(step, loss)`, returns their number.
 
-    It ends when L_D on the held-out examples falls no more: further steps only saturate the sigmoid.
+    It ends when the loss on the held-out examples falls no more: further steps only saturate the sigmoid.
     """
     torch.manual_seed(derive(seed, "pretrain"))
     if not examples:
@@ -67,33 +67,38 @@ def pretrain(
     probed = [balance(x, words, mask, random) for x in held_out[:LOOKED_AT]]
     best, stale = float("inf"), 0
     judge.train()
-    for step in range(1, steps + 1):
-        loss = ranking_loss(judge, pretrain_batch(examples, step, BATCH, seed, words, mask))
+    for step in range(1, config.pretrain_steps + 1):
+        loss = judge_loss(judge, pretrain_batch(examples, step, BATCH, seed, words, mask), config.loss)
         optim.zero_grad()
         loss.backward()
         optim.step()
         on_step(step, loss.item())
         if probed and step % LOOK_EVERY == 0:
-            now = _without_gradient(judge, probed)
+            now = _without_gradient(judge, probed, config)
             stale = stale + 1 if now > best - LEAST_GAIN else 0
             best = min(best, now)
             if stale == PATIENCE:
                 return step
-    return steps
+    return config.pretrain_steps
 
 
-def _without_gradient(judge: Discriminator, examples: Sequence[Judged]) -> float:
+def _without_gradient(judge: Discriminator, examples: Sequence[Judged], config: QcrdDiscriminator) -> float:
     judge.eval()
     with torch.no_grad():
-        found = ranking_loss(judge, examples).item()
+        found = judge_loss(judge, examples, config.loss).item()
     judge.train()
     return found
 
 
 def update(
-    judge: Discriminator, optim: torch.optim.Optimizer, rows: Sequence[Row], lr: float, scale: float = 1.0
+    judge: Discriminator,
+    optim: torch.optim.Optimizer,
+    rows: Sequence[Row],
+    loss: JudgeLoss,
+    lr: float,
+    scale: float = 1.0,
 ) -> float | None:
-    """One step of `scale` L_D on the first few of a training batch's examples that have both; None where none has."""
+    """One step of `scale` times its loss on the first few examples of a training batch that have both; None: none has."""
     examples = [
         Judged(r.item.example.question, tuple(c.text for c in r.item.positives), tuple(c.text for c in r.negatives))
         for r in rows
@@ -104,11 +109,11 @@ def update(
     for group in optim.param_groups:
         group["lr"] = lr
     judge.train()
-    loss = ranking_loss(judge, examples)
+    found = judge_loss(judge, examples, loss)
     optim.zero_grad()
-    (scale * loss).backward()
+    (scale * found).backward()
     optim.step()
-    return loss.item()
+    return found.item()
 
 
 def held_out_auc(judge: Discriminator, examples: Sequence[Judged], seed: int) -> dict[str, float]:

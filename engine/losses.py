@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import logsigmoid
 
 from engine.spec.methods import QcrdLoss
 
@@ -117,15 +118,28 @@ def choose(config: QcrdLoss, select: str, scores: Scores) -> Choice:
         positive, negative = positive_mask, negative_mask
     # an example without a positive is not in the sum over N
     negative = negative & positive_mask.any(dim=1, keepdim=True)
-    return Choice(positive, negative, negative & (scores.negative_ce < config.delta))
+    return Choice(positive, negative, negative & (_excess(config, scores, positive) < 0))
+
+
+def _excess(config: QcrdLoss, scores: Scores, positive: Tensor) -> Tensor:
+    """(B, k) how far each negative's cross-entropy is beyond delta; of a margin: beyond the chosen positives' plus delta.
+
+    The positives' cross-entropy is a constant here: their own term pulls them.
+    """
+    if config.hinge == "absolute":
+        return scores.negative_ce - config.delta
+    reference = (scores.positive_ce.detach() * _share(torch.ones_like(scores.positive_ce), positive)).sum(dim=1)
+    return scores.negative_ce - reference[:, None] - config.delta
 
 
 def contrastive(config: QcrdLoss, scores: Scores, choice: Choice, normalise: bool) -> tuple[Tensor, Tensor, Tensor]:
     """L_cl, and the weights it gives positives and negatives (equation 6 of the paper, with the scheme's aggregate).
 
     L_cl = 1/N sum_i [ s_pos CE(pos) - beta (1 - s_neg) min(CE(neg) - delta, 0) ]
+    With `hinge = "margin"` delta is counted from CE(pos), with `ramp` beta grows at the start: ours, for comparison.
     """
     examples = scores.positive_mask.any(dim=1).sum().clamp(min=1)
+    beta = config.beta * (min(1.0, scores.progress / config.ramp) if config.ramp else 1.0)
     s = scores.positive_quality.detach()
     badness = 1 - scores.negative_quality.detach()
     if normalise:
@@ -134,11 +148,11 @@ def contrastive(config: QcrdLoss, scores: Scores, choice: Choice, normalise: boo
     if config.scheme == "weighted-mean":
         # the qualities are the shares of a row: better positives and worse negatives count more
         positive_weight = _share(scores.positive_quality.detach(), choice.positive)
-        negative_weight = config.beta * _share(1 - scores.negative_quality.detach(), choice.negative)
+        negative_weight = beta * _share(1 - scores.negative_quality.detach(), choice.negative)
     else:
         positive_weight = s * _share(torch.ones_like(s), choice.positive)
-        negative_weight = config.beta * badness * _share(torch.ones_like(badness), choice.negative)
-    hinge = (scores.negative_ce - config.delta).clamp(max=0)
+        negative_weight = beta * badness * _share(torch.ones_like(badness), choice.negative)
+    hinge = _excess(config, scores, choice.positive).clamp(max=0)
     total = (positive_weight * scores.positive_ce).sum() - (negative_weight * hinge).sum()
     return total / examples, positive_weight, negative_weight * choice.active
 
@@ -159,3 +173,34 @@ def ranking(positive: Tensor, positive_mask: Tensor, negative: Tensor, negative_
     up = positive.masked_fill(~positive_mask, -torch.inf)[both].logsumexp(dim=1)
     down = negative.masked_fill(~negative_mask, -torch.inf)[both].logsumexp(dim=1)
     return (down - up).mean()
+
+
+def anchored(positive: Tensor, positive_mask: Tensor, negative: Tensor, negative_mask: Tensor) -> Tensor:
+    """Cross-entropy of positive against negative on logits (B, m) and (B, k): it fixes the level that L_D leaves open.
+
+    Means within an example's positives and negatives, so that classes are balanced; then over examples with both.
+    """
+    return _over_both(
+        -_within(logsigmoid(positive), positive_mask) - _within(logsigmoid(-negative), negative_mask),
+        positive_mask,
+        negative_mask,
+    )
+
+
+def bradley_terry(positive: Tensor, positive_mask: Tensor, negative: Tensor, negative_mask: Tensor) -> Tensor:
+    """-log sigmoid(z_pos - z_neg) on logits (B, m) and (B, k): mean over an example's pairs, then over examples.
+
+    Bradley and Terry 1952; the reward model's loss of arXiv 2203.02155 (equation 1).
+    """
+    pairs = logsigmoid(positive[:, :, None] - negative[:, None, :]).flatten(1)
+    mask = (positive_mask[:, :, None] & negative_mask[:, None, :]).flatten(1)
+    return _over_both(-_within(pairs, mask), positive_mask, negative_mask)
+
+
+def _within(values: Tensor, mask: Tensor) -> Tensor:
+    """(B, n) -> (B,) means of the masked entries; 0 for none."""
+    return (values * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
+
+
+def _over_both(values: Tensor, positive_mask: Tensor, negative_mask: Tensor) -> Tensor:
+    return mean_over(values, positive_mask.any(dim=1) & negative_mask.any(dim=1))

@@ -102,7 +102,7 @@ def run_stages(spec: RunSpec, database: Path, run_id: int, recorder: Recorder, o
     resume_at = checkpoint.latest(folder)
 
     judge = judge_optimizer = None
-    if isinstance(spec.method, Qcrd):
+    if isinstance(spec.method, Qcrd) and spec.method.judged:
         judge = build(
             spec.method.discriminator.encoder,
             student,
@@ -131,7 +131,7 @@ def run_stages(spec: RunSpec, database: Path, run_id: int, recorder: Recorder, o
         student=student,
         judge=judge,
         judge_optimizer=judge_optimizer,
-        items=joined(supervised, made, student, spec.student.answer_in_rationale),
+        items=joined(spec, supervised, made, student),
         followed={x.id for x in followed},
         validation=checked,
         held_out=judge_training.judged(held_out),
@@ -160,7 +160,7 @@ def run_stages(spec: RunSpec, database: Path, run_id: int, recorder: Recorder, o
 def stages(spec: RunSpec) -> list[tuple[str, str]]:
     """The stages that a run of this spec has, each with the unit of its progress."""
     teacher = [("sample", "questions"), ("vote", "questions")] if spec.needs_teacher else []
-    judge = [("judge", "steps")] if isinstance(spec.method, Qcrd) else []
+    judge = [("judge", "steps")] if isinstance(spec.method, Qcrd) and spec.method.judged else []
     return [("data", ""), *teacher, *judge, ("train", "steps"), ("evaluate", "questions"), ("export", "")]
 
 
@@ -321,7 +321,7 @@ def _pretrain(
         recorder.points(step - steps, {"loss/judge": loss})
         recorder.stage("judge", done=step)
 
-    taken = judge_training.pretrain(judge, optimizer, examples, unseen, steps, seed, on_step)
+    taken = judge_training.pretrain(judge, optimizer, examples, unseen, method.discriminator, seed, on_step)
     if taken < steps:
         recorder.stage("judge", total=taken)
         recorder.log("info", f"the discriminator's loss on held-out examples fell no more after step {taken}", "judge")

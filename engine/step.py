@@ -10,6 +10,7 @@ gradients add up to its own for every loss in which no example's cross-entropies
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -197,16 +198,27 @@ def _score(
     here[list(prompts.explain)] = True
     positive, negative = positive & here, negative & here
     owners = [prompts.explain[i] for side in (positive, negative) for i in side.nonzero()[:, 0].tolist()]
-    wanted = [(i, tuple(c.tokens)) for i, c in zip(owners, _at(rows, positive, negative), strict=True)]
-    distinct = {pair: at for at, pair in enumerate(dict.fromkeys(wanted))}  # a teacher repeats itself: score once
-    found = student.score(prompts.encoded, [i for i, _ in distinct], [tokens for _, tokens in distinct])
-    found = found[torch.tensor([distinct[pair] for pair in wanted], dtype=torch.long, device=found.device)]
+    found = score_once(student, prompts.encoded, owners, _at(rows, positive, negative))
     split = int(positive.sum())
     return replace(
         scores,
         positive_ce=scores.positive_ce.masked_scatter(positive, found[:split]),
         negative_ce=scores.negative_ce.masked_scatter(negative, found[split:]),
     )
+
+
+def score_once(student: Student, encoded: Any, owners: Sequence[int], candidates: Sequence[Candidate]) -> Tensor:
+    """(candidates,) cross-entropy of each given prompt owners[j]; a teacher repeats itself: equal ones are scored once."""
+    wanted = [(i, tuple(c.tokens), c.counted_from) for i, c in zip(owners, candidates, strict=True)]
+    distinct = {one: at for at, one in enumerate(dict.fromkeys(wanted))}
+    starts = [start for *_, start in distinct]
+    found = student.score(
+        encoded,
+        [i for i, *_ in distinct],
+        [tokens for _, tokens, _ in distinct],
+        starts if any(starts) else None,
+    )
+    return found[torch.tensor([distinct[one] for one in wanted], dtype=torch.long, device=found.device)]
 
 
 def _pool(

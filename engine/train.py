@@ -209,7 +209,7 @@ def _update_judge(setup: Setup, rows: Sequence[Row], at: int, iteration: int) ->
         return None
     decay = JUDGE_DECAY ** (iteration - 1)
     lr, scale = (config.lr * decay, 1.0) if config.decay == "lr" else (config.lr, ALPHA_JUDGE * decay)
-    return judge_training.update(setup.judge, setup.judge_optimizer, rows, lr, scale)
+    return judge_training.update(setup.judge, setup.judge_optimizer, rows, config.loss, lr, scale)
 
 
 def _evaluate(setup: Setup, progress: Progress, negatives: During, at: int) -> None:

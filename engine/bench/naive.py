@@ -40,33 +40,40 @@ def batch(prompts: Sequence[Tokens], targets: Sequence[Tokens], pad: int, device
     return Batch(ids.to(device), real.to(device), labels.to(device))
 
 
-def cross_entropies(student: Any, prompts: Sequence[Tokens], targets: Sequence[Tokens]) -> Tensor:
-    """(pairs,) token-mean cross-entropies with gradient."""
+def cross_entropies(
+    student: Any, prompts: Sequence[Tokens], targets: Sequence[Tokens], starts: Sequence[int] | None = None
+) -> Tensor:
+    """(pairs,) token-mean cross-entropies with gradient; `starts`: the first token of each target that counts."""
+    starts = starts or [0] * len(targets)
     if not student.model.config.is_encoder_decoder:
-        return torch.stack([_causal(student, p, t) for p, t in zip(prompts, targets, strict=True)])
+        return torch.stack([_causal(student, *one) for one in zip(prompts, targets, starts, strict=True)])
     made = batch(prompts, targets, student.model.config.pad_token_id, student.device)
     with torch.autocast(student.device.type, dtype=torch.bfloat16, enabled=student.bf16):
         logits = student.model(input_ids=made.input_ids, attention_mask=made.attention_mask, labels=made.labels).logits
-    losses = cross_entropy(logits.transpose(1, 2), made.labels, ignore_index=IGNORED, reduction="none")
-    return losses.sum(dim=1) / (made.labels != IGNORED).sum(dim=1)
+    early = (
+        torch.arange(made.labels.shape[1], device=student.device) < torch.tensor(starts, device=student.device)[:, None]
+    )
+    labels = made.labels.masked_fill(early, IGNORED)
+    losses = cross_entropy(logits.transpose(1, 2), labels, ignore_index=IGNORED, reduction="none")
+    return losses.sum(dim=1) / (labels != IGNORED).sum(dim=1)
 
 
-def _causal(student: Any, prompt: Tokens, target: Tokens) -> Tensor:
+def _causal(student: Any, prompt: Tokens, target: Tokens, start: int) -> Tensor:
     """One pair as one text: no padding, which is a question of its own there."""
     ids = torch.tensor([[*prompt, *target]], device=student.device)
     with torch.autocast(student.device.type, dtype=torch.bfloat16, enabled=student.bf16):
-        logits = student.model(input_ids=ids).logits[0, len(prompt) - 1 : -1]
-    return cross_entropy(logits, ids[0, len(prompt) :])
+        logits = student.model(input_ids=ids).logits[0, len(prompt) - 1 + start : -1]
+    return cross_entropy(logits, ids[0, len(prompt) + start :])
 
 
 def naive_scores(student: Any, rows: Sequence[Row], quality: Quality | None, draw: Tensor) -> Scores:
     """All that the loss sees of a batch, in one forward; `quality` judges each candidate."""
     m = max(1, *(len(r.item.positives) for r in rows))
     k = max(1, *(len(r.negatives) for r in rows))
-    pairs = [(r.item.predict, r.item.label) for r in rows if r.item.label is not None]
-    pairs += [(r.item.explain, c.tokens) for r in rows for c in r.item.positives]
-    pairs += [(r.item.explain, c.tokens) for r in rows for c in r.negatives]
-    found = cross_entropies(student, [p for p, _ in pairs], [t for _, t in pairs])
+    pairs = [(r.item.predict, r.item.label, 0) for r in rows if r.item.label is not None]
+    pairs += [(r.item.explain, c.tokens, c.counted_from) for r in rows for c in r.item.positives]
+    pairs += [(r.item.explain, c.tokens, c.counted_from) for r in rows for c in r.negatives]
+    found = cross_entropies(student, *map(list, zip(*pairs, strict=True)))
     predict = torch.tensor([r.item.label is not None for r in rows], device=student.device)
     positive = torch.tensor([[j < len(r.item.positives) for j in range(m)] for r in rows], device=student.device)
     negative = torch.tensor([[j < len(r.negatives) for j in range(k)] for r in rows], device=student.device)

@@ -76,7 +76,7 @@ def judge_of(
     else:
         training = QcrdDiscriminator()
         optimizer = judge_training.optimizer(judge, training)
-        judge_training.pretrain(judge, optimizer, examples, held_out, training.pretrain_steps, seed, on_step)
+        judge_training.pretrain(judge, optimizer, examples, held_out, training, seed, on_step)
         partial = file.with_name(file.name + ".partial")
         save_file(weights(judge), partial)
         partial.rename(file)  # whole or not at all

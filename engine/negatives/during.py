@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from engine.batches import Candidate, candidate
+from engine.batches import Candidate, candidate, parted
 from engine.checkpoint import Progress
 from engine.intervals import auc
 from engine.negatives import fixed, mixed, self_adversarial
@@ -23,6 +23,7 @@ class During:
     def __init__(self, setup: "Setup", progress: Progress) -> None:
         self.setup = setup
         self.progress = progress
+        self.positives = {x.example.id: x.positives for x in setup.items}
         self.by_example: dict[str, list[Candidate]] = {}
         """Of this iteration's self-adversarial ones."""
         self.fixed: dict[str, list[Candidate]] = self._candidates(progress.fixed)
@@ -92,8 +93,11 @@ class During:
 
     def _candidates(self, rationales: Sequence[Rationale]) -> dict[str, list[Candidate]]:
         found: dict[str, list[Candidate]] = {}
+        config = self.setup.spec.negatives
         for r in rationales:
             c = candidate(self.setup.student, r, self.setup.spec.student.answer_in_rationale)
+            if config is not None and config.tokens == "parted":
+                c = parted(c, self.positives[r.example_id])
             found.setdefault(r.example_id, []).append(c)
         return found
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from engine.batches import Item, candidate
+from engine.batches import Item, candidate, parted
 from engine.negatives import peer, perturbed
 from engine.negatives.band import Band
 from engine.records import Rationale
@@ -52,15 +52,18 @@ def prepare(
     return made
 
 
-def joined(items: Sequence[Item], made: Sequence[Rationale], student: Student, answer_in_rationale: bool) -> list[Item]:
-    """The items with those of `made` that are negatives, after the ones they have."""
+def joined(spec: RunSpec, items: Sequence[Item], made: Sequence[Rationale], student: Student) -> list[Item]:
+    """The items with those of `made` that are negatives, after the ones they have; counted as the spec says."""
     by_example: dict[str, list[Rationale]] = {}
     for r in made:
         if r.polarity == "negative":
             by_example.setdefault(r.example_id, []).append(r)
 
     def more(item: Item) -> Item:
-        new = (candidate(student, r, answer_in_rationale) for r in by_example.get(item.example.id, ()))
-        return replace(item, negatives=(*item.negatives, *new))
+        new = (candidate(student, r, spec.student.answer_in_rationale) for r in by_example.get(item.example.id, ()))
+        negatives = (*item.negatives, *new)
+        if spec.negatives is not None and spec.negatives.tokens == "parted":
+            negatives = tuple(parted(c, item.positives) for c in negatives)
+        return replace(item, negatives=negatives)
 
     return [more(x) for x in items]

@@ -12,8 +12,8 @@ def _peer(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-OWN_ENCODERS = ("student-sized", "student")
-"""Encoders of the discriminator that are made from the student."""
+OWN_ENCODERS = ("student-sized", "student", "none")
+"""Encoders of the discriminator that are made from the student; or there is no discriminator."""
 
 
 class Finetune(Section):
@@ -77,6 +77,10 @@ class QcrdLoss(Section):
     """Weight of the negative term within the contrastive loss."""
     delta: Annotated[float, Field(gt=0)] = 3.0
     """A negative whose token-mean cross-entropy (nats) is above this is pushed no further."""
+    hinge: Literal["absolute", "margin"] = "absolute"
+    """What delta is measured from: absolute: 0, as in the paper; margin: the cross-entropy of the chosen positive."""
+    ramp: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the training over which beta grows from 0 to its value; 0: it is there from the start."""
     scheme: Literal["minmax", "maxmin", "sampling", "mean", "weighted-mean"] = "minmax"
     """How one positive and one negative are made of many."""
 
@@ -100,6 +104,9 @@ class Negatives(Section):
     """Sampling temperature of negatives that students write."""
     per_example: Annotated[int, Field(ge=1)] = 1
     """Negatives per example that a source writes: self each iteration, peer each peer, fixed and perturbed once."""
+    tokens: Literal["all", "parted"] = "all"
+    """Whose cross-entropy a negative's is: all of its tokens, or those from where it parts from the positive that it
+    shares the longest beginning with."""
     peers: tuple[Annotated[str, BeforeValidator(_peer)], ...] = ()
     """Whose students write for peer: ids of runs in this database that are done, or folders of exported students."""
     band: tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]] | None = None
@@ -142,12 +149,18 @@ PAPER_TRAINING = {"iterations": "epoch"}
 """What `profile = "paper"` puts in place of our defaults; all else that is published is our default too."""
 
 
+JudgeLoss = Literal["ranking", "bce", "bradley-terry"]
+
+
 class QcrdDiscriminator(Section):
     """Who judges the quality of a rationale."""
 
     encoder: str = "student-sized"
     """student-sized: a T5 encoder of the student's shape, from scratch; student: a copy of the student's own; or a hub
-    id or folder of an encoder to start from (T5, BERT, MiniLM, …)."""
+    id or folder of an encoder to start from (T5, BERT, MiniLM, …). none: no discriminator, all weights are 1."""
+    loss: JudgeLoss = "ranking"
+    """ranking: the paper's L_D on scores; bce: cross-entropy of positive against negative, which fixes the scores'
+    level; bradley-terry: -log sigmoid of the difference of logits, over all pairs."""
     pretrain_steps: Annotated[int, Field(ge=0)] = 500
     """Most steps of pre-training on the teacher's positives and negatives; ends when held-out loss falls no more."""
     every: Annotated[int, Field(ge=1)] = 10
@@ -173,6 +186,11 @@ class Qcrd(Section):
     """Which wrong rationales."""
     discriminator: QcrdDiscriminator = QcrdDiscriminator()
     """Who judges them."""
+
+    @property
+    def judged(self) -> bool:
+        """Whether there is a discriminator."""
+        return self.discriminator.encoder != "none"
 
     @model_validator(mode="before")
     @classmethod

@@ -16,7 +16,7 @@ from transformers.cache_utils import DynamicLayer
 
 from engine.errors import UsageError
 from engine.students import adapters
-from engine.students.scoring import in_buckets, padded, pooled, token_mean
+from engine.students.scoring import counted, in_buckets, padded, pooled, token_mean
 from engine.students.seam import Tokens, cut
 from engine.students.text import cut_target, disarmed, remembered
 from engine.students.writing import write
@@ -116,18 +116,25 @@ class CausalStudent:
     def encode(self, prompts: Sequence[Tokens]) -> Read:
         return Read(prompts, None if self._recomputes else self._read(prompts))
 
-    def score(self, encoded: Read, rows: Sequence[int], targets: Sequence[Tokens]) -> Tensor:
+    def score(
+        self, encoded: Read, rows: Sequence[int], targets: Sequence[Tokens], starts: Sequence[int] | None = None
+    ) -> Tensor:
         if not targets:
             return torch.zeros(0, device=self.device)
-        if self._recomputes:
-            return in_buckets(
-                targets, lambda some: self._score_whole([(encoded.prompts[rows[j]], targets[j]) for j in some])
-            )
-        pairs = encoded.pairs or self._read(encoded.prompts)
-        return in_buckets(
-            targets,
-            lambda some: self._score(pairs, encoded.prompts, [rows[j] for j in some], [targets[j] for j in some]),
-        )
+        pairs = None if self._recomputes else encoded.pairs or self._read(encoded.prompts)
+
+        def bucket(some: list[int]) -> Tensor:
+            asked, wanted = [rows[j] for j in some], [targets[j] for j in some]
+            if pairs is None:
+                both = [(encoded.prompts[i], target) for i, target in zip(asked, wanted, strict=True)]
+                hidden, labels, real = self._states_whole(both)
+            else:
+                hidden, labels, real = self._states(pairs, encoded.prompts, asked, wanted)
+            real = counted(real, starts, some)
+            with self._autocast():
+                return token_mean(hidden, labels, real, self._logits, self.model.config.vocab_size)
+
+        return in_buckets(targets, bucket)
 
     def pooled(self, encoded: Read, rows: Sequence[int], targets: Sequence[Tokens], pads: bool) -> Tensor:
         if self._recomputes:
@@ -136,8 +143,7 @@ class CausalStudent:
             pairs = encoded.pairs or self._read(encoded.prompts)
             hidden, _, real = self._states(pairs, encoded.prompts, rows, targets)
         with self._autocast():
-            counted = torch.ones_like(real) if pads else real
-            return pooled(hidden, counted, self._logits, self.model.config.vocab_size)
+            return pooled(hidden, torch.ones_like(real) if pads else real, self._logits, self.model.config.vocab_size)
 
     @property
     def _recomputes(self) -> bool:
@@ -151,14 +157,6 @@ class CausalStudent:
             self._body(input_ids=ids, past_key_values=cache, use_cache=True)
         layers: list[Any] = cache.layers
         return [(layer.keys, layer.values) for layer in layers]
-
-    def _score(
-        self, pairs: Sequence[KeysValues], prompts: Sequence[Tokens], rows: Sequence[int], targets: Sequence[Tokens]
-    ) -> Tensor:
-        """One bucket."""
-        hidden, labels, real = self._states(pairs, prompts, rows, targets)
-        with self._autocast():
-            return token_mean(hidden, labels, real, self._logits, self.model.config.vocab_size)
 
     def _states(
         self, pairs: Sequence[KeysValues], prompts: Sequence[Tokens], rows: Sequence[int], targets: Sequence[Tokens]
@@ -187,12 +185,6 @@ class CausalStudent:
                 use_cache=True,
             ).last_hidden_state
         return hidden, labels, real
-
-    def _score_whole(self, both: Sequence[tuple[Tokens, Tokens]]) -> Tensor:
-        """One bucket of (prompt, target)."""
-        hidden, labels, real = self._states_whole(both)
-        with self._autocast():
-            return token_mean(hidden, labels, real, self._logits, self.model.config.vocab_size)
 
     def _states_whole(self, both: Sequence[tuple[Tokens, Tokens]]) -> tuple[Tensor, Tensor, Tensor]:
         """As `_states`, of (prompt, target) read as one sequence."""

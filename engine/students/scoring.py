@@ -46,6 +46,14 @@ def token_mean(hidden: Tensor, labels: Tensor, real: Tensor, logits: Callable[[T
     return per_token.sum(dim=1) / real.sum(dim=1)
 
 
+def counted(real: Tensor, starts: Sequence[int] | None, some: Sequence[int]) -> Tensor:
+    """The mask of real tokens, without those before `starts[j]` of each target j of `some`; None: all count."""
+    if starts is None:
+        return real
+    first = torch.tensor([starts[j] for j in some], device=real.device)
+    return real & (torch.arange(real.shape[1], device=real.device) >= first[:, None])
+
+
 def pooled(hidden: Tensor, counted: Tensor, logits: Callable[[Tensor], Tensor], words: int) -> Tensor:
     """(targets, length, width) states and mask of counted tokens -> (targets, words) greatest chance of each word.
 

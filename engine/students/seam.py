@@ -57,10 +57,12 @@ class Student(Protocol):
         """Reads the prompts once."""
         ...
 
-    def score(self, encoded: Any, rows: Sequence[int], targets: Sequence[Tokens]) -> Tensor:
+    def score(
+        self, encoded: Any, rows: Sequence[int], targets: Sequence[Tokens], starts: Sequence[int] | None = None
+    ) -> Tensor:
         """(targets,) token-mean cross-entropy in nats, end of sequence included, of target j given prompt rows[j].
 
-        `encoded`: what this student's `encode` returned.
+        `encoded`: what this student's `encode` returned. `starts`: the first token of each target that counts; None: 0.
         """
         ...
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase, T5ForConditionalGeneration
 
 from engine.students import adapters, t5_stack
-from engine.students.scoring import in_buckets, padded, pooled, token_mean
+from engine.students.scoring import counted, in_buckets, padded, pooled, token_mean
 from engine.students.seam import Tokens, cut
 from engine.students.text import cut_target, disarmed, remembered
 from engine.students.writing import write
@@ -78,29 +78,29 @@ class T5Student:
             hidden = t5_stack.read(self.model.encoder, ids, mask)
         return Read(hidden, mask)
 
-    def score(self, encoded: Read, rows: Sequence[int], targets: Sequence[Tokens]) -> Tensor:
+    def score(
+        self, encoded: Read, rows: Sequence[int], targets: Sequence[Tokens], starts: Sequence[int] | None = None
+    ) -> Tensor:
         if not targets:
             return torch.zeros(0, device=self.device)
         used, place = torch.unique(torch.tensor(rows, device=self.device), return_inverse=True)
         mask = encoded.mask[used]
         with self._autocast():
             cross = t5_stack.keys_values(self.model.decoder, encoded.hidden[used])
-            return in_buckets(targets, lambda some: self._score(cross, mask, place[some], [targets[j] for j in some]))
 
-    def _score(
-        self, cross: Sequence[t5_stack.KeysValues], mask: Tensor, rows: Tensor, targets: Sequence[Tokens]
-    ) -> Tensor:
-        """One bucket."""
-        hidden, labels, real = self._states(cross, mask, rows, targets)
-        return token_mean(hidden, labels, real, self._logits, self.model.config.vocab_size)
+            def bucket(some: list[int]) -> Tensor:
+                hidden, labels, real = self._states(cross, mask, place[some], [targets[j] for j in some])
+                real = counted(real, starts, some)
+                return token_mean(hidden, labels, real, self._logits, self.model.config.vocab_size)
+
+            return in_buckets(targets, bucket)
 
     def pooled(self, encoded: Read, rows: Sequence[int], targets: Sequence[Tokens], pads: bool) -> Tensor:
         with self._autocast():
             cross = t5_stack.keys_values(self.model.decoder, encoded.hidden)
             place = torch.tensor(list(rows), device=self.device)
             hidden, _, real = self._states(cross, encoded.mask, place, targets)
-            counted = torch.ones_like(real) if pads else real
-            return pooled(hidden, counted, self._logits, self.model.config.vocab_size)
+            return pooled(hidden, torch.ones_like(real) if pads else real, self._logits, self.model.config.vocab_size)
 
     def _states(
         self, cross: Sequence[t5_stack.KeysValues], mask: Tensor, rows: Tensor, targets: Sequence[Tokens]

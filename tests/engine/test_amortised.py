@@ -43,7 +43,7 @@ def test_a_step_scores_the_chosen_alone(monkeypatch):
     rows = rows_of(s, 4)
     known = amortised.with_earlier(rows, amortised.score(s, rows))
     score, targets = s.score, []
-    monkeypatch.setattr(s, "score", lambda e, r, t: targets.append(len(t)) or score(e, r, t))
+    monkeypatch.setattr(s, "score", lambda e, r, t, starts=None: targets.append(len(t)) or score(e, r, t))
     step(s, None, lambda x: positives.loss(Positives(), x), known, torch.rand(4, 2))
     assert targets == [4, 4]  # the labels, and one rationale each
 
@@ -54,7 +54,7 @@ def test_memory_that_runs_out_halves_the_group(monkeypatch):
     wanted = amortised.score(s, rows)
     score = s.score
 
-    def limited(encoded, owners, targets):
+    def limited(encoded, owners, targets, starts=None):
         if len(set(owners)) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return score(encoded, owners, targets)

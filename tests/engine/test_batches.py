@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.batches import Schedule, iterations_of
+from engine.batches import Candidate, Schedule, iterations_of, parted
 from engine.errors import UsageError
 from engine.spec.run import RunSpec
+from tests.engine.tiny_t5 import rationale
 
 schedules = st.builds(
     lambda items, batch, steps, iterations, seed: Schedule(items, batch, steps, min(iterations, steps), seed),
@@ -67,3 +68,15 @@ def test_an_iteration_that_is_an_epoch_is_counted_over_the_examples_and_checked_
     dss = RunSpec.model_validate({"method": {"name": "dss"}, "training": {"iterations": "epoch", "steps": 10}})
     assert iterations_of(dss, 10**6) == 1
     assert iterations_of(RunSpec(), 3) == 50
+
+
+def test_a_negative_counts_from_where_it_parts_from_the_positive_it_shares_most_with() -> None:
+    def of(*tokens: int) -> Candidate:
+        return Candidate(rationale(0, "", "negative"), "", list(tokens))
+
+    positives = [of(1, 2, 9, 3, 0), of(1, 7, 0)]
+    assert parted(of(1, 2, 8, 3, 0), positives).counted_from == 2
+    assert parted(of(1, 7, 7, 0), positives).counted_from == 2
+    assert parted(of(5, 0), positives).counted_from == 0
+    assert parted(of(1, 7, 0), positives).counted_from == 2  # equal to a positive: its last token still counts
+    assert parted(of(4, 0), []).counted_from == 0

@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import judge_training
-from engine.discriminator import Judged, augment, balance, build, ranking_loss
+from engine.discriminator import Judged, augment, balance, build, judge_loss
 from engine.intervals import auc
 from engine.losses import ranking
+from engine.spec.methods import QcrdDiscriminator
 from tests.engine.tiny_t5 import student
 
 GOOD = "first ben has 5 then he finds 4 makes 9"
@@ -30,7 +31,7 @@ def test_the_batched_loss_is_the_mean_over_examples_that_have_both() -> None:
         Judged("ben has 2", ("2",), ("3", "4", BAD)),
         Judged("ben has 3", ("3",), ()),
     ]
-    found = ranking_loss(judge, examples)
+    found = judge_loss(judge, examples)
     wanted = []
     for x in examples[:2]:
         up = judge([judge.pair(x.question, t) for t in x.positives])[None]
@@ -45,7 +46,7 @@ def test_it_learns_to_tell_good_from_bad() -> None:
     examples = [Judged(f"ben has {i}", (GOOD,), (BAD,)) for i in range(1, 5)]
     for _ in range(40):
         optimizer.zero_grad()
-        ranking_loss(judge, examples).backward()
+        judge_loss(judge, examples).backward()
         optimizer.step()
     up = judge.judge([judge.pair(x.question, GOOD) for x in examples]).tolist()
     down = judge.judge([judge.pair(x.question, BAD) for x in examples]).tolist()
@@ -57,12 +58,25 @@ def test_pretraining_ends_when_held_out_loss_falls_no_more() -> None:
     optimizer = torch.optim.AdamW(judge.parameters(), lr=1e-3)
     examples = [Judged(f"ben has {i}", (GOOD,), (BAD,)) for i in range(1, 5)]
     seen: list[int] = []
-    taken = judge_training.pretrain(judge, optimizer, examples, examples, 400, 0, lambda step, _: seen.append(step))
+    taken = judge_training.pretrain(
+        judge,
+        optimizer,
+        examples,
+        examples,
+        QcrdDiscriminator(pretrain_steps=400),
+        0,
+        lambda step, _: seen.append(step),
+    )
     assert seen == list(range(1, taken + 1))
     assert 75 <= taken < 400
     seen.clear()
     # nothing held out: nothing to stop by
-    assert judge_training.pretrain(judge, optimizer, examples, [], 90, 0, lambda step, _: seen.append(step)) == 90
+    assert (
+        judge_training.pretrain(
+            judge, optimizer, examples, [], QcrdDiscriminator(pretrain_steps=90), 0, lambda step, _: seen.append(step)
+        )
+        == 90
+    )
     assert len(seen) == 90
 
 

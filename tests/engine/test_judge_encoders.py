@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel, BertTokenizerFast, T5EncoderModel
 
-from engine.discriminator import Discriminator, Judged, build, ranking_loss
+from engine.discriminator import Discriminator, Judged, build, judge_loss
 from engine.errors import UsageError
 from engine.intervals import auc
 from engine.students.load import encoder_config
@@ -45,7 +45,7 @@ def test_of_a_student_scores_do_not_depend_on_the_batch_and_learning_leaves_it_a
     together = judge.judge(pairs(judge))
     torch.testing.assert_close(together, torch.cat([judge.judge([p]) for p in pairs(judge)]), rtol=1e-4, atol=1e-6)
     optimizer = torch.optim.AdamW(judge.parameters(), lr=1e-2)
-    ranking_loss(judge, [Judged("ben", (GOOD,), (BAD,))]).backward()
+    judge_loss(judge, [Judged("ben", (GOOD,), (BAD,))]).backward()
     optimizer.step()
     assert all(torch.equal(p, given[name]) for name, p in s.model.named_parameters())
 
@@ -89,7 +89,7 @@ def test_a_pretrained_minilm_learns_to_rank_in_a_few_steps() -> None:
     judge.eval()
     for _ in range(4):
         optimizer.zero_grad()
-        ranking_loss(judge, examples).backward()
+        judge_loss(judge, examples).backward()
         optimizer.step()
     scores = [judge.judge([judge.pair(x.question, text) for x in examples]).tolist() for text in (GOOD, BAD)]
     assert auc(*scores) == 1.0

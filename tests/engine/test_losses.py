@@ -1,13 +1,14 @@
 """The losses against loops over examples in plain Python, and against numbers worked by hand."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.losses import Choice, Scores, choose, contrastive, pick_drawn, ranking
+from engine.losses import Choice, Scores, anchored, bradley_terry, choose, contrastive, pick_drawn, ranking
 from engine.methods import dss, finetune, positives, qcrd
 from engine.spec.methods import Dss, Finetune, Positives, Qcrd, QcrdDiscriminator, QcrdLoss, QcrdNegatives
 
@@ -50,7 +51,9 @@ def naive(config: QcrdLoss, select: str, s: Scores, normalise: bool) -> float:
             rows.append((i, good, bad))
     ce = lambda i, j: float(s.positive_ce[i, j])  # noqa: E731
     bad_ce = lambda i, j: float(s.negative_ce[i, j])  # noqa: E731
-    hinge = lambda i, j: min(bad_ce(i, j) - config.delta, 0.0)  # noqa: E731
+    reference = dict.fromkeys(range(len(s.positive_ce)), 0.0)
+    hinge = lambda i, j: min(bad_ce(i, j) - reference[i] - config.delta, 0.0)  # noqa: E731
+    beta = config.beta * (min(1.0, s.progress / config.ramp) if config.ramp else 1.0)
     quality = lambda i, j: float(s.positive_quality[i, j])  # noqa: E731
     badness = lambda i, j: 1 - float(s.negative_quality[i, j])  # noqa: E731
     chosen = []
@@ -68,6 +71,8 @@ def naive(config: QcrdLoss, select: str, s: Scores, normalise: bool) -> float:
         else:
             up, down = good, bad
         chosen.append((i, up, down))
+        if config.hinge == "margin":
+            reference[i] = sum(ce(i, j) for j in up) / len(up)
     ups = [quality(i, j) for i, up, _ in chosen for j in up]
     downs = [badness(i, j) for i, _, down in chosen for j in down]
     up_level = max(sum(ups) / len(ups), 1e-6) if normalise and ups else 1.0
@@ -78,11 +83,11 @@ def naive(config: QcrdLoss, select: str, s: Scores, normalise: bool) -> float:
             whole = max(sum(quality(i, j) for j in up), 1e-6)
             total += sum(quality(i, j) / whole * ce(i, j) for j in up)
             whole = max(sum(badness(i, j) for j in down), 1e-6)
-            total -= config.beta * sum(badness(i, j) / whole * hinge(i, j) for j in down)
+            total -= beta * sum(badness(i, j) / whole * hinge(i, j) for j in down)
         else:
             total += sum(quality(i, j) / up_level * ce(i, j) for j in up) / len(up)
             if down:
-                total -= config.beta * sum(badness(i, j) / down_level * hinge(i, j) for j in down) / len(down)
+                total -= beta * sum(badness(i, j) / down_level * hinge(i, j) for j in down) / len(down)
     return total / max(len(rows), 1)
 
 
@@ -111,9 +116,13 @@ def batches(draw):
     st.sampled_from(["minmax", "maxmin", "sampling", "mean", "weighted-mean"]),
     st.sampled_from(["max", "min"]),
     st.booleans(),
+    st.sampled_from(["absolute", "margin"]),
+    st.sampled_from([(0.0, 0.0), (0.5, 0.2), (0.5, 0.7)]),
 )
-def test_contrastive_equals_the_paper_written_as_a_loop(batch, scheme, select, normalise):
-    config = QcrdLoss(scheme=scheme)
+def test_contrastive_equals_the_paper_written_as_a_loop(batch, scheme, select, normalise, hinge, ramp_and_progress):
+    ramp, progress = ramp_and_progress
+    config = QcrdLoss(scheme=scheme, hinge=hinge, ramp=ramp)
+    batch = replace(batch, progress=progress)
     choice = choose(config, select, batch)
     found, _, _ = contrastive(config, batch, choice, normalise)
     assert float(found) == pytest.approx(naive(config, select, batch, normalise), rel=1e-9, abs=1e-9)
@@ -162,8 +171,6 @@ def test_no_gradient_reaches_the_discriminator_through_the_student_loss():
     batch = scores([[1.0, 2.0]], [[1.0]], [[0.4, 0.6]], [[0.5]], predict=[1.0])
     quality = batch.positive_quality.clone().requires_grad_()
     ce = batch.positive_ce.clone().requires_grad_()
-    from dataclasses import replace
-
     outcome = qcrd.loss(Qcrd(), replace(batch, positive_quality=quality, positive_ce=ce))
     outcome.loss.backward()
     assert quality.grad is None
@@ -174,8 +181,6 @@ def test_no_gradient_reaches_the_discriminator_through_the_student_loss():
 def test_silenced_negatives_get_no_gradient_and_active_ones_are_pushed_up():
     batch = scores([[1.0], [1.0]], [[3.5], [2.5]])
     ce = batch.negative_ce.clone().requires_grad_()
-    from dataclasses import replace
-
     loss = qcrd.loss(Qcrd(), replace(batch, negative_ce=ce)).loss
     loss.backward()
     assert ce.grad is not None
@@ -220,8 +225,6 @@ def test_methods_without_contrast_by_hand():
 
 def test_the_second_pass_keeps_the_choice_of_the_first():
     batch = scores([[0.7, 0.4]], [[1.0, 2.0]])
-    from dataclasses import replace
-
     other = Choice(torch.tensor([[True, False]]), torch.tensor([[True, False]]), torch.tensor([[True, False]]))
     config = Qcrd(
         loss=QcrdLoss(alpha_predict=0),
@@ -231,3 +234,27 @@ def test_the_second_pass_keeps_the_choice_of_the_first():
     assert float(qcrd.loss(config, replace(batch, choice=other)).terms["contrast"]) == pytest.approx(
         0.7 - 0.2 * (1.0 - 3.0)
     )
+
+
+def sigmoid(z: float) -> float:
+    return 1 / (1 + math.exp(-z))
+
+
+def test_the_discriminators_other_losses_by_hand():
+    up, down = torch.tensor([[1.0, 2.0], [0.5, 0.0]]), torch.tensor([[0.0, 0.0], [-1.0, 3.0]])
+    up_mask, down_mask = torch.tensor([[True, True], [True, False]]), torch.tensor([[True, False], [True, True]])
+    first = -(math.log(sigmoid(1.0)) + math.log(sigmoid(2.0))) / 2 - math.log(sigmoid(0.0))
+    second = -math.log(sigmoid(0.5)) - (math.log(sigmoid(1.0)) + math.log(sigmoid(-3.0))) / 2
+    assert float(anchored(up, up_mask, down, down_mask)) == pytest.approx((first + second) / 2)
+    first = -(math.log(sigmoid(1.0)) + math.log(sigmoid(2.0))) / 2
+    second = -(math.log(sigmoid(1.5)) + math.log(sigmoid(-2.5))) / 2
+    assert float(bradley_terry(up, up_mask, down, down_mask)) == pytest.approx((first + second) / 2)
+
+
+def test_an_example_without_both_sides_teaches_the_discriminator_nothing():
+    up, down = torch.tensor([[1.0], [5.0]], requires_grad=True), torch.tensor([[0.0], [7.0]])
+    up_mask, down_mask = torch.tensor([[True], [True]]), torch.tensor([[True], [False]])
+    for loss in (anchored, bradley_terry):
+        (gradient,) = torch.autograd.grad(loss(up, up_mask, down, down_mask), up)
+        assert gradient[0, 0] != 0
+        assert gradient[1, 0] == 0

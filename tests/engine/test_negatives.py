@@ -21,6 +21,7 @@ from engine.randomness import generator
 from engine.records import Example, Rationale
 from engine.spec.methods import Negatives
 from engine.spec.run import RunSpec
+from engine.spec.sections import ArithmeticConfig
 from engine.teacher.builtin import answer
 from tests.engine.tiny_t5 import item, student
 
@@ -41,7 +42,7 @@ def perturb(items: list[Item], kind="number", seed: int = 0, each: int = 1) -> l
 
 def test_perturbed_positives_of_the_built_in_teacher_are_new_and_end_wrong() -> None:
     items = []
-    for x in generate(0, 60, 5, 5, 5).splits["train"]:
+    for x in generate(0, ArithmeticConfig(train=60, validation=5, test=5, unseen=5)).splits["train"]:
         parsed = [parse("number", answer(x.question, n)) for n in range(3)]
         right = [p.rationale for p in parsed if p.answer == x.answer]
         if right:
@@ -169,7 +170,7 @@ def test_a_peer_writes_from_its_own_folder_and_is_asked_once(tmp_path: Path) -> 
     assert {r.slot for r in made if r.source == "peer"} == {6}  # after five samples and one perturbed
     again = prepared.prepare(spec, items, folder, [Path("gone")], None, max_new=8, first_number=10)
     assert again == made
-    whole = prepared.joined(items, made, s, True)
+    whole = prepared.joined(spec, items, made, s)
     kept = sum(r.polarity == "negative" for r in made)
     # the tiny items share one id, so each has all of them
     assert [len(x.negatives) for x in whole] == [1 + kept] * len(items)

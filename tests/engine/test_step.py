@@ -1,12 +1,14 @@
 """The step against the naive one: every rationale through the whole model, all with gradient."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from engine.batches import parted
 from engine.bench.naive import cross_entropies, naive_scores
 from engine.discriminator import build
 from engine.methods import dss, orpo, positives, qcrd, redi
@@ -28,13 +30,22 @@ def gradients(s) -> dict[str, torch.Tensor]:
     return {n: p.grad.clone() if p.grad is not None else torch.zeros_like(p) for n, p in s.model.named_parameters()}
 
 
+def negatives_of(config, x):
+    """An item's negatives; where they count from where they part, some begin as a positive does."""
+    if not isinstance(config, Qcrd) or config.negatives.tokens == "all":
+        return x.negatives
+    begun = [x.positives[0].tokens[:j] if x.positives else [] for j in range(len(x.negatives))]
+    longer = [replace(c, tokens=[*b, *c.tokens]) for b, c in zip(begun, x.negatives, strict=True)]
+    return tuple(parted(c, x.positives) for c in longer)
+
+
 def compare(
     config, method, shapes: Sequence[tuple[int, int, bool]], seed: int, with_judge: bool, kind: str = "t5"
 ) -> None:
     s = student(seed=seed) if kind == "t5" else causal_student(kind, seed)
     random = torch.Generator().manual_seed(seed)
     items = [item(s, random, m, k, label) for m, k, label in shapes]
-    rows = [Row(x, x.negatives, judge_all=i % 2 == 0) for i, x in enumerate(items)]
+    rows = [Row(x, negatives_of(config, x), judge_all=i % 2 == 0) for i, x in enumerate(items)]
     draw = torch.rand(len(rows), 2, generator=random)
     judge = build("student-sized", student(seed=seed), 64, 64, seed) if with_judge else None
 
@@ -61,11 +72,16 @@ def compare(
     st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3), st.booleans()), min_size=1, max_size=4),
     st.sampled_from(["minmax", "maxmin", "sampling", "mean", "weighted-mean"]),
     st.sampled_from(["max", "min"]),
+    st.sampled_from(["absolute", "margin"]),
+    st.sampled_from(["all", "parted"]),
     st.integers(0, 1000),
 )
-def test_fast_equals_naive_for_ragged_batches(shapes, scheme, select, seed):
+def test_fast_equals_naive_for_ragged_batches(shapes, scheme, select, hinge, tokens, seed):
     assume(any(m or label for m, _, label in shapes))  # an item without either is never made
-    config = Qcrd(loss=QcrdLoss(scheme=scheme, delta=4.5), negatives=QcrdNegatives(select=select))
+    delta = 4.5 if hinge == "absolute" else 0.5
+    config = Qcrd(
+        loss=QcrdLoss(scheme=scheme, delta=delta, hinge=hinge), negatives=QcrdNegatives(select=select, tokens=tokens)
+    )
     compare(config, qcrd, shapes, seed, with_judge=True)
 
 
@@ -74,12 +90,13 @@ def test_fast_equals_naive_for_ragged_batches(shapes, scheme, select, seed):
     st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3), st.booleans()), min_size=1, max_size=4),
     st.sampled_from(["minmax", "maxmin", "sampling", "mean"]),
     st.sampled_from(["llama", "qwen2", "gpt2"]),
+    st.sampled_from(["all", "parted"]),
     st.integers(0, 1000),
 )
-def test_fast_equals_naive_for_causal_students(shapes, scheme, kind, seed):
+def test_fast_equals_naive_for_causal_students(shapes, scheme, kind, tokens, seed):
     assume(any(m or label for m, _, label in shapes))
     # about half of the negatives of a fresh model are beyond it
-    config = Qcrd(loss=QcrdLoss(scheme=scheme, delta=4.5))
+    config = Qcrd(loss=QcrdLoss(scheme=scheme, delta=4.5), negatives=QcrdNegatives(tokens=tokens))
     compare(config, qcrd, shapes, seed, with_judge=True, kind=kind)
 
 

@@ -55,7 +55,7 @@ def pretrain(
     seed: int,
     on_step: Callable[[int, float], None],
 ) -> int:
-    """At most `pretrain_steps` steps of its loss on balanced batches; calls `on_step(step, loss)`, returns their number.
+    """At most `pretrain_steps` steps of its loss on balanced batches; calls `on_step(step, loss)`; their number.
 
     It ends when the loss on the held-out examples falls no more: further steps only saturate the sigmoid.
     """
@@ -98,7 +98,7 @@ def update(
     lr: float,
     scale: float = 1.0,
 ) -> float | None:
-    """One step of `scale` times its loss on the first few examples of a training batch that have both; None: none has."""
+    """One step of `scale` times its loss on the first few examples of a training batch with both; None: none has."""
     examples = [
         Judged(r.item.example.question, tuple(c.text for c in r.item.positives), tuple(c.text for c in r.negatives))
         for r in rows

@@ -122,7 +122,7 @@ def choose(config: QcrdLoss, select: str, scores: Scores) -> Choice:
 
 
 def _excess(config: QcrdLoss, scores: Scores, positive: Tensor) -> Tensor:
-    """(B, k) how far each negative's cross-entropy is beyond delta; of a margin: beyond the chosen positives' plus delta.
+    """(B, k) how far each negative's cross-entropy is beyond delta; margin: beyond the chosen positives' plus delta.
 
     The positives' cross-entropy is a constant here: their own term pulls them.
     """

@@ -208,7 +208,7 @@ def _score(
 
 
 def score_once(student: Student, encoded: Any, owners: Sequence[int], candidates: Sequence[Candidate]) -> Tensor:
-    """(candidates,) cross-entropy of each given prompt owners[j]; a teacher repeats itself: equal ones are scored once."""
+    """(candidates,) cross-entropy of each given prompt owners[j]; a teacher repeats itself: equal ones once."""
     wanted = [(i, tuple(c.tokens), c.counted_from) for i, c in zip(owners, candidates, strict=True)]
     distinct = {one: at for at, one in enumerate(dict.fromkeys(wanted))}
     starts = [start for *_, start in distinct]

@@ -16,7 +16,7 @@ slow: $(READY)
 	$(BIN)/python -m pytest -m slow tests
 
 study: $(READY)
-	$(BIN)/python studies/first_figures.py
+	$(BIN)/python studies/study.py studies/first_figures.toml
 
 lint: $(READY)
 	$(BIN)/ruff format --check .

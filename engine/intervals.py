@@ -44,25 +44,28 @@ def newcombe_paired(both: int, first: int, second: int, neither: int) -> tuple[f
     return p1 - p2 - half(p1 - l1, u2 - p2), p1 - p2 + half(u1 - p1, p2 - l2)
 
 
-def t_interval(values: Sequence[float]) -> tuple[float, float] | None:
-    """The 95 % interval of a mean by Student's t (1908, Biometrika 6:1); None for fewer than two values."""
+def t_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float] | None:
+    """The interval of a mean by Student's t (1908, Biometrika 6:1); None for fewer than two values."""
     count = len(values)
     if count < 2:
         return None
     mean = math.fsum(values) / count
     variance = math.fsum((v - mean) ** 2 for v in values) / (count - 1)
-    half = t_quantile_975(count - 1) * math.sqrt(variance / count)
+    half = t_quantile(count - 1, confidence) * math.sqrt(variance / count)
     return mean - half, mean + half
 
 
-def t_quantile_975(freedom: int) -> float:
-    """The 97.5 % quantile of Student's t with `freedom` >= 1 degrees of freedom, by bisection."""
+def t_quantile(freedom: int, confidence: float = 0.95) -> float:
+    """What |T| stays below with that chance, T being Student's t with `freedom` >= 1; by bisection.
+
+    At 0.95 the 97.5 % quantile. `confidence` in (0, 1).
+    """
     if freedom < 1:
         raise ValueError(f"t needs at least one degree of freedom, got {freedom}")
-    low, high = 0.0, 13.0  # at one degree it is 12.706, the largest
-    for _ in range(60):
+    low, high = 0.0, 1 / (1 - confidence)  # one degree of freedom has the largest: about 2 / pi of this
+    for _ in range(100):
         middle = (low + high) / 2
-        if _t_between(middle, freedom) < 0.95:
+        if _t_between(middle, freedom) < confidence:
             low = middle
         else:
             high = middle

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.intervals import auc, newcombe_paired, t_interval, t_quantile_975, wilson
+from engine.intervals import auc, newcombe_paired, t_interval, t_quantile, wilson
 
 SCORES = st.lists(st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]), max_size=12)
 
@@ -41,7 +41,7 @@ def test_wilson_of_nothing_and_of_nonsense() -> None:
      (1000, 1.96234), (20_000, 1.96008)],
 )  # fmt: skip
 def test_t_against_the_table(freedom: int, quantile: float) -> None:
-    assert t_quantile_975(freedom) == pytest.approx(quantile, abs=6e-6)
+    assert t_quantile(freedom) == pytest.approx(quantile, abs=6e-6)
 
 
 def test_t_interval() -> None:
@@ -50,7 +50,7 @@ def test_t_interval() -> None:
     assert t_interval([1.0]) is None
     assert t_interval([2.0, 2.0, 2.0]) == (2.0, 2.0)
     with pytest.raises(ValueError, match="degree of freedom"):
-        t_quantile_975(0)
+        t_quantile(0)
 
 
 @pytest.mark.parametrize(
@@ -99,3 +99,10 @@ def test_auc_is_the_share_of_pairs(positives: list[float], negatives: list[float
         return
     pairs = [(p > n) + (p == n) / 2 for p in positives for n in negatives]
     assert found == pytest.approx(sum(pairs) / len(pairs))
+
+
+@pytest.mark.parametrize(
+    ("freedom", "confidence", "quantile"), [(1, 0.99, 63.65674), (2, 0.999, 31.59905), (9, 0.98, 2.82144)]
+)
+def test_t_at_other_confidences_as_the_tables_have_it(freedom: int, confidence: float, quantile: float) -> None:
+    assert t_quantile(freedom, confidence) == pytest.approx(quantile, abs=1e-5)

@@ -5,9 +5,16 @@ from collections.abc import Iterator, Mapping
 from textwrap import wrap
 from typing import Any
 
-from engine.spec.methods import METHOD_MODELS
+from engine.spec.methods import METHOD_MODELS, PAPER_DISCRIMINATOR, PAPER_TRAINING, PAPER_VOTE
 from engine.spec.run import RunSpec
 from engine.spec.sections import Section
+
+LEFT_TO_THE_PROFILE = {
+    ("vote",): PAPER_VOTE,
+    ("training",): PAPER_TRAINING,
+    ("method", "discriminator"): PAPER_DISCRIMINATOR,
+}
+"""Keys that the template leaves unset, by table: written out, they would stand against `profile = "paper"`."""
 
 
 def to_toml(spec: RunSpec) -> str:
@@ -16,7 +23,10 @@ def to_toml(spec: RunSpec) -> str:
 
 
 def template() -> str:
-    """What `qcrd init` writes: every key at its default below its explanation; loads back equal to `RunSpec()`."""
+    """What `qcrd init` writes: every key at its default below its explanation; loads back equal to `RunSpec()`.
+
+    What a profile sets is written as a comment, so that setting the profile is enough.
+    """
     head = ["# A run of qcrd. Every key is at its default: delete what you do not change. `qcrd run FILE` runs it,"]
     head += ["# `qcrd run FILE --dry-run` checks it first, `--set training.lr=1e-4` changes one key for one run.", ""]
     return "\n".join([*head, *_table(RunSpec(), (), comments=True)]) + "\n"
@@ -51,7 +61,9 @@ def _table(section: Section, key: tuple[str, ...], comments: bool) -> Iterator[s
             continue
         if comments:
             yield from _comment(fields[name].description or ("Which method; the keys and tables below are its own."))
-        if value is not None:
+        if comments and name in LEFT_TO_THE_PROFILE.get(key, ()):
+            yield f"# {name} = {toml_value(value)}"
+        elif value is not None:
             yield f"{name} = {toml_value(value)}"
         elif comments:
             yield f"# {name} ="

@@ -11,6 +11,7 @@ from engine.spec.methods import Dss, Positives, Qcrd
 from engine.spec.paths import PRESETS
 from engine.spec.run import RunSpec
 from engine.spec.sections import DataConfig
+from engine.spec.template import template
 
 
 @pytest.fixture
@@ -140,6 +141,14 @@ def test_a_mistaken_override_is_named_as_such(write, override: str, parts: list[
     message = refused(write("seed = 1\n"), override)
     for part in parts:
         assert part in message
+
+
+def test_the_profile_alone_changes_what_init_wrote(write) -> None:
+    written = template()
+    assert 'profile = "default"' in written
+    assert load_spec(write(written.replace('profile = "default"', 'profile = "paper"'))) == load_spec(
+        write('[method]\nprofile = "paper"\n')
+    )
 
 
 def test_the_papers_profile_fills_what_is_left_unset(write) -> None:

@@ -1,0 +1,57 @@
+"""The runner of studies: what is left to run, and what its table says."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from engine.intervals import t_interval
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def module(results: Path):
+    spec = importlib.util.spec_from_file_location("study", ROOT / "studies" / "study.py")
+    assert spec is not None
+    assert spec.loader is not None
+    found = importlib.util.module_from_spec(spec)
+
+    sys.modules["study"] = found  # dataclasses look their module up
+    spec.loader.exec_module(found)
+    found.HERE = results
+    return found
+
+
+def line(arm: str, seed: int, right: int) -> str:
+    scores = [{"split": "test", "head": "explain", "correct": right, "total": 1000}]
+    return json.dumps({"arm": arm, "seed": seed, "commit": "c", "machine": "m", "seconds": 60, "scores": scores})
+
+
+@pytest.fixture
+def study(tmp_path: Path):
+    (tmp_path / "results").mkdir()
+    (tmp_path / "s.toml").write_text(
+        'seeds = [1, 2, 3]\nreference = "a"\nset = []\n[arms]\na = []\nb = ["x=1"]\nc = []\n'
+    )
+    lines = [line("a", s, r) for s, r in ((1, 500), (2, 600), (3, 550))]
+    lines += [line("b", s, r) for s, r in ((1, 530), (2, 620), (3, 590))] + [line("c", 1, 100), line("a", 9, 1)]
+    (tmp_path / "results" / "s.jsonl").write_text("\n".join(lines) + "\n")
+    found = module(tmp_path)
+    return found, found.load(str(tmp_path / "s.toml"))
+
+
+def test_what_is_finished_is_not_run_again(study) -> None:
+    _, loaded = study
+    assert loaded.missing() == [("c", 2), ("c", 3)]
+
+
+def test_the_table_pairs_by_seed_and_corrects_for_the_number_of_comparisons(study) -> None:
+    found, loaded = study
+    rows = {row.split(" | ")[0].removeprefix("| "): row for row in found.table(loaded).splitlines()}
+    low, high = t_interval([3.0, 2.0, 4.0], 0.975) or (0.0, 0.0)  # two comparisons
+    assert f"| +3.0 ({low:+.1f} to {high:+.1f}) | 1.0 |" in rows["b"]
+    assert "| 55.0 (" in rows["a"]
+    assert "| – | – | 60 |" in rows["a"]
+    assert "| -40.0 | – | 60 |" in rows["c"]

@@ -15,8 +15,8 @@ from engine.intervals import wilson
 from engine.randomness import derive
 from engine.records import Dataset, Example, Voted
 from engine.sampled import scores
+from engine.setup import Setup
 from engine.students.load import student as load_student
-from engine.train import Setup
 from engine.validation import ask, record_predictions
 
 

@@ -3,21 +3,20 @@
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
 import torch
 
 from engine import checkpoint, judge_training
-from engine.batches import Item, explain_prompt, items, iterations_of, predict_prompt, target_text
+from engine.batches import Item, items, iterations_of
 from engine.data.load import load
 from engine.data.splits import asked
 from engine.discriminator import Discriminator, build
 from engine.errors import QcrdError
 from engine.export import export
 from engine.final import evaluate_finally
-from engine.intervals import t_interval
+from engine.limits import count_cut, within_limits
 from engine.methods.table import METHODS
 from engine.negatives import peer
 from engine.negatives.band import Band, judge_of
@@ -25,7 +24,8 @@ from engine.negatives.prepared import joined, prepare
 from engine.orders import Orders
 from engine.provenance import collect
 from engine.randomness import generator
-from engine.records import Dataset, Example, Sample, Voted, all_rationales
+from engine.records import Dataset, Example, Sample
+from engine.setup import Setup
 from engine.spec.methods import Qcrd
 from engine.spec.run import RunSpec
 from engine.store.connect import open_reader
@@ -35,23 +35,10 @@ from engine.store.runs import folder_of
 from engine.students.load import check
 from engine.students.load import student as load_student
 from engine.students.seam import Student
+from engine.taught import Taught, record_votes, take_vote, training_texts, unasked
 from engine.teacher.sampling import sample
-from engine.train import Setup, train
+from engine.train import train
 from engine.validation import Validation
-from engine.vote import Vote, vote
-
-REPORTED = 20
-"""Examples between two looks at the orders while the vote goes on: latex takes its time."""
-
-
-@dataclass(frozen=True)
-class Taught:
-    """What the teacher left: votes of the training and of the validation questions."""
-
-    train: tuple[Voted, ...]
-    validation: tuple[Voted, ...]
-    rationales: int
-    """How many the store holds; the student's own are numbered on from here."""
 
 
 def run_stages(spec: RunSpec, database: Path, run_id: int, recorder: Recorder, orders: Orders) -> None:
@@ -78,12 +65,12 @@ def run_stages(spec: RunSpec, database: Path, run_id: int, recorder: Recorder, o
             samples = _sample(spec, examples, recorder, orders)
         orders.raise_if_stopped()
         with _stage(recorder, "vote", len(examples)):
-            taught = _vote(spec, dataset.splits["train"], validation, samples, recorder, orders)
+            taught = take_vote(spec, dataset.splits["train"], validation, samples, recorder, orders)
     else:
-        taught = Taught(_unasked(dataset.splits["train"]), _unasked(validation), 0)
+        taught = Taught(unasked(dataset.splits["train"]), unasked(validation), 0)
     orders.raise_if_stopped()
 
-    student = load_student(spec, _texts(spec, taught), folder / "tokenizer")
+    student = load_student(spec, training_texts(spec, taught), folder / "tokenizer")
     method = METHODS[spec.method.name]
     supervised, held_out = (
         items(
@@ -96,8 +83,8 @@ def run_stages(spec: RunSpec, database: Path, run_id: int, recorder: Recorder, o
         )
         for voted in (taught.train, taught.validation)
     )
-    supervised = _within_limits(spec, student, supervised, recorder)
-    _count_cut(spec, student, dataset, recorder)
+    supervised = within_limits(spec, student, supervised, recorder)
+    count_cut(spec, student, dataset, recorder)
     recorder.iterations(iterations_of(spec, len(supervised)))
     resume_at = checkpoint.latest(folder)
 
@@ -142,7 +129,7 @@ def run_stages(spec: RunSpec, database: Path, run_id: int, recorder: Recorder, o
         orders=orders,
     )
     if spec.needs_teacher:
-        _record_votes(taught, spec, setup.followed, recorder)
+        record_votes(taught, spec, setup.followed, recorder)
     recorder.rationales(made)
     with _stage(recorder, "train", spec.training.steps):
         progress = train(setup, resume_at)
@@ -192,113 +179,6 @@ def _sample(
         on_progress=lambda done, total: recorder.stage("sample", done=done, total=total),
         say=lambda level, line: recorder.log(level, line, "sample"),
     )
-
-
-def _vote(
-    spec: RunSpec,
-    train_examples: tuple[Example, ...],
-    validation: tuple[Example, ...],
-    samples: Mapping[str, list[Sample]],
-    recorder: Recorder,
-    orders: Orders,
-) -> Taught:
-    """Votes on both splits; what is counted and scored are the training questions."""
-
-    def votes(examples: tuple[Example, ...], first_number: int, before: int) -> Vote:
-        def on_example(done: int) -> None:
-            if done % REPORTED == 0:
-                orders.raise_if_stopped()
-                recorder.stage("vote", done=before + done)
-
-        return vote(
-            examples,
-            samples,
-            kind=spec.data.answer,
-            tie=spec.vote.tie,
-            labels=spec.data.labels,
-            drop_right_negatives=spec.vote.drop_right_negatives,
-            first_number=first_number,
-            on_example=on_example,
-        )
-
-    result = votes(train_examples, 0, 0)
-    count = len(all_rationales(result.voted))
-    for name, value in result.facts.items():
-        recorder.fact("vote", name, value)
-    right, total = int(result.facts["sample right"]), int(result.facts["sample total"])
-    # samples of one question are no independent trials: the interval is over questions
-    recorder.score("train", "teacher sample", "", 0, right, total, t_interval(result.right_shares))
-    right, total = int(result.facts["vote right"]), int(result.facts["vote total"])
-    recorder.score("train", "teacher vote", "", 0, right, total)
-    answered = any(v.answer is not None for v in result.voted)
-    if not (answered if spec.method.name == "single-task" else any(v.positives for v in result.voted)):
-        raise QcrdError(
-            f"nothing to learn from {count} samples: {int(result.facts['rule/miss'])} have no answer of the kind "
-            f"{spec.data.answer!r}, {int(result.facts['ties'])} questions are ties; look at "
-            "`qcrd query 'SELECT text FROM teacher_samples'`, then mend data.answer, the prompt or vote.tie"
-        )
-    checked = votes(validation, count, len(train_examples))
-    return Taught(result.voted, checked.voted, count + len(all_rationales(checked.voted)))
-
-
-def _unasked(examples: tuple[Example, ...]) -> tuple[Voted, ...]:
-    """Without a teacher: examples with nothing but their gold answers."""
-    return tuple(Voted(x, None, votes=0, parsed=0, tie=False, positives=(), negatives=()) for x in examples)
-
-
-def _texts(spec: RunSpec, taught: Taught) -> list[str]:
-    """What a tokeniser built from the training data is built from."""
-    found = []
-    for v in taught.train:
-        found += [predict_prompt(v.example.question), explain_prompt(v.example.question)]
-        label = v.answer if spec.needs_teacher and spec.data.labels == "teacher" else v.example.answer
-        found += [label] if label else []
-        found += [target_text(r, spec.student.answer_in_rationale) for r in (*v.positives, *v.negatives)]
-    return found
-
-
-def _within_limits(spec: RunSpec, student: Student, supervised: list[Item], recorder: Recorder) -> list[Item]:
-    """Counts what the limits cut, and leaves questions out that are too long where the spec says so."""
-    long_ids = {
-        x.example.id
-        for x in supervised
-        if student.prompt_length(explain_prompt(x.example.question)) > spec.student.max_question_tokens
-    }
-    cut_targets = sum(
-        student.target_length(c.text) > spec.student.max_rationale_tokens
-        for x in supervised
-        for c in (*x.positives, *x.negatives)
-    )
-    skip = spec.student.too_long == "skip"
-    recorder.fact("train", "questions skipped" if skip else "questions cut", len(long_ids))
-    recorder.fact("train", "rationales cut", cut_targets)
-    if long_ids:
-        what = "left out" if skip else "cut"
-        limit = spec.student.max_question_tokens
-        recorder.log("warning", f"training questions longer than {limit} tokens: {len(long_ids)}, {what}", "train")
-    if cut_targets:
-        limit = spec.student.max_rationale_tokens
-        recorder.log("warning", f"rationales longer than {limit} tokens: {cut_targets}, cut in the middle", "train")
-    kept = [x for x in supervised if not (skip and x.example.id in long_ids)]
-    recorder.fact("train", "examples", len(kept))
-    if not kept:
-        raise QcrdError(
-            f"no training example is left for the method {spec.method.name!r}: "
-            + ("all questions are too long, raise student.max_question_tokens" if long_ids else "none has a label")
-        )
-    return kept
-
-
-def _count_cut(spec: RunSpec, student: Student, dataset: Dataset, recorder: Recorder) -> None:
-    """Questions that are only asked are never left out: what is too long is cut, counted and said."""
-    limit = spec.student.max_question_tokens
-    for split, examples in dataset.splits.items():
-        if split == "train" or not examples:
-            continue
-        cut = sum(student.prompt_length(explain_prompt(x.question)) > limit for x in examples)
-        recorder.fact("evaluate", f"questions cut/{split}", cut)
-        if cut:
-            recorder.log("warning", f"questions of {split} longer than {limit} tokens: {cut}, cut", "evaluate")
 
 
 def _pretrain(
@@ -376,14 +256,6 @@ def _validation(
         followed_wanted={x.id: answers[x.id] for x in followed},
         max_new={"predict": longest_label + 8, "explain": min(longest + 8, spec.student.max_rationale_tokens)},
     )
-
-
-def _record_votes(taught: Taught, spec: RunSpec, followed: set[str], recorder: Recorder) -> None:
-    from engine.evaluate import is_right
-
-    voted = (*taught.train, *taught.validation)
-    correct = {v.example.id: is_right(spec.data.answer, v.example.answer, v.answer) for v in voted}
-    recorder.votes(voted, followed, correct)
 
 
 def _note_origin(spec: RunSpec, database: Path, run_id: int, dataset: Dataset, recorder: Recorder) -> None:

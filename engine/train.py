@@ -4,32 +4,23 @@ import gc
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from engine import amortised, checkpoint, judge_training
-from engine.batches import Item, Schedule, iterations_of
 from engine.checkpoint import Progress, Trained
-from engine.discriminator import Discriminator, Judged
 from engine.errors import Interrupted, QcrdError
 from engine.memory import step_that_fits
-from engine.negatives.band import Band
 from engine.negatives.during import During
-from engine.orders import Orders
 from engine.randomness import derive, generator
+from engine.setup import Setup
 from engine.spec.methods import Mi, Qcrd
-from engine.spec.run import RunSpec
 from engine.spec.sections import TrainingConfig
 from engine.step import Row, Stepped, step
-from engine.store.recorder import Recorder
-from engine.students.seam import Student
-from engine.validation import Validation, validate
+from engine.validation import validate
 from engine.visits import numbers, visits
 
 SPEED_EVERY = 20
@@ -40,36 +31,6 @@ JUDGE_DECAY = 0.9
 """alpha_3 of the paper, every iteration."""
 ALPHA_JUDGE = 0.5
 """alpha_3 of the paper in the first iteration."""
-
-
-@dataclass(frozen=True)
-class Setup:
-    """All that training needs, made by the pipeline's earlier stages."""
-
-    spec: RunSpec
-    method: ModuleType
-    student: Student
-    judge: Discriminator | None
-    judge_optimizer: torch.optim.Optimizer | None
-    items: list[Item]
-    followed: set[str]
-    validation: Validation
-    held_out: list[Judged]
-    """Validation examples for the discriminator's AUC."""
-    first_number: int
-    """The first number that a self-adversarial negative may take."""
-    band: Band | None
-    """Which negatives are let in; None: all."""
-    folder: Path
-    recorder: Recorder
-    orders: Orders
-
-    @property
-    def schedule(self) -> Schedule:
-        """Which items each step sees."""
-        t = self.spec.training
-        iterations = iterations_of(self.spec, len(self.items))
-        return Schedule(len(self.items), t.batch_size, t.steps, iterations, self.spec.seed)
 
 
 def learning_rate(config: TrainingConfig, step: int) -> float:

@@ -16,6 +16,7 @@ from engine.bench.naive import batch
 from engine.bench.timing import spread
 from engine.errors import UsageError
 from engine.methods.table import METHODS
+from engine.setup import Setup
 from engine.spec.run import RunSpec
 from engine.step import Row
 from engine.store.recorder import Recorder
@@ -23,7 +24,7 @@ from engine.store.runs import create_run
 from engine.store.writer import Writer
 from engine.students.load import pick_device
 from engine.students.t5 import T5Student
-from engine.train import Setup, train
+from engine.train import train
 from engine.validation import Validation
 
 WARM_UP = 2

@@ -1,7 +1,7 @@
 """Negatives over a training: which ones a visit has, and writing the student's own at the ends of iterations."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -11,16 +11,14 @@ from engine.intervals import auc
 from engine.negatives import fixed, mixed, self_adversarial
 from engine.randomness import generator
 from engine.records import Rationale
+from engine.setup import Setup
 from engine.step import Row, Stepped
-
-if TYPE_CHECKING:
-    from engine.train import Setup
 
 
 class During:
     """Which negatives each visit has, and writing those of later iterations."""
 
-    def __init__(self, setup: "Setup", progress: Progress) -> None:
+    def __init__(self, setup: Setup, progress: Progress) -> None:
         self.setup = setup
         self.progress = progress
         self.positives = {x.example.id: x.positives for x in setup.items}

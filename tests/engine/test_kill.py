@@ -21,20 +21,20 @@ from engine import train, worker
 from engine.data.arithmetic import generate
 from engine.launch import start_worker
 from engine.spec.run import RunSpec
+from engine.spec.sections import ArithmeticConfig
 from engine.step import step as real_step
 from engine.store.runs import create_run
 from engine.students import tiny
 
 STEPS = 36
+USED = ArithmeticConfig(train=60, validation=5, test=5, unseen=5)
 
 
 @pytest.fixture(scope="module")
 def student_with_dropout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A T5 folder, so that torch's own generator matters too."""
     folder = tmp_path_factory.mktemp("t5")
-    texts = [
-        f"predict: explain: {x.question} Answer: {n}" for n, x in enumerate(generate(0, 60, 5, 5, 5).splits["train"])
-    ]
+    texts = [f"predict: explain: {x.question} Answer: {n}" for n, x in enumerate(generate(0, USED).splits["train"])]
     words = tiny.build_tokenizer(texts)
     words.save_pretrained(folder)
     T5ForConditionalGeneration(tiny.config(words, dropout=0.1)).save_pretrained(folder)

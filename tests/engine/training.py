@@ -11,9 +11,10 @@ from engine import train as training
 from engine.batches import Item
 from engine.methods.table import METHODS
 from engine.records import Example
+from engine.setup import Setup
 from engine.spec.run import RunSpec
 from engine.students.t5 import T5Student
-from engine.train import Setup, train
+from engine.train import train
 from tests.engine.tiny_t5 import item, student
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 import torch
 
 from engine.memory import is_out_of_memory
+from engine.ranks import ALONE, Ranks
 from engine.step import Row, score_once
 from engine.students.seam import Student
 
@@ -16,17 +17,23 @@ AT_ONCE = 2**14
 """Tokens of candidates, pads included, that are scored at once."""
 
 
-def score(student: Student, rows: Sequence[Row]) -> dict[int, float]:
+def score(student: Student, rows: Sequence[Row], ranks: Ranks = ALONE) -> dict[int, float]:
     """Cross-entropy by the rationale's number, of every candidate of the rows that have a choice."""
     open_rows = sorted(filter(_has_choice, rows), key=_longest)
     was_training = student.model.training
     student.model.eval()
-    found: dict[int, float] = {}
-    with torch.no_grad():
-        for group in _groups(open_rows):
-            found |= _score(student, group)
+
+    def some(rows: Sequence[Row]) -> list[list[float]]:
+        ces: dict[int, float] = {}
+        with torch.no_grad():
+            for group in _groups(rows):
+                ces |= _score(student, group)
+        return [[ces[number] for number in _numbers(row)] for row in rows]
+
+    scored = ranks.spread(open_rows, some)
     student.model.train(was_training)
-    return found
+    found = zip(open_rows, scored, strict=True)
+    return {number: ce for row, values in found for number, ce in zip(_numbers(row), values, strict=True)}
 
 
 def with_earlier(rows: Sequence[Row], scored: dict[int, float]) -> list[Row]:
@@ -40,6 +47,10 @@ def with_earlier(rows: Sequence[Row], scored: dict[int, float]) -> list[Row]:
         return up, down
 
     return [replace(row, earlier=of(row)) for row in rows]
+
+
+def _numbers(row: Row) -> list[int]:
+    return [c.rationale.number for c in (*row.item.positives, *row.negatives)]
 
 
 def _has_choice(row: Row) -> bool:

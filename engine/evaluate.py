@@ -7,7 +7,8 @@ from typing import Literal
 
 from engine.answers.kinds import equal, parse
 from engine.batches import explain_prompt, predict_prompt
-from engine.randomness import generator
+from engine.randomness import derive, uniforms
+from engine.ranks import ALONE, Ranks
 from engine.records import Example
 from engine.sampled import Sampled
 from engine.spec.sections import AnswerKind
@@ -37,22 +38,28 @@ def answer(
     batch_size: int,
     temperature: float = 0.0,
     seed: int = 0,
+    ranks: Ranks = ALONE,
 ) -> list[Answered]:
     """One answer an example, in order. The predict head's text is its answer; the explain head's ends in one."""
     prompt = predict_prompt if head == "predict" else explain_prompt
     prompts = [student.prompt(prompt(x.question)) for x in examples]
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-    random = generator(seed, "evaluate", head) if temperature > 0 else None
-    texts = [""] * len(prompts)
-    for at in range(0, len(order), batch_size):
-        part = order[at : at + batch_size]
-        written = student.generate([prompts[i] for i in part], max_new, temperature, random)
-        for i, text in zip(part, written, strict=True):
-            texts[i] = text
-    return [
-        Answered(x, text, (text.strip() or None) if head == "predict" else parse(kind, text, x.choices).answer)
-        for x, text in zip(examples, texts, strict=True)
-    ]
+    streams = derive(seed, "evaluate", head)
+
+    def some(places: Sequence[int]) -> list[Answered]:
+        texts: list[str] = []
+        for at in range(0, len(places), batch_size):
+            part = places[at : at + batch_size]
+            draws = uniforms(streams, part, max_new) if temperature > 0 else None
+            texts += student.generate([prompts[i] for i in part], max_new, temperature, draws)
+        return [found(i, text) for i, text in zip(places, texts, strict=True)]
+
+    def found(place: int, text: str) -> Answered:
+        x = examples[place]
+        return Answered(x, text, (text.strip() or None) if head == "predict" else parse(kind, text, x.choices).answer)
+
+    by_place = dict(zip(order, ranks.spread(order, some), strict=True))
+    return [by_place[i] for i in range(len(examples))]
 
 
 def is_right(kind: AnswerKind, wanted: str | None, answered: str | None) -> bool | None:

@@ -40,14 +40,14 @@ def evaluate_finally(setup: Setup, dataset: Dataset, taught: Sequence[Voted], st
         recorder.score(split, "majority class", "", step, sum(map(bool, verdicts)), len(verdicts))
         for head in setup.validation.heads:
             setup.orders.raise_if_stopped()
-            answered = ask(setup.validation, setup.student, examples, head)
+            answered = ask(setup.validation, setup.student, examples, head, setup.ranks)
             record_predictions(recorder, kind, split, head, step, answered, gold)
             right, compared = right_of(kind, answered, gold)
             recorder.score(split, "student", head, step, right, compared)
             if compared:
                 low, high = wilson(right, compared)
                 lines.append(f"{split}, {head} head: {right / compared:.3f} ({low:.3f} to {high:.3f}, n = {compared})")
-            right, compared = right_of(kind, ask(setup.validation, untrained, examples, head), gold)
+            right, compared = right_of(kind, ask(setup.validation, untrained, examples, head, setup.ranks), gold)
             recorder.score(split, "untrained", head, step, right, compared)
             if spec.evaluation.samples > 1:
                 _sampled(setup, examples, head, split, step)
@@ -72,6 +72,7 @@ def _sampled(setup: Setup, examples: Sequence[Example], head: Head, split: str, 
                 batch_size=setup.spec.evaluation.batch_size,
                 temperature=SAMPLING_TEMPERATURE,
                 seed=derive(setup.spec.seed, "samples", number),
+                ranks=setup.ranks,
             )
         )
     judged = judge_sampled(setup.spec.data.answer, {x.id: x.answer for x in examples}, rounds)

@@ -41,6 +41,22 @@ def start_worker(database: Path, run_id: int, variables: Mapping[str, str] | Non
     return _start("engine.worker", database, [run_id], worker_log(database, run_id), variables)
 
 
+def start_follower(
+    database: Path, run_id: int, rank: int, count: int, port: int
+) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """Rank `rank` of `count` processes on a run, a child of the worker that calls this, which prints where it prints.
+
+    The socket is its standard input: it ends when the socket is closed, and says there, on one line, why it fails.
+    """
+    ours, theirs = socket.socketpair()
+    with theirs:
+        arguments = [str(database.resolve()), *map(str, (run_id, rank, count, port))]
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "engine.follower", *arguments], stdin=theirs.fileno(), env=_environment()
+        )
+    return process, ours
+
+
 def start_queue(database: Path, group_id: int, jobs: int | None) -> subprocess.Popen[bytes]:
     """A queue on the group's runs, in a session of its own; `jobs` at once, None: one, or one for each GPU."""
     return _start("engine.grid", database, [group_id, jobs or 0], queue_log(database, group_id), None)

@@ -3,12 +3,13 @@
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import torch
 
-from engine import checkpoint, judge_training
+from engine import checkpoint, judge_training, processes
 from engine.batches import Item, items, iterations_of
 from engine.data.load import load
 from engine.data.splits import asked
@@ -24,6 +25,7 @@ from engine.negatives.prepared import joined, prepare
 from engine.orders import Orders
 from engine.provenance import collect
 from engine.randomness import generator
+from engine.ranks import Ranks
 from engine.records import Dataset, Example, Sample
 from engine.setup import Setup
 from engine.spec.methods import Qcrd
@@ -41,6 +43,17 @@ from engine.train import train
 from engine.validation import Validation
 
 
+@dataclass(frozen=True)
+class Lesson:
+    """All that is known before the student: what every process of a run is told."""
+
+    folder: Path
+    dataset: Dataset
+    taught: Taught
+    peers: list[Path]
+    """Folders of other runs' students."""
+
+
 def run_stages(spec: RunSpec, database: Path, run_id: int, recorder: Recorder, orders: Orders) -> None:
     """Runs all stages; raises Interrupted where an order or a signal stops it, QcrdError where it cannot go on."""
     torch.set_num_threads(int(_provenance(database, run_id, "threads") or torch.get_num_threads()))
@@ -49,6 +62,7 @@ def run_stages(spec: RunSpec, database: Path, run_id: int, recorder: Recorder, o
 
     with _stage(recorder, "data"):
         check(spec)
+        processes.check(spec)
         peers = peer.folders(spec.negatives, database) if spec.negatives else []
         dataset = load(spec)
         _note_origin(spec, database, run_id, dataset, recorder)
@@ -57,7 +71,6 @@ def run_stages(spec: RunSpec, database: Path, run_id: int, recorder: Recorder, o
             recorder.log("info", note, "data")
         for split, examples in dataset.splits.items():
             recorder.fact("data", f"examples/{split}", len(examples))
-    validation = dataset.splits["validation"][: spec.evaluation.validation_limit]
 
     if spec.needs_teacher:
         examples = asked(spec, dataset)
@@ -65,12 +78,23 @@ def run_stages(spec: RunSpec, database: Path, run_id: int, recorder: Recorder, o
             samples = _sample(spec, examples, recorder, orders)
         orders.raise_if_stopped()
         with _stage(recorder, "vote", len(examples)):
-            taught = take_vote(spec, dataset.splits["train"], validation, samples, recorder, orders)
+            taught = take_vote(spec, dataset.splits["train"], _validated(spec, dataset), samples, recorder, orders)
     else:
-        taught = Taught(unasked(dataset.splits["train"]), unasked(validation), 0)
+        taught = Taught(unasked(dataset.splits["train"]), unasked(_validated(spec, dataset)), 0)
     orders.raise_if_stopped()
 
-    student = load_student(spec, training_texts(spec, taught), folder / "tokenizer")
+    with processes.together(spec, database, run_id, recorder) as ranks:
+        learn(spec, ranks.agree(Lesson(folder, dataset, taught, peers)), recorder, orders, ranks)
+
+
+def learn(spec: RunSpec, lesson: Lesson, recorder: Recorder, orders: Orders, ranks: Ranks) -> None:
+    """From the student to its export: what each process of a run goes through, with a silent recorder but in the first.
+
+    Raises as `run_stages`.
+    """
+    folder, dataset, taught = lesson.folder, lesson.dataset, lesson.taught
+    validation = _validated(spec, dataset)
+    student = ranks.led(lambda: load_student(spec, training_texts(spec, taught), folder / "tokenizer"))
     method = METHODS[spec.method.name]
     supervised, held_out = (
         items(
@@ -86,7 +110,7 @@ def run_stages(spec: RunSpec, database: Path, run_id: int, recorder: Recorder, o
     supervised = within_limits(spec, student, supervised, recorder)
     count_cut(spec, student, dataset, recorder)
     recorder.iterations(iterations_of(spec, len(supervised)))
-    resume_at = checkpoint.latest(folder)
+    resume_at = ranks.agree(checkpoint.latest(folder))
 
     judge = judge_optimizer = None
     if isinstance(spec.method, Qcrd) and spec.method.judged:
@@ -98,20 +122,25 @@ def run_stages(spec: RunSpec, database: Path, run_id: int, recorder: Recorder, o
             spec.seed,
         )
         judge_optimizer = judge_training.optimizer(judge, spec.method.discriminator)
-        if resume_at is None:
+        if resume_at is None and ranks.first:
             with _stage(recorder, "judge"):
                 _pretrain(spec.seed, spec.method, judge, judge_optimizer, supervised, held_out, recorder, orders)
+        ranks.agree(None)
+        ranks.copy(judge.parameters())
 
     followed = _followed(spec, supervised)
     checked = _validation(spec, taught, validation, supervised, followed)
-    band = _band(spec, student, supervised, held_out, folder, recorder, orders)
+    band = ranks.led(lambda: _band(spec, student, supervised, held_out, folder, recorder, orders))
     if band is not None:
+        band = replace(band, ranks=ranks)
         before = sum(len(x.negatives) for x in supervised)
         supervised = band.keep(supervised)
         kept = sum(len(x.negatives) for x in supervised)
         recorder.log("info", f"minority negatives within the band: {kept} of {before}", "train")
     longest = checked.max_new.get("explain", 0)
-    made = prepare(spec, supervised, folder, peers, band, max_new=longest, first_number=taught.rationales)
+    made = prepare(
+        spec, supervised, folder, lesson.peers, band, max_new=longest, first_number=taught.rationales, ranks=ranks
+    )
     setup = Setup(
         spec=spec,
         method=method,
@@ -127,6 +156,7 @@ def run_stages(spec: RunSpec, database: Path, run_id: int, recorder: Recorder, o
         folder=folder,
         recorder=recorder,
         orders=orders,
+        ranks=ranks,
     )
     if spec.needs_teacher:
         record_votes(taught, spec, setup.followed, recorder)
@@ -139,9 +169,10 @@ def run_stages(spec: RunSpec, database: Path, run_id: int, recorder: Recorder, o
 
     with _stage(recorder, "evaluate"):
         measured = evaluate_finally(setup, dataset, taught.train, progress.best_step)
-    with _stage(recorder, "export"):
-        export(student, folder, spec, measured, dataset.hash)
-        recorder.log("info", "the best student is in the run's folder, as student/", "export")
+    if ranks.first:
+        with _stage(recorder, "export"):
+            export(student, folder, spec, measured, dataset.hash)
+            recorder.log("info", "the best student is in the run's folder, as student/", "export")
 
 
 def stages(spec: RunSpec) -> list[tuple[str, str]]:
@@ -225,6 +256,11 @@ def _band(
         for source, value in judge_training.held_out_auc(band.judge, unseen, spec.seed).items():
             recorder.fact("judge", f"band auc/{source}", value)
     return band
+
+
+def _validated(spec: RunSpec, dataset: Dataset) -> tuple[Example, ...]:
+    """The validation questions that the student is asked while it trains."""
+    return dataset.splits["validation"][: spec.evaluation.validation_limit]
 
 
 def _followed(spec: RunSpec, supervised: list[Item]) -> tuple[Example, ...]:

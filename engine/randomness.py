@@ -1,6 +1,7 @@
 """Random numbers by purpose: each use has its own named stream, so that a resumed run needs no saved state."""
 
 import hashlib
+from collections.abc import Sequence
 
 import torch
 
@@ -9,6 +10,14 @@ def derive(seed: int, *purpose: str | int) -> int:
     """A 63-bit seed for one purpose, e.g. derive(0, "order", epoch); equal on every machine."""
     text = ":".join(str(part) for part in (seed, *purpose))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def uniforms(seed: int, rows: Sequence[int], columns: int) -> torch.Tensor:
+    """(rows, columns) float64 numbers in [0, 1); each row from the stream of its number, whichever others there are."""
+    found = torch.empty(len(rows), columns, dtype=torch.float64)
+    for at, row in enumerate(rows):
+        torch.rand(columns, generator=generator(seed, row), dtype=torch.float64, out=found[at])
+    return found
 
 
 def generator(seed: int, *purpose: str | int) -> torch.Generator:

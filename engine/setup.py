@@ -10,6 +10,7 @@ from engine.batches import Item, Schedule, iterations_of
 from engine.discriminator import Discriminator, Judged
 from engine.negatives.band import Band
 from engine.orders import Orders
+from engine.ranks import ALONE, Ranks
 from engine.spec.run import RunSpec
 from engine.store.recorder import Recorder
 from engine.students.seam import Student
@@ -37,6 +38,7 @@ class Setup:
     folder: Path
     recorder: Recorder
     orders: Orders
+    ranks: Ranks = ALONE
 
     @property
     def schedule(self) -> Schedule:

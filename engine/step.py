@@ -5,7 +5,8 @@ those of scoring everything with gradient; with dropout the choice is made witho
 
 A batch may be computed in micro-batches. Choice and judging come first, for the whole batch; then each micro-batch's
 cross-entropies enter the loss of the whole batch, the others as constants. So every mean is the whole batch's, and the
-gradients add up to its own for every loss in which no example's cross-entropies scale another's.
+gradients add up to its own for every loss in which no example's cross-entropies scale another's. Processes share a
+batch in the same way (`ranks.py`): each has a part, and tells the others the scores that it found.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,9 +19,11 @@ from torch import Tensor
 from engine.batches import Candidate, Item
 from engine.discriminator import Discriminator
 from engine.losses import Choice, Outcome, Scores
+from engine.ranks import ALONE, Heard, Ranks
 from engine.students.seam import Encoded, Student
 
 LossOf = Callable[[Scores], Outcome]
+Exchange = Ranks | Heard
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +71,18 @@ def step(
     progress: float = 0.0,
     pads: bool | None = None,
     micro_batch: int = 0,
+    ranks: Exchange = ALONE,
 ) -> Stepped:
     """Scores a batch and adds the gradient of its loss to the student's parameters, and to nothing else.
 
     `draw`: (B, 2) uniform numbers for schemes that sample. `progress`: the share of the training that is done.
     `pads`: the loss wants pooled probabilities, with or without those at pads; None: it wants none. `micro_batch`:
-    rows computed at once; 0: all.
+    rows computed at once; 0: all. `ranks`: the processes that share the rows out among them: the gradient is then that
+    of this one's, to be added to the others'; all else is the whole batch's.
     """
-    size = micro_batch or len(rows)
-    parts = [range(at, min(at + size, len(rows))) for at in range(0, len(rows), size)]
+    mine = ranks.share(len(rows))
+    size = micro_batch or len(mine)
+    parts = [mine[at : at + size] for at in range(0, len(mine), size)]
     whole = _read(student, rows, parts[0]) if len(parts) == 1 else None
     first = replace(_unscored(rows, draw, student.device), progress=progress)
     if (first.positive_mask.sum(dim=1) > 1).any() or first.negative_mask.any():
@@ -84,23 +90,30 @@ def step(
             first = _as_before(rows, first)
         else:
             first = _without_gradient(student, rows, first, parts, whole)
+            up, down = ranks.by_row([first.positive_ce, first.negative_ce])
+            first = replace(first, positive_ce=up, negative_ce=down)
     choice = loss(first).choice
     judged_positive, judged_negative = choice.positive, choice.negative
     if judge is not None:
         judged_positive, judged_negative = _to_judge(rows, first, choice.positive, choice.negative)
-        first = _judge(judge, rows, first, judged_positive, judged_negative)
+        here = _rows_in(mine, judged_positive)
+        first = _judge(judge, rows, first, judged_positive & here, judged_negative & here)
+        up, down = ranks.by_row([first.positive_quality, first.negative_quality])
+        first = replace(first, positive_quality=up, negative_quality=down)
     final = replace(first, choice=choice)
+    pooled = pads is not None and bool(final.predict_mask.any() and choice.positive.any())
     for part in parts:
         prompts = whole or _read(student, rows, part)
         scored = _score_labels(student, prompts, rows, final)
         scored = _score(student, prompts, rows, scored, choice.positive, choice.active)
-        if pads is not None and scored.predict_mask.any() and choice.positive.any():
+        if pads is not None and pooled:
             scored = _pool(student, prompts, rows, scored, choice, pads)
         outcome = loss(scored)
         if outcome.loss.requires_grad:
             outcome.loss.backward()
         final = _detached(scored)
-    if len(parts) > 1:
+    if len(parts[0]) < len(rows):
+        final = _of_all(ranks, student, final, pooled)
         outcome = loss(final)
     labels = sum(len(row.item.label or ()) for row in rows)
     used = sum(len(c.tokens) for c in _at(rows, choice.positive, choice.active))
@@ -161,6 +174,25 @@ def _detached(scores: Scores) -> Scores:
     )
 
 
+def _of_all(ranks: Exchange, student: Student, scores: Scores, pooled: bool) -> Scores:
+    """`scores` with each row as the rank has scored it whose share it is in; `pooled`: pooled probabilities, too."""
+    found = [scores.predict_ce, scores.positive_ce, scores.negative_ce]
+    if pooled:
+        config: Any = student.model.config
+        ones = scores.positive_ce.new_ones(len(scores.predict_ce), config.vocab_size)
+        found += [ones if some is None else some for some in (scores.predict_pooled, scores.positive_pooled)]
+    predict, positive, negative, *both = ranks.by_row(found)
+    scores = replace(scores, predict_ce=predict, positive_ce=positive, negative_ce=negative)
+    return replace(scores, predict_pooled=both[0], positive_pooled=both[1]) if pooled else scores
+
+
+def _rows_in(some: Sequence[int], like: Tensor) -> Tensor:
+    """(rows, 1) bool: which of the rows of `like` are among those."""
+    here = torch.zeros(len(like), 1, dtype=torch.bool, device=like.device)
+    here[list(some)] = True
+    return here
+
+
 def _unscored(rows: Sequence[Row], draw: Tensor, device: torch.device) -> Scores:
     """Masks, and zeros where scores will be; without a discriminator positives count fully and so do negatives."""
     m = max(1, *(len(row.item.positives) for row in rows))
@@ -194,8 +226,7 @@ def _score(
     student: Student, prompts: _Prompts, rows: Sequence[Row], scores: Scores, positive: Tensor, negative: Tensor
 ) -> Scores:
     """`scores` with the cross-entropies of the masked candidates of the rows whose prompts were read."""
-    here = torch.zeros(len(rows), 1, dtype=torch.bool, device=positive.device)
-    here[list(prompts.explain)] = True
+    here = _rows_in(list(prompts.explain), positive)
     positive, negative = positive & here, negative & here
     owners = [prompts.explain[i] for side in (positive, negative) for i in side.nonzero()[:, 0].tolist()]
     found = score_once(student, prompts.encoded, owners, _at(rows, positive, negative))

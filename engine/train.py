@@ -16,6 +16,7 @@ from engine.errors import Interrupted, QcrdError
 from engine.memory import step_that_fits
 from engine.negatives.during import During
 from engine.randomness import derive, generator
+from engine.ranks import Heard
 from engine.setup import Setup
 from engine.spec.methods import Mi, Qcrd
 from engine.spec.sections import TrainingConfig
@@ -48,6 +49,7 @@ def train(setup: Setup, resume_at: int | None) -> Progress:
     Raises Interrupted after a checkpoint when an order to stop comes in.
     """
     spec, student, recorder, schedule = setup.spec, setup.student, setup.recorder, setup.schedule
+    ranks = setup.ranks
     optimizer = torch.optim.AdamW(
         student.parameter_groups(spec.training.lr, spec.training.weight_decay), betas=(0.9, 0.98), fused=True
     )
@@ -56,13 +58,15 @@ def train(setup: Setup, resume_at: int | None) -> Progress:
     if resume_at is None:
         torch.manual_seed(derive(spec.seed, "train"))
         progress = Progress(number=setup.first_number)
-        progress.best_value = validate(setup.validation, student, recorder, 0)
+        progress.best_value = ranks.agree(validate(setup.validation, student, recorder, 0, ranks))
         recorder.flush()
-        checkpoint.save(setup.folder, trained, progress)
+        if ranks.first:
+            checkpoint.save(setup.folder, trained, progress)
     else:
         progress = checkpoint.load(setup.folder, resume_at, trained)
         recorder.rewind(resume_at, progress.number)
-        checkpoint.tidy(setup.folder, spec.training.keep, progress.best_step)
+        if ranks.first:
+            checkpoint.tidy(setup.folder, spec.training.keep, progress.best_step)
         recorder.log("info", f"goes on from the checkpoint of step {resume_at}", "train")
     if spec.compute.gradient_checkpointing:
         checkpoint_activations(student.model)
@@ -79,13 +83,14 @@ def train(setup: Setup, resume_at: int | None) -> Progress:
         rows = negatives.rows(batch, iteration, [last_visits[i] == at for i in batch])
         if spec.compute.choice == "iteration":
             if progress.scored_in != iteration:
-                progress.scored = amortised.score(student, negatives.all_of(schedule.due(iteration)))
+                progress.scored = amortised.score(student, negatives.all_of(schedule.due(iteration)), ranks)
                 progress.scored_in = iteration
             rows = amortised.with_earlier(rows, progress.scored)
         for group, peak in zip(optimizer.param_groups, peaks, strict=True):
             group["lr"] = learning_rate(spec.training, at) * peak
         draw = torch.rand(len(rows), 2, generator=generator(spec.seed, "draw", at))
         optimizer.zero_grad()
+        ranks.reseed(spec.seed, at)
         stepped = _take(setup, progress, rows, draw, at, pads)
         norm = torch.nn.utils.clip_grad_norm_(student.model.parameters(), spec.training.clip).item()
         progress.step = at
@@ -112,7 +117,9 @@ def train(setup: Setup, resume_at: int | None) -> Progress:
         recorder.stage("train", done=at)
         if at % spec.evaluation.every == 0 or at == spec.training.steps:
             _evaluate(setup, progress, negatives, at)
-        _keep(setup, trained, progress, at)
+        if ranks.first:
+            _keep(setup, trained, progress, at)
+        ranks.agree(None)  # while rank 0 is paused or writes, the others wait here, and not in a GPU's collective
     return progress
 
 
@@ -123,19 +130,22 @@ def checkpoint_activations(model: Any) -> None:
 
 def _take(setup: Setup, progress: Progress, rows: Sequence[Row], draw: Tensor, at: int, pads: bool | None) -> Stepped:
     """The step's gradient, in micro-batches as small as memory asks for."""
-    spec = setup.spec
+    spec, heard = setup.spec, Heard(setup.ranks)
 
     def take(micro_batch: int) -> Stepped:
         share = (at - 1) / spec.training.steps
         loss = partial(setup.method.loss, spec.method)
-        return step(setup.student, setup.judge, loss, rows, draw, share, pads, micro_batch)
+        heard.again()
+        return step(setup.student, setup.judge, loss, rows, draw, share, pads, micro_batch, heard)
 
     def halved(before: int, now: int) -> None:
         line = f"out of memory at step {at} with {before} questions at once: goes on with {now}, in the same batches"
         setup.recorder.log("warning", line, "train")
 
     fits = progress.micro_batch or spec.compute.micro_batch
-    stepped, progress.micro_batch = step_that_fits(take, setup.student.model, len(rows), fits, halved)
+    mine = len(setup.ranks.share(len(rows)))
+    stepped, progress.micro_batch = step_that_fits(take, setup.student.model, mine, fits, halved)
+    setup.ranks.sum_gradients(setup.student.model.parameters())
     return stepped
 
 
@@ -170,12 +180,16 @@ def _update_judge(setup: Setup, rows: Sequence[Row], at: int, iteration: int) ->
         return None
     decay = JUDGE_DECAY ** (iteration - 1)
     lr, scale = (config.lr * decay, 1.0) if config.decay == "lr" else (config.lr, ALPHA_JUDGE * decay)
-    return judge_training.update(setup.judge, setup.judge_optimizer, rows, config.loss, lr, scale)
+    found = None
+    if setup.ranks.first:  # few examples: to share them out would take longer
+        found = judge_training.update(setup.judge, setup.judge_optimizer, rows, config.loss, lr, scale)
+    setup.ranks.copy(setup.judge.parameters())
+    return found
 
 
 def _evaluate(setup: Setup, progress: Progress, negatives: During, at: int) -> None:
     """Validation, the best so far, and the discriminator's AUC by source."""
-    value = validate(setup.validation, setup.student, setup.recorder, at)
+    value = setup.ranks.agree(validate(setup.validation, setup.student, setup.recorder, at, setup.ranks))
     if value >= progress.best_value:
         progress.best_value, progress.best_step = value, at
     if setup.judge is not None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.evaluate import Answered, Head, answer, is_right, right_of
+from engine.ranks import ALONE, Ranks
 from engine.records import Example
 from engine.spec.run import RunSpec
 from engine.spec.sections import AnswerKind
@@ -30,12 +31,12 @@ class Validation:
     max_new: dict[Head, int]
 
 
-def validate(validation: Validation, student: Student, recorder: Recorder, step: int) -> float:
+def validate(validation: Validation, student: Student, recorder: Recorder, step: int, ranks: Ranks = ALONE) -> float:
     """Records both heads' answers and scores at a step; returns the mean agreement of the heads, which selects."""
     kind = validation.spec.data.answer
     agreements = []
     for head in validation.heads:
-        answered = ask(validation, student, validation.examples, head)
+        answered = ask(validation, student, validation.examples, head, ranks)
         gold = {x.id: x.answer for x in validation.examples}
         right, total = right_of(kind, answered, gold)
         if total:
@@ -45,7 +46,7 @@ def validate(validation: Validation, student: Student, recorder: Recorder, step:
         if compared:
             recorder.points(step, {f"agreement/{head}": agreed / compared})
             agreements.append(agreed / compared)
-        followed = ask(validation, student, validation.followed, head)
+        followed = ask(validation, student, validation.followed, head, ranks)
         record_predictions(recorder, kind, "followed", head, step, followed, validation.followed_wanted)
     return sum(agreements) / len(agreements) if agreements else 0.0
 
@@ -71,7 +72,9 @@ def record_predictions(
     )
 
 
-def ask(validation: Validation, student: Student, examples: Sequence[Example], head: Head) -> list[Answered]:
+def ask(
+    validation: Validation, student: Student, examples: Sequence[Example], head: Head, ranks: Ranks = ALONE
+) -> list[Answered]:
     """Greedy answers with the run's own limits."""
     return answer(
         student,
@@ -80,4 +83,5 @@ def ask(validation: Validation, student: Student, examples: Sequence[Example], h
         validation.spec.data.answer,
         max_new=validation.max_new[head],
         batch_size=validation.spec.evaluation.batch_size,
+        ranks=ranks,
     )

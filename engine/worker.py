@@ -159,7 +159,9 @@ def _signals(orders: Orders) -> Iterator[None]:
 
 def _set_threads(spec: RunSpec, database: Path, run_id: int, recorder: Recorder) -> None:
     """Fix the number of CPU threads before torch is loaded: sums are split by it, so a resumed run keeps its first."""
-    threads = _first_threads(database, run_id) or spec.training.threads or _fitting_threads(spec)
+    threads = _first_threads(database, run_id)
+    if threads is None:
+        threads = max(1, (spec.training.threads or _fitting_threads(spec)) // spec.compute.processes)
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = str(threads)
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads steal the cores of whoever works beside us

@@ -47,6 +47,15 @@ def run(
     db: Db = None,
     detach: Detach = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check all that can be checked; run nothing.")] = False,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            "--processes",
+            metavar="N",
+            min=1,
+            help="Train with so many processes on this machine, one a GPU; as --set compute.processes=N.",
+        ),
+    ] = None,
     methods: Annotated[
         str | None,
         typer.Option(
@@ -80,6 +89,8 @@ def run(
     overrides = list(sets or [])
     if name is not None:
         overrides.append(f"name={json.dumps(name, ensure_ascii=False)}")
+    if processes is not None:
+        overrides.append(f"compute.processes={processes}")
     path = database(db)
     if methods is not None or seeds is not None:
         specs, names = load_grid(spec, overrides, methods, seeds)

@@ -17,6 +17,7 @@ from engine.batches import Item
 from engine.checkpoint import load_weights, weights
 from engine.discriminator import Discriminator, Judged, build
 from engine.randomness import derive
+from engine.ranks import ALONE, Ranks
 from engine.records import Rationale
 from engine.spec.methods import QcrdDiscriminator
 from engine.spec.run import RunSpec
@@ -33,9 +34,13 @@ class Band:
     judge: Discriminator
     low: float
     high: float
+    ranks: Ranks = ALONE
 
     def within(self, pairs: Sequence[tuple[str, str]]) -> list[bool]:
         """Which (question, rationale) lie in the band."""
+        return self.ranks.spread(pairs, self._verdicts)
+
+    def _verdicts(self, pairs: Sequence[tuple[str, str]]) -> list[bool]:
         found: list[bool] = []
         for at in range(0, len(pairs), AT_ONCE):
             scores = self.judge.judge([self.judge.pair(*pair) for pair in pairs[at : at + AT_ONCE]])

@@ -79,6 +79,7 @@ class During:
             "seed": spec.seed,
             "drop_right": spec.vote.drop_right_negatives == "auto",
             "first_number": self.progress.number,
+            "ranks": self.setup.ranks,
         }
 
     def _kept(self, written: list[Rationale]) -> list[Rationale]:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from engine.batches import Item
 from engine.negatives import sampled
-from engine.randomness import generator
+from engine.randomness import derive
+from engine.ranks import ALONE, Ranks
 from engine.records import Rationale
 from engine.spec.methods import Negatives
 from engine.spec.sections import AnswerKind
@@ -24,6 +25,7 @@ def write(
     seed: int,
     drop_right: bool,
     first_number: int,
+    ranks: Ranks = ALONE,
 ) -> list[Rationale]:
     """`per_example` samples for each item from the weights as they are now."""
     return sampled.write(
@@ -35,7 +37,8 @@ def write(
         kind=kind,
         iteration=config.lag,
         max_new=max_new,
-        random=generator(seed, "fixed"),
+        seed=derive(seed, "fixed"),
         drop_right=drop_right,
         first_number=first_number,
+        ranks=ranks,
     )

@@ -7,7 +7,8 @@ from pathlib import Path
 from engine.batches import Item, explain_prompt
 from engine.errors import UsageError
 from engine.negatives import sampled
-from engine.randomness import generator
+from engine.randomness import derive
+from engine.ranks import ALONE, Ranks
 from engine.records import Rationale
 from engine.spec.methods import Negatives
 from engine.spec.run import RunSpec
@@ -49,6 +50,7 @@ def write(
     max_new: int,
     first_number: int,
     first_slot: int,
+    ranks: Ranks = ALONE,
 ) -> list[Rationale]:
     """`per_example` samples of each peer for each item. A peer reads the prompt in its own tokens."""
     written: list[Rationale] = []
@@ -64,9 +66,10 @@ def write(
             kind=spec.data.answer,
             iteration=0,
             max_new=max_new,
-            random=generator(spec.seed, "peer", place),
+            seed=derive(spec.seed, "peer", place),
             drop_right=spec.vote.drop_right_negatives == "auto",
             first_number=first_number + len(written),
             first_slot=first_slot + place * config.per_example,
+            ranks=ranks,
         )
     return written

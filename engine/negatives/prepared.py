@@ -8,6 +8,7 @@ from pathlib import Path
 from engine.batches import Item, candidate, parted
 from engine.negatives import peer, perturbed
 from engine.negatives.band import Band
+from engine.ranks import ALONE, Ranks
 from engine.records import Rationale
 from engine.spec.run import RunSpec
 from engine.students.seam import Student
@@ -22,6 +23,7 @@ def prepare(
     *,
     max_new: int,
     first_number: int,
+    ranks: Ranks = ALONE,
 ) -> list[Rationale]:
     """What the spec's sources give, numbered from `first_number`; kept in the run's folder, where a resumed run reads
     it: peers may be gone by then, and asking them again takes long.
@@ -32,8 +34,9 @@ def prepare(
     if config is None:
         return []
     file = folder / "negatives.json"
-    if file.is_file():
-        return [Rationale(**r) for r in json.loads(file.read_text(encoding="utf-8"))]
+    kept = ranks.agree(file.read_text(encoding="utf-8") if file.is_file() else None)
+    if kept is not None:
+        return [Rationale(**r) for r in json.loads(kept)]
     made: list[Rationale] = []
     slot = spec.teacher.samples
     if "perturbed" in config.sources:
@@ -43,12 +46,15 @@ def prepare(
         slot += config.per_example
     if "peer" in config.sources:
         number = first_number + len(made)
-        made += peer.write(peers, spec, items, config, max_new=max_new, first_number=number, first_slot=slot)
+        made += peer.write(
+            peers, spec, items, config, max_new=max_new, first_number=number, first_slot=slot, ranks=ranks
+        )
     if band is not None:
         made = band.sort(made, {x.example.id: x.example.question for x in items})
-    partial = file.with_name(file.name + ".partial")
-    partial.write_text(json.dumps([asdict(r) for r in made]), encoding="utf-8")
-    partial.rename(file)  # whole or not at all: the process may be killed at any moment
+    if ranks.first:
+        partial = file.with_name(file.name + ".partial")
+        partial.write_text(json.dumps([asdict(r) for r in made]), encoding="utf-8")
+        partial.rename(file)  # whole or not at all: the process may be killed at any moment
     return made
 
 

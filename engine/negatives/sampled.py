@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-import torch
-
 from engine.answers.kinds import equal, parse
 from engine.batches import Item
+from engine.randomness import uniforms
+from engine.ranks import ALONE, Ranks
 from engine.records import Polarity, Rationale
 from engine.spec.methods import Negatives
 from engine.spec.sections import AnswerKind
@@ -25,10 +25,11 @@ def write(
     kind: AnswerKind,
     iteration: int,
     max_new: int,
-    random: torch.Generator,
+    seed: int,
     drop_right: bool,
     first_number: int,
     first_slot: int = 0,
+    ranks: Ranks = ALONE,
 ) -> list[Rationale]:
     """`per_example` samples for each item, to its prompt in the writing student's own tokens.
 
@@ -37,34 +38,38 @@ def write(
     """
     order = sorted(range(len(items)), key=lambda i: len(prompts[i]))
     repeated = [i for i in order for _ in range(config.per_example)]
-    texts: list[str] = []
     longest = max((len(p) for p in prompts), default=0)
     size = max(1, AT_ONCE // (longest + max_new))
-    for at in range(0, len(repeated), size):
-        texts += student.generate([prompts[i] for i in repeated[at : at + size]], max_new, config.temperature, random)
-    written = []
-    for place, (i, text) in enumerate(zip(repeated, texts, strict=True)):
-        item = items[i]
+
+    def some(places: Sequence[int]) -> list[Rationale]:
+        texts: list[str] = []
+        for at in range(0, len(places), size):
+            part = places[at : at + size]
+            draws = uniforms(seed, part, max_new)
+            texts += student.generate([prompts[repeated[p]] for p in part], max_new, config.temperature, draws)
+        return [sorted_in(p, text) for p, text in zip(places, texts, strict=True)]
+
+    def sorted_in(place: int, text: str) -> Rationale:
+        item = items[repeated[place]]
         parsed = parse(kind, text, item.example.choices)
         wanted = right_answer(item)
         right = parsed.answer is not None and wanted is not None and equal(kind, wanted, parsed.answer)
         polarity: Polarity = "dropped" if right and drop_right else "negative"
         if not parsed.rationale:
             polarity = "unparsed" if parsed.answer is None else "dropped"
-        written.append(
-            Rationale(
-                number=first_number + place,
-                example_id=item.example.id,
-                text=parsed.rationale,
-                answer=parsed.answer,
-                rule=parsed.rule,
-                polarity=polarity,
-                source=source,
-                iteration=iteration,
-                slot=first_slot + place % config.per_example,
-            )
+        return Rationale(
+            number=first_number + place,
+            example_id=item.example.id,
+            text=parsed.rationale,
+            answer=parsed.answer,
+            rule=parsed.rule,
+            polarity=polarity,
+            source=source,
+            iteration=iteration,
+            slot=first_slot + place % config.per_example,
         )
-    return written
+
+    return ranks.spread(range(len(repeated)), some)
 
 
 def right_answer(item: Item) -> str | None:

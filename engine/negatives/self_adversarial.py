@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from engine.batches import Item
 from engine.negatives import sampled
-from engine.randomness import generator
+from engine.randomness import derive
+from engine.ranks import ALONE, Ranks
 from engine.records import Rationale
 from engine.spec.methods import Negatives
 from engine.spec.sections import AnswerKind
@@ -22,6 +23,7 @@ def write(
     seed: int,
     drop_right: bool,
     first_number: int,
+    ranks: Ranks = ALONE,
 ) -> list[Rationale]:
     """`per_example` samples for each item from the weights as they are at the end of `iteration`."""
     return sampled.write(
@@ -33,7 +35,8 @@ def write(
         kind=kind,
         iteration=iteration,
         max_new=max_new,
-        random=generator(seed, "self", iteration),
+        seed=derive(seed, "self", iteration),
         drop_right=drop_right,
         first_number=first_number,
+        ranks=ranks,
     )

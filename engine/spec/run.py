@@ -70,6 +70,11 @@ class RunSpec(Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "RunSpec":
+        if self.compute.processes > self.training.batch_size:
+            raise ValueError(
+                f"compute.processes = {self.compute.processes} must not exceed training.batch_size = "
+                f"{self.training.batch_size}: each process needs a question of every batch"
+            )
         if self.training.iterations == "epoch":
             return self  # how many there are is known with the examples: engine/batches.iterations_of checks then
         if self.training.iterations > self.training.steps:

@@ -163,14 +163,18 @@ class TrainingConfig(Section):
     keep: Annotated[int, Field(ge=1)] = 2
     """Checkpoints kept beside the best one; older ones are deleted."""
     threads: Annotated[int, Field(ge=0)] = 0
-    """CPU threads; 0: one for the built-in student, else all cores, at most 4. A resumed run keeps its first number."""
+    """CPU threads, of all processes together; 0: one for the built-in student, else all cores, at most 4. A resumed run
+    keeps its first number."""
 
 
 class ComputeConfig(Section):
     """How it computes: speed and memory."""
 
+    processes: Annotated[int, Field(ge=1)] = 1
+    """Processes that train together, on one machine: on CUDA each with a GPU of its own, on a CPU with its part of the
+    threads. Loss and gradient stay those of the whole batch."""
     micro_batch: Annotated[int, Field(ge=0)] = 0
-    """Questions of a batch that are computed at once; 0: all. Halved where memory runs out. Loss and
+    """Questions of a batch that a process computes at once; 0: all. Halved where memory runs out. Loss and
     gradient stay those of the whole batch."""
     gradient_checkpointing: bool = False
     """Compute the layers again in the backward pass instead of keeping them: less memory, about a third more time."""

@@ -197,21 +197,19 @@ class CausalStudent:
         return hidden[torch.arange(len(both), device=self.device)[:, None], place], labels, real
 
     @torch.no_grad()
-    def generate(
-        self, prompts: Sequence[Tokens], max_new: int, temperature: float, generator: torch.Generator | None
-    ) -> list[str]:
+    def generate(self, prompts: Sequence[Tokens], max_new: int, temperature: float, draws: Tensor | None) -> list[str]:
         if not prompts:
             return []
         was_training = self.model.training
         self.model.eval()
         try:
-            written = self._generate(prompts, max_new, temperature, generator)
+            written = self._generate(prompts, max_new, temperature, draws)
         finally:
             self.model.train(was_training)
         return self.tokenizer.batch_decode(written, skip_special_tokens=True)
 
     def _generate(
-        self, prompts: Sequence[Tokens], max_new: int, temperature: float, generator: torch.Generator | None
+        self, prompts: Sequence[Tokens], max_new: int, temperature: float, draws: Tensor | None
     ) -> list[list[int]]:
         """Equal prompts are read once."""
         distinct = {tuple(p): None for p in prompts}
@@ -222,7 +220,7 @@ class CausalStudent:
         token = torch.tensor([p[-1] for p in prompts], device=self.device)
         with self._autocast():
             writing = Writing(self, pairs, rows, before, max_new)
-            return write(writing, token, self._logits, self._eos, max_new, temperature, generator)
+            return write(writing, token, self._logits, self._eos, max_new, temperature, draws)
 
     def parameter_groups(self, lr: float, weight_decay: float) -> list[dict[str, Any]]:
         trained = [p for p in self.model.parameters() if p.requires_grad]

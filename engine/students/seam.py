@@ -73,10 +73,11 @@ class Student(Protocol):
         """
         ...
 
-    def generate(
-        self, prompts: Sequence[Tokens], max_new: int, temperature: float, generator: torch.Generator | None
-    ) -> list[str]:
-        """One text a prompt: greedy at temperature 0, sampled on the CPU generator elsewhere."""
+    def generate(self, prompts: Sequence[Tokens], max_new: int, temperature: float, draws: Tensor | None) -> list[str]:
+        """One text a prompt: greedy at temperature 0, sampled elsewhere by `draws`.
+
+        `draws`: (prompts, max_new) uniform numbers in [0, 1) on the CPU, one for each token; None: greedy.
+        """
         ...
 
     def parameter_groups(self, lr: float, weight_decay: float) -> list[dict[str, Any]]:

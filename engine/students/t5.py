@@ -112,21 +112,19 @@ class T5Student:
         return t5_stack.score(self.model.decoder, shifted, cross, mask, rows), labels, label_mask.bool()
 
     @torch.no_grad()
-    def generate(
-        self, prompts: Sequence[Tokens], max_new: int, temperature: float, generator: torch.Generator | None
-    ) -> list[str]:
+    def generate(self, prompts: Sequence[Tokens], max_new: int, temperature: float, draws: Tensor | None) -> list[str]:
         if not prompts:
             return []
         was_training = self.model.training
         self.model.eval()
         try:
-            written = self._generate(prompts, max_new, temperature, generator)
+            written = self._generate(prompts, max_new, temperature, draws)
         finally:
             self.model.train(was_training)
         return self.tokenizer.batch_decode(written, skip_special_tokens=True)
 
     def _generate(
-        self, prompts: Sequence[Tokens], max_new: int, temperature: float, generator: torch.Generator | None
+        self, prompts: Sequence[Tokens], max_new: int, temperature: float, draws: Tensor | None
     ) -> list[list[int]]:
         """Equal prompts are read once."""
         distinct = {tuple(p): None for p in prompts}
@@ -138,7 +136,7 @@ class T5Student:
         with self._autocast():
             cross = t5_stack.keys_values(self.model.decoder, encoded.hidden)
             writing = t5_stack.Writing(self.model.decoder, cross, encoded.mask, rows, max_new)
-            return write(writing, token, self._logits, eos, max_new, temperature, generator)
+            return write(writing, token, self._logits, eos, max_new, temperature, draws)
 
     def parameter_groups(self, lr: float, weight_decay: float) -> list[dict[str, Any]]:
         trained = {name: p for name, p in self.model.named_parameters() if p.requires_grad}

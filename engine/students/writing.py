@@ -29,16 +29,20 @@ def write(
     eos: int,
     max_new: int,
     temperature: float,
-    generator: torch.Generator | None,
+    draws: Tensor | None,
 ) -> list[list[int]]:
-    """At most `max_new` tokens a row, each up to its end of sequence; `token`: (rows,) what stands before the first."""
+    """At most `max_new` tokens a row, each up to its end of sequence; `token`: (rows,) what stands before the first.
+
+    `draws`: (rows, max_new) uniform numbers, where it is sampled: what a row becomes is up to its own alone.
+    """
     written = torch.full((len(token), max_new), eos)
     alive = torch.arange(len(token))
     going = torch.ones(len(token), dtype=torch.bool)
     for at in range(max_new):
         found = logits(writing.step(token))
         if temperature > 0:
-            chosen = drawn(torch.softmax(found / temperature, dim=-1), generator)
+            assert draws is not None
+            chosen = drawn(torch.softmax(found / temperature, dim=-1), draws[alive, at])
         else:
             chosen = found.argmax(dim=-1).cpu()
         written[alive[going], at] = chosen[going]
@@ -53,13 +57,13 @@ def write(
     return [_to_end(row, eos) for row in written.tolist()]
 
 
-def drawn(chances: Tensor, generator: torch.Generator | None) -> Tensor:
-    """One column of each row of (rows, columns) chances, by a uniform number drawn on the CPU: the same on any device.
+def drawn(chances: Tensor, draws: Tensor) -> Tensor:
+    """One column of each row of (rows, columns) chances, by (rows,) uniform numbers of the CPU: the same on any device.
 
     `torch.multinomial` draws a number a column, which costs more than the decoder of a small student.
     """
     sums = chances.double().cumsum(dim=-1).cpu()
-    least = torch.rand(len(sums), 1, generator=generator, dtype=torch.float64) * sums[:, -1:]
+    least = draws[:, None].double() * sums[:, -1:]
     return torch.searchsorted(sums, least, right=True)[:, 0].clamp(max=sums.shape[1] - 1)
 
 

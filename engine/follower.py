@@ -84,4 +84,6 @@ def _end_with_the_worker() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    failed = main(sys.argv[1:])
+    if failed:
+        os._exit(failed)  # at once: the worker, whose connection is broken, waits to hear that this one is gone

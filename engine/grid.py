@@ -68,7 +68,7 @@ class Queue:
                 if run.status != "done" and not run.alive:  # takes back what was asked of it before
                     order(self._database, run.id, "resume")
             gpus = [] if all(run.device == "cpu" for run in group.runs) else visible_gpus()
-            variables = places(gpus, self._jobs)
+            variables = places(gpus, self._jobs, max(run.processes for run in group.runs))
             beaten = time.monotonic()
             while self._tend(group, variables):
                 if time.monotonic() - beaten > HEARTBEAT_SECONDS:
@@ -133,10 +133,11 @@ class Queue:
         self._stop = True
 
 
-def places(gpus: Sequence[str], jobs: int) -> list[dict[str, str]]:
-    """What each of the workers that may run at once has in its environment: its GPU, where there are several."""
-    count = jobs or max(1, len(gpus))
-    return [{"CUDA_VISIBLE_DEVICES": gpus[at % len(gpus)]} if len(gpus) > 1 else {} for at in range(count)]
+def places(gpus: Sequence[str], jobs: int, each: int = 1) -> list[dict[str, str]]:
+    """What each of the workers that may run at once has in its environment: its GPUs (`each`), where there are more."""
+    sets = [",".join(gpus[at : at + each]) for at in range(0, len(gpus) - each + 1, each)]
+    count = jobs or max(1, len(sets))
+    return [{"CUDA_VISIBLE_DEVICES": sets[at % len(sets)]} if len(gpus) > each else {} for at in range(count)]
 
 
 def visible_gpus() -> list[str]:

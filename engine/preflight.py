@@ -143,6 +143,7 @@ def _student(report: Report, spec: RunSpec, dataset: Dataset) -> None:
     if over == len(lengths) and what == "left out":
         report.problems.append(f"every question is longer than student.max_question_tokens = {limit}: raise it")
     device = pick_device(spec.student.device)
+    _processes(report, spec, device)
     adapters.check(spec, device)
     config = _config(spec, words)
     sizes = _sizes(config, spec.student.lora.r)
@@ -169,6 +170,16 @@ def _student(report: Report, spec: RunSpec, dataset: Dataset) -> None:
             f"student.model: weights and optimiser alone want about {_bytes(fixed)}, {device} has {_bytes(have)}: "
             "take a smaller student"
         )
+
+
+def _processes(report: Report, spec: RunSpec, device: Any) -> None:
+    from engine.processes import check as enough_gpus
+
+    count = spec.compute.processes
+    if count > 1:
+        enough_gpus(spec)
+        share = "a GPU each" if device.type == "cuda" else "the CPU's threads shared out; each holds the whole student"
+        report.lines.append(("processes", f"{count}, {share}"))
 
 
 def _config(spec: RunSpec, words: Any) -> Any:

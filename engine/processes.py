@@ -34,7 +34,7 @@ def check(spec: RunSpec) -> None:
     if count > 1 and pick_device(spec.student.device).type == "cuda" and torch.cuda.device_count() < count:
         raise UsageError(
             f"compute.processes = {count}, but there are {torch.cuda.device_count()} GPUs here, and each process needs "
-            'one: lower it, or train on the CPU with student.device = "cpu"'
+            'one: lower it (`qcrd resume RUN --processes N` where it has begun), or set student.device = "cpu"'
         )
 
 
@@ -64,7 +64,7 @@ def together(spec: RunSpec, database: Path, run_id: int, recorder: Recorder) -> 
     except QcrdError:
         raise
     except Exception as error:
-        if lost.wait(2 * LOOK_EVERY):  # the connection to it breaks before it is seen to be gone
+        if lost.wait(GRACE / 2):  # the connection to it breaks before it is seen to be gone
             raise QcrdError(_line(others, run_id)) from error
         raise
     finally:

@@ -33,6 +33,7 @@ def collect(spec: RunSpec, dataset_hash: str) -> dict[str, str]:
         "memory_gib": _memory(),
         **_gpu(),
         "data_hash": dataset_hash,
+        "processes": str(spec.compute.processes),
         "seed": str(spec.seed),
         "data_seed": str(spec.data_seed),
         "command": " ".join(sys.argv),

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -39,18 +39,33 @@ def stop(run: Run, db: Db = None) -> None:
     _order(run, db, "stop", "writes a checkpoint and stops; `{resume}` goes on from there")
 
 
-def resume(run: Run, detach: Detach = False, db: Db = None) -> None:
+def resume(
+    run: Run,
+    detach: Detach = False,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            "--processes",
+            metavar="N",
+            min=1,
+            help="Go on with so many processes instead of those it began with: the same but for rounding and dropout.",
+        ),
+    ] = None,
+    db: Db = None,
+) -> None:
     """Go on with a run that paused, stopped, failed or died, or with a group (g1)."""
     from app.cli.attach import follow, last_log_id, look, wait_until_claimed, worker_is_gone
     from engine.errors import UsageError
     from engine.launch import start_worker
     from engine.store.browse import LiveReader
-    from engine.store.runs import order
+    from engine.store.runs import order, set_processes
 
     path = database(db)
     if (group := _group(path, run)) is not None:
         from app.cli.grid import go_on
 
+        if processes is not None:
+            raise UsageError("--processes is for a run: those of a group keep theirs")
         go_on(path, group, None, detach)
         return
     run_id = _find(path, run)
@@ -59,6 +74,8 @@ def resume(run: Run, detach: Detach = False, db: Db = None) -> None:
     if live.run.status == "done":
         raise UsageError(f"run {run_id} is done; `qcrd run SPEC` starts another")
     if live.run.status in ("running", "paused") and not worker_is_gone(live):
+        if processes is not None:
+            raise UsageError(f"run {run_id} has its processes: `qcrd stop {run_id}` first")
         if live.run.status == "running" and "pause" not in live.waiting:
             raise UsageError(f"run {run_id} is running; `qcrd attach {run_id}` follows it")
         order(path, run_id, "resume")
@@ -67,6 +84,8 @@ def resume(run: Run, detach: Detach = False, db: Db = None) -> None:
         else:
             follow(path, run_id, None, owner=False, after=after)
         return
+    if processes is not None:
+        set_processes(path, run_id, processes)
     order(path, run_id, "resume")  # takes back a stop or a pause that the last worker did not live to read
     worker = start_worker(path, run_id)
     if detach:

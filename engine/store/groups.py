@@ -46,6 +46,8 @@ class GroupRun:
     """The last one that has begun; "" where none has."""
     buying: bool
     """It may still ask the teacher: its sampling has not ended."""
+    processes: int = 1
+    """compute.processes of its spec."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,8 @@ def read_group(conn: sqlite3.Connection, group_id: int) -> Group:
     if group is None:
         raise UsageError(f"there is no group g{group_id}")
     rows = conn.execute(
-        "SELECT r.*, json_extract(r.spec, '$.student.device') AS device, s.pid, s.host,"
+        "SELECT r.*, json_extract(r.spec, '$.student.device') AS device,"
+        " json_extract(r.spec, '$.compute.processes') AS processes, s.pid, s.host,"
         " (SELECT name FROM stages WHERE run_id = r.id AND state <> 'waiting' ORDER BY position DESC LIMIT 1) AS stage,"
         " r.teacher <> '' AND NOT EXISTS (SELECT 1 FROM stages WHERE run_id = r.id AND ("
         "  name = 'sample' AND state = 'done' OR name = 'train' AND NOT EXISTS"
@@ -193,6 +196,7 @@ def _run(row: sqlite3.Row) -> GroupRun:
         method=row["method"],
         seed=row["seed"],
         device=row["device"] or "auto",
+        processes=row["processes"] or 1,
         step=row["step"],
         steps=row["steps"],
         error=row["error"],

@@ -100,6 +100,26 @@ def stored_spec(conn: sqlite3.Connection, run_id: int) -> "RunSpec":
         ) from error
 
 
+def set_processes(path: Path, run_id: int, count: int) -> None:
+    """Go on with another number of processes. Raises UsageError where the spec does not allow it."""
+    from pydantic import ValidationError
+
+    from engine.spec.run import RunSpec
+
+    def change(conn: sqlite3.Connection) -> None:
+        spec = stored_spec(conn, run_id).model_dump()
+        spec["compute"]["processes"] = count
+        try:
+            conn.execute(
+                "UPDATE runs SET spec = ? WHERE id = ?", (RunSpec.model_validate(spec).model_dump_json(), run_id)
+            )
+        except ValidationError as error:
+            reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+            raise UsageError(f"run {run_id} cannot go on with {count} processes: {reason}") from error
+
+    write(path, change)
+
+
 def claim(path: Path, run_id: int, *, pid: int | None = None, host: str | None = None) -> int:
     """Make this process the one that works on a queued, stale, interrupted or failed run; gives its session's id.
 

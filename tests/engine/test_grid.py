@@ -17,6 +17,8 @@ def test_one_worker_or_one_for_each_gpu() -> None:
     assert places([], 3) == [{}, {}, {}]
     assert places(["4", "7"], 3) == [{"CUDA_VISIBLE_DEVICES": gpu} for gpu in ("4", "7", "4")]
     assert places(["4", "7"], 1) == [{"CUDA_VISIBLE_DEVICES": "4"}]
+    assert places(["0", "1", "4", "7", "8"], 0, each=2) == [{"CUDA_VISIBLE_DEVICES": g} for g in ("0,1", "4,7")]
+    assert places(["0", "1"], 0, each=2) == places(["0"], 0, each=2) == places([], 0, each=2) == [{}]
 
 
 @pytest.mark.parametrize(

@@ -1,23 +1,27 @@
 """Several processes: two give the curve of one, no kill of either leaves the other behind, and all is resumed."""
 
 import os
+import re
 import signal
+import socket
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from pydantic import ValidationError
-from safetensors.torch import load_file, save_file
 
 from engine import launch, processes, worker
-from engine.errors import UsageError
+from engine.errors import QcrdError, UsageError
 from engine.spec.run import RunSpec
-from engine.store.runs import create_run, order
+from engine.store.connect import open_reader
+from engine.store.runs import create_run, order, set_processes, stored_spec
 from tests.engine.test_kill import rows, state, student_with_dropout, the_same, work_until
 
 __all__ = ["student_with_dropout"]  # a fixture
@@ -84,8 +88,9 @@ def test_two_processes_give_the_curve_of_one(tmp_path: Path, method: dict[str, A
     assert (len(rows(two, "SELECT 1 FROM rationales WHERE source = 'self'")) > 0) == (method is QCRD)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_whoever_is_killed_the_run_goes_on_bit_for_bit(tmp_path: Path, student_with_dropout: Path) -> None:
     """The worker, then an order to stop, then the other process; with dropout, whose streams are of each rank."""
     calm = finished(made(tmp_path / "calm", spec(2, student_with_dropout)))
@@ -121,18 +126,80 @@ def test_whoever_is_killed_the_run_goes_on_bit_for_bit(tmp_path: Path, student_w
     the_same(calm, disturbed, STEPS)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-def test_what_another_process_says_before_it_fails_is_the_runs_line(tmp_path: Path) -> None:
-    database = made(tmp_path / "1", spec(2, method={"name": "dss"}))
-    weights = tmp_path / "1" / "runs" / "1" / "checkpoints" / "step-00000000" / "student.safetensors"
-    assert meanwhile(database, 1, lambda: order(database, 1, "stop")) == 130
-    folder = max(weights.parent.parent.glob("step-*"))
-    file = folder / "student.safetensors"
-    broken = {name: value[:1] for name, value in load_file(file).items()}
-    save_file(broken, file)
-    assert worker.work(database, 1) == 1
-    assert rows(database, "SELECT error FROM runs")[0][0].startswith(f"the checkpoint {folder} could not be read")
-    assert followers(os.getpid()) == []
+WAITS = """
+import sys, time
+from engine import follower
+follower._work = lambda *_: print("ready", flush=True) or time.sleep(600)
+sys.exit(follower.main(sys.argv[1:]))
+"""
+
+
+def test_a_process_ends_with_the_worker_that_started_it(tmp_path: Path) -> None:
+    program = f"""
+import os, signal, subprocess, sys
+from engine import launch
+real = subprocess.Popen
+subprocess.Popen = lambda args, **how: real([sys.executable, "-c", {WAITS!r}, *args[4:]], stdout=-1, **how)
+process, line = launch.start_follower(launch.Path({str(tmp_path)!r}), 1, 1, 2, 9)
+assert process.stdout.readline() == b"ready\\n"
+for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
+    process.send_signal(number)  # for the worker to obey
+print(process.pid, flush=True)
+sys.stdin.read()
+"""
+    worker = subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=Path(launch.__file__).parents[1],
+    )
+    assert worker.stdout is not None
+    pid = int(worker.stdout.readline())
+    host = os.uname().nodename
+    assert launch.is_alive(pid, host) is True
+    worker.kill()
+    worker.wait()
+    until(lambda: launch.is_alive(pid, host) is False)
+
+
+class Said:
+    def __getattr__(self, verb: str) -> Any:
+        return lambda *_: None
+
+
+@pytest.mark.parametrize(
+    ("end", "line"),
+    [
+        ("os.write(0, b'no memory is left'); sys.exit(1)", "ended with exit code 1 (no memory is left)"),
+        ("os.kill(os.getpid(), 9)", "was killed by signal SIGKILL"),
+    ],
+)
+def test_a_process_that_fails_is_named_with_its_last_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str, line: str
+) -> None:
+    def start(*_: Any) -> Any:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            return subprocess.Popen([sys.executable, "-c", f"import os, sys; {end}"], stdin=theirs.fileno()), ours
+
+    def join(*_: Any) -> Any:
+        time.sleep(0.5)
+        raise RuntimeError("Connection closed by peer")
+
+    monkeypatch.setattr(processes, "start_follower", start)
+    monkeypatch.setattr(processes, "join", join)
+    with pytest.raises(QcrdError, match=rf"^process 2 of 2 {re.escape(line)}: `qcrd resume 7` goes on"):  # noqa: SIM117
+        with processes.together(spec(2), tmp_path, 7, Said()):  # type: ignore[arg-type]
+            raise AssertionError
+
+
+def test_a_run_can_go_on_with_another_number_of_processes(tmp_path: Path) -> None:
+    database = made(tmp_path / "1", spec(1))
+    set_processes(database, 1, 3)
+    with closing(open_reader(database)) as connection:
+        assert stored_spec(connection, 1) == spec(3)
+    with pytest.raises(UsageError, match=r"run 1 cannot go on with 9 processes: .* must not exceed .*batch_size = 7"):
+        set_processes(database, 1, 9)
 
 
 def test_each_process_needs_a_question_and_on_cuda_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,7 +66,9 @@ def finished(database: Path) -> Path:
     return database
 
 
-@pytest.mark.parametrize("method", [QCRD, {"name": "dss"}], ids=lambda m: m["name"])
+@pytest.mark.parametrize(
+    "method", [QCRD, pytest.param({"name": "dss"}, marks=pytest.mark.slow)], ids=lambda m: m["name"]
+)
 def test_two_processes_give_the_curve_of_one(tmp_path: Path, method: dict[str, Any]) -> None:
     one, two = (finished(made(tmp_path / str(n), spec(n, method=method))) for n in (1, 2))
     curve = "SELECT name, step, value FROM metric_points WHERE name <> 'tokens_per_second' ORDER BY 1, 2"

@@ -44,11 +44,12 @@ def spread(values: list[float]) -> dict[str, float]:
 
 
 def ratio(values: list[Taken], peer: list[Taken]) -> dict[str, float]:
-    """The median over turns of one arm's time by the other's in the same turn."""
+    """The median over turns of one arm's time by the other's in the same turn; least: of the least CPU times."""
     both = list(zip(values, peer, strict=True))
     return {
         "wall": statistics.median(a.wall / b.wall for a, b in both),
         "cpu": statistics.median(a.cpu / max(b.cpu, 1e-9) for a, b in both),
+        "least": min(a.cpu for a in values) / max(min(b.cpu for b in peer), 1e-9),
     }
 
 

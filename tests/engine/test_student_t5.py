@@ -48,7 +48,7 @@ def test_sampling_follows_the_softmax_at_its_temperature() -> None:
         start = torch.full((1, 1), s.model.config.decoder_start_token_id)
         logits = s.model(input_ids=torch.tensor([prompt]), decoder_input_ids=start).logits[0, 0]
     wanted = torch.softmax(logits / 2.0, dim=-1)
-    drawn = s._generate([prompt] * 4000, 1, 2.0, torch.Generator().manual_seed(0))
+    drawn = s._generate([prompt], torch.zeros(4000, dtype=torch.long), 1, 2.0, torch.Generator().manual_seed(0))
     share = torch.bincount(torch.tensor([tokens[0] for tokens in drawn]), minlength=len(wanted)) / 4000
     assert float((share - wanted).abs().max()) < 0.03
 

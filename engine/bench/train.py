@@ -1,10 +1,9 @@
 """`qcrd bench train`: steps of whole trainings by the clock, beside the training loops of others."""
 
+import statistics
 import tempfile
-import time
 from contextlib import ExitStack
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import torch
 from engine import judge_training
 from engine.bench import shapes, trainers
 from engine.bench.shares import Stopwatch
-from engine.bench.timing import spread
+from engine.bench.timing import Ends, Taken, spread
 from engine.bench.trainers import WARM_UP
 from engine.discriminator import build
 from engine.methods.table import METHODS
@@ -48,7 +47,7 @@ def measure(
     every iteration of the built-in run does past the first `lag`; its pre-training, once a run, is not in it.
     """
     device = pick_device(device_name)
-    arms: dict[str, list[float]] = {}
+    arms: dict[str, list[Taken]] = {}
     missing: dict[str, str] = {}
 
     def fresh(questions: int) -> tuple[shapes.BenchStudent, list[Row]]:
@@ -67,7 +66,6 @@ def measure(
             arms["SFTTrainer"] = trainers.sft(*fresh(batch_size * QUESTIONS), batch_size, steps)
         except ImportError:
             missing["SFTTrainer"] = "not installed; `pip install trl` adds this arm"
-    middle = spread(arms[peer])["median"]
     return {
         "bench": "train",
         "shape": shape,
@@ -81,10 +79,17 @@ def measure(
         "shares": shares,
         "missing": missing,
         "arms": {
-            name: {"seconds": spread(taken), "to_trainer": spread(taken)["median"] / middle}
+            name: {"seconds": spread([t.wall for t in taken]), "to_trainer": _against(taken, arms[peer])}
             for name, taken in arms.items()
         },
     }
+
+
+def _against(taken: list[Taken], peer: list[Taken]) -> dict[str, float]:
+    """Ratios of medians: loops of one after the other have no turns."""
+    wall = statistics.median(t.wall for t in taken) / statistics.median(t.wall for t in peer)
+    cpu = statistics.median(t.cpu for t in taken) / max(statistics.median(t.cpu for t in peer), 1e-9)
+    return {"wall": wall, "cpu": cpu}
 
 
 class _Clock:
@@ -93,16 +98,13 @@ class _Clock:
     stop = checkpoint = taken_over = False
 
     def __init__(self) -> None:
-        self.at: list[float] = []
+        self.ends = Ends()
 
     def poll(self) -> None:
-        self.at.append(time.perf_counter())
-
-    def seconds(self) -> list[float]:
-        return [b - a for a, b in pairwise(self.at)][WARM_UP:]
+        self.ends.note()
 
 
-def _ours(student: shapes.BenchStudent, rows: list[Row], method: str, batch_size: int, steps: int) -> list[float]:
+def _ours(student: shapes.BenchStudent, rows: list[Row], method: str, batch_size: int, steps: int) -> list[Taken]:
     total = steps + WARM_UP + 1
     spec = _spec({"name": method}, total, 1, batch_size)
     items = [replace(row.item, negatives=()) for row in rows]
@@ -114,7 +116,7 @@ def _ours(student: shapes.BenchStudent, rows: list[Row], method: str, batch_size
         run_id = create_run(database, spec)
         with Writer(database) as writer:
             train(replace(_setup(spec, student, rows, clock, Path(folder), writer, run_id), items=items), None)
-    return clock.seconds()
+    return clock.ends.taken(WARM_UP)
 
 
 class _SecondIteration(_Clock):
@@ -128,18 +130,15 @@ class _SecondIteration(_Clock):
 
     def poll(self) -> None:
         super().poll()
-        if len(self.at) == ITERATION:
+        if len(self.ends.at) == ITERATION:
             self.since = self.stopwatch.start()
-        if len(self.at) == 2 * ITERATION:
+        if len(self.ends.at) == 2 * ITERATION:
             self.shares = self.stopwatch.shares(self.since, (JUDGING, SAMPLING))
-
-    def seconds(self) -> list[float]:
-        return [b - a for a, b in pairwise(self.at[ITERATION - 1 : 2 * ITERATION])]
 
 
 def _qcrd(
     student: shapes.BenchStudent, rows: list[Row], shape: str, batch_size: int
-) -> tuple[list[float], dict[str, dict[str, float]]]:
+) -> tuple[list[Taken], dict[str, dict[str, float]]]:
     """Three iterations of qcrd at its defaults but for the lag; weights hardly move, so that texts keep a length."""
     shapes.ending_after(student, shapes.SHAPES[shape].rationale, TEMPERATURE)
     spec = _spec({"name": "qcrd", "negatives": {"lag": 1}}, 3 * ITERATION, 3, batch_size)
@@ -158,7 +157,7 @@ def _qcrd(
         followed = {row.item.example.id for row in rows[: int(JUDGED * len(rows))]}
         optimizer = judge_training.optimizer(judge, spec.method.discriminator)
         train(replace(setup, judge=judge, judge_optimizer=optimizer, followed=followed), None)
-    return clock.seconds(), clock.shares
+    return clock.ends.taken(ITERATION - 1, 2 * ITERATION), clock.shares
 
 
 def _spec(method: dict[str, Any], steps: int, iterations: int, batch_size: int) -> RunSpec:

@@ -2,10 +2,8 @@
 
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from contextlib import redirect_stdout
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -13,6 +11,7 @@ from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments, Trainer, Trai
 
 from engine.bench.naive import batch
 from engine.bench.shapes import BenchStudent
+from engine.bench.timing import Ends, Taken
 from engine.errors import UsageError
 from engine.step import Row
 
@@ -21,7 +20,7 @@ WARM_UP = 2
 """Steps that are not counted."""
 
 
-def dss(student: BenchStudent, rows: Sequence[Row], batch_size: int, steps: int) -> list[float]:
+def dss(student: BenchStudent, rows: Sequence[Row], batch_size: int, steps: int) -> list[Taken]:
     """Seconds a step of Seq2SeqTrainer (Trainer for a causal student) with the loss of Distilling Step-by-Step.
 
     Both tasks of one batch, as its own trainer has them.
@@ -56,10 +55,10 @@ def dss(student: BenchStudent, rows: Sequence[Row], batch_size: int, steps: int)
             Dss(
                 model=student.model, args=arguments, train_dataset=data, data_collator=collate, callbacks=[clock]
             ).train()
-    return clock.seconds()
+    return clock.ends.taken(WARM_UP)
 
 
-def sft(student: BenchStudent, rows: Sequence[Row], batch_size: int, steps: int) -> list[float]:
+def sft(student: BenchStudent, rows: Sequence[Row], batch_size: int, steps: int) -> list[Taken]:
     """Seconds a step of TRL's SFTTrainer on both tasks of as many questions: ImportError where TRL is not installed."""
     _needs_accelerate()
     from datasets import Dataset
@@ -85,7 +84,7 @@ def sft(student: BenchStudent, rows: Sequence[Row], batch_size: int, steps: int)
             processing_class=student.tokenizer,
             callbacks=[clock],
         ).train()
-    return clock.seconds()
+    return clock.ends.taken(WARM_UP)
 
 
 def _needs_accelerate() -> None:
@@ -117,10 +116,7 @@ class _Clock(TrainerCallback):
     """When each step ended."""
 
     def __init__(self) -> None:
-        self.at: list[float] = []
+        self.ends = Ends()
 
     def on_step_end(self, *_: Any, **__: Any) -> None:
-        self.at.append(time.perf_counter())
-
-    def seconds(self) -> list[float]:
-        return [b - a for a, b in pairwise(self.at)][WARM_UP:]
+        self.ends.note()

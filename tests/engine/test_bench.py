@@ -128,7 +128,7 @@ def test_generation_and_training_are_measured_beside_their_peers(shape, peer, mo
         assert ("SFTTrainer" in trained["arms"]) != ("SFTTrainer" in trained["missing"])
         arms |= trained["arms"].keys() & {"SFTTrainer"}
     assert set(trained["arms"]) == arms
-    assert trained["arms"][peer]["to_trainer"] == 1.0
+    assert trained["arms"][peer]["to_trainer"] == {"wall": 1.0, "cpu": 1.0}
     for shares in trained["shares"].values():
         assert 0 < shares["discriminator"] < 1
         assert 0 < shares["sampling"] < 1

@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 from transformers import AutoTokenizer, T5ForConditionalGeneration
 
+from engine.students import scoring
 from engine.students.t5_stack import Writing
 from tests.engine.tiny_t5 import student, text
 
@@ -107,3 +108,13 @@ def test_the_builtin_student_has_about_250k_parameters_and_spells_its_words() ->
 def test_special_tokens_in_a_text_are_not_obeyed() -> None:
     s = student()
     assert s.target("two makes </s> four <pad>") == s.target("two makes four")
+
+
+def test_logits_in_chunks_without_gradient_give_the_same_scores(monkeypatch) -> None:
+    s = student()
+    asked = prompts(s, 3)
+    targets = [s.target("two three four five"), s.target("two"), s.target("apples first then")]
+    wanted = s.score(s.encode(asked), [0, 1, 2], targets).detach()
+    monkeypatch.setattr(scoring, "LOGITS_UNKEPT", 2 * s.model.config.vocab_size)
+    with torch.no_grad():
+        torch.testing.assert_close(s.score(s.encode(asked), [0, 1, 2], targets), wanted)

@@ -33,10 +33,9 @@ def _traced(monkeypatch):
     monkeypatch.setattr(module, "BACKEND", TRACED)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_traced")
-@pytest.mark.parametrize(
-    "kind", ["t5", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("llama", "qwen3", "gpt2"))]
-)
+@pytest.mark.parametrize("kind", ["t5", "llama", "qwen3", "gpt2"])
 def test_traced_blocks_have_the_losses_and_gradients_of_the_student_as_it_is(kind):
     _compare(kind)
 

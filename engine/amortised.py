@@ -13,8 +13,8 @@ from engine.ranks import ALONE, Ranks
 from engine.step import Row, score_once
 from engine.students.seam import Student
 
-AT_ONCE = 2**14
-"""Tokens of candidates, pads included, that are scored at once."""
+AT_ONCE_CPU, AT_ONCE = 2**12, 2**14
+"""Tokens of candidates, pads included, that are scored at once on a CPU, where more gain nothing, and elsewhere."""
 
 
 def score(student: Student, rows: Sequence[Row], ranks: Ranks = ALONE) -> dict[int, float]:
@@ -23,10 +23,12 @@ def score(student: Student, rows: Sequence[Row], ranks: Ranks = ALONE) -> dict[i
     was_training = student.model.training
     student.model.eval()
 
+    most = AT_ONCE_CPU if student.device.type == "cpu" else AT_ONCE
+
     def some(rows: Sequence[Row]) -> list[list[float]]:
         ces: dict[int, float] = {}
         with torch.no_grad():
-            for group in _groups(rows):
+            for group in _groups(rows, most):
                 ces |= _score(student, group)
         return [[ces[number] for number in _numbers(row)] for row in rows]
 
@@ -75,13 +77,13 @@ def _score(student: Student, rows: Sequence[Row]) -> dict[int, float]:
     return _score(student, rows[:half]) | _score(student, rows[half:])
 
 
-def _groups(rows: Sequence[Row]) -> Iterator[list[Row]]:
-    """Rows of similar length, as many as AT_ONCE allows."""
+def _groups(rows: Sequence[Row], most: int) -> Iterator[list[Row]]:
+    """Rows of similar length, as many as `most` tokens of candidates allow."""
     group: list[Row] = []
     count = 0
     for row in rows:
         more = len(row.item.positives) + len(row.negatives)
-        if group and (count + more) * _longest(row) > AT_ONCE:
+        if group and (count + more) * _longest(row) > most:
             yield group
             group, count = [], 0
         group.append(row)

@@ -21,6 +21,9 @@ from engine.setup import Setup
 from engine.spec.methods import Mi, Qcrd
 from engine.spec.sections import TrainingConfig
 from engine.step import Row, Stepped, step
+from engine.store.recorder import Recorder
+from engine.students.compiled import compile_blocks, without_compiler
+from engine.students.seam import Student
 from engine.validation import validate
 from engine.visits import numbers, visits
 
@@ -70,6 +73,8 @@ def train(setup: Setup, resume_at: int | None) -> Progress:
         recorder.log("info", f"goes on from the checkpoint of step {resume_at}", "train")
     if spec.compute.gradient_checkpointing:
         checkpoint_activations(student.model)
+    if spec.compute.compile:
+        _compile(student, recorder)
     student.model.train()
     pads = spec.method.form == "released" if isinstance(spec.method, Mi) else None
     last_visits = schedule.last_visits()
@@ -126,6 +131,14 @@ def train(setup: Setup, resume_at: int | None) -> Progress:
 def checkpoint_activations(model: Any) -> None:
     """Layers are computed again in the backward pass instead of being kept."""
     model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+
+
+def _compile(student: Student, recorder: Recorder) -> None:
+    reason = without_compiler(student.device)
+    if reason is None:
+        compile_blocks(student.model)
+    else:
+        recorder.log("warning", f"compute.compile: nothing can be compiled here ({reason}): goes on without", "train")
 
 
 def _take(setup: Setup, progress: Progress, rows: Sequence[Row], draw: Tensor, at: int, pads: bool | None) -> Stepped:

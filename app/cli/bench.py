@@ -14,7 +14,10 @@ bench = typer.Typer(
     no_args_is_help=True,
 )
 
-Shape = Annotated[Literal["tiny", "t5-small", "t5-base"], typer.Option(help="The student's sizes.")]
+Shape = Annotated[
+    Literal["tiny", "t5-small", "t5-base", "llama-tiny", "llama-small", "causal-0.5b"],
+    typer.Option(help="The student's sizes."),
+]
 Batch = Annotated[int, typer.Option(min=1, help="Questions at once.")]
 Positives = Annotated[int, typer.Option(min=1, help="Positive rationales a question.")]
 Negatives = Annotated[int, typer.Option(min=0, help="Negative rationales a question.")]
@@ -66,15 +69,16 @@ def train(
     shape: Shape = "tiny",
     batch: Batch = 32,
     positives: Positives = 4,
+    negatives: Negatives = 1,
     device: Device = "auto",
     steps: Annotated[int, typer.Option(min=1, help="Steps that count.")] = 20,
     threads: Threads = 0,
 ) -> None:
-    """Whole training loops, optimiser and database included, beside Seq2SeqTrainer with DSS's loss."""
+    """Whole training loops, optimiser and database included, beside Seq2SeqTrainer with DSS's loss, and TRL's SFT."""
     _prepare(threads)
     from engine.bench.train import measure
 
-    _show(measure(shape, batch, positives, 0, device, steps))
+    _show(measure(shape, batch, positives, negatives, device, steps))
 
 
 def _prepare(threads: int) -> None:
@@ -92,8 +96,11 @@ def _show(found: Mapping[str, Any]) -> None:
     wanted: list[tuple[str, str, Callable[[Any], str]]] = [
         ("to_dss", "× dss", lambda v: _two(v["wall"])),
         ("to_dss", "× dss, CPU", lambda v: _two(v["cpu"])),
-        ("to_trainer", "× Seq2SeqTrainer", _two),
+        ("to_dss", "× dss, least CPU", lambda v: _two(v["least"])),
+        ("to_trainer", f"× {found.get('peer')}", lambda v: _two(v["wall"])),
+        ("to_trainer", f"× {found.get('peer')}, CPU", lambda v: _two(v["cpu"])),
         ("tokens_per_second", "tokens/s", lambda v: f"{v:,.0f}"),
+        ("to_bare", "× bare, per pass", _two),
         ("milliseconds_per_sample", "ms a sample", _two),
         ("words_per_sample", "words a sample", _two),
         ("padding", "padding", _two),
@@ -110,6 +117,10 @@ def _show(found: Mapping[str, Any]) -> None:
         if name in found:
             value = found[name]["wall"] if isinstance(found[name], Mapping) else found[name]
             print(f"{name.replace('_', ' ')}: {value:.2f}")
+    for part, share in found.get("shares", {}).get("cpu", {}).items():
+        print(f"{part}, share of qcrd's training time (CPU): {100 * share:.0f} %")
+    for arm, reason in found.get("missing", {}).items():
+        print(f"{arm}: {reason}")
     print(json.dumps(plain(found)))
 
 

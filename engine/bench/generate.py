@@ -5,10 +5,8 @@ from typing import Any
 import torch
 
 from engine.bench import shapes
-from engine.bench.naive import batch
 from engine.bench.timing import in_turns, peak_bytes, ratio, spread
 from engine.students.load import pick_device
-from engine.students.t5 import T5Student
 
 WARM_UP = 1
 LONGEST = 64
@@ -61,15 +59,20 @@ def measure(shape: str, batch_size: int, device_name: str, repeats: int) -> dict
 
 
 @torch.no_grad()
-def _generate(student: T5Student, prompts: list[list[int]]) -> torch.Tensor:
-    made = batch(prompts, prompts, student.model.config.pad_token_id, student.device)
+def _generate(student: shapes.BenchStudent, prompts: list[list[int]]) -> torch.Tensor:
+    """What is written, without the prompts; a causal model wants those padded on the left."""
+    causal = not student.model.config.is_encoder_decoder
+    longest, pad = max(map(len, prompts)), student.model.config.pad_token_id
+    room = [longest - len(p) for p in prompts]
+    ids = [[*[pad] * r, *p] if causal else [*p, *[pad] * r] for p, r in zip(prompts, room, strict=True)]
+    real = [[0] * r + [1] * len(p) if causal else [1] * len(p) + [0] * r for p, r in zip(prompts, room, strict=True)]
     with torch.autocast(student.device.type, dtype=torch.bfloat16, enabled=student.bf16):
         found: torch.Tensor = student.model.generate(
-            input_ids=made.input_ids,
-            attention_mask=made.attention_mask,
+            input_ids=torch.tensor(ids, device=student.device),
+            attention_mask=torch.tensor(real, device=student.device),
             max_new_tokens=LONGEST,
             do_sample=True,
             temperature=TEMPERATURE,
             top_k=0,
         )
-    return found
+    return found[:, longest:] if causal else found

@@ -24,46 +24,50 @@ Quality = Callable[[Row, Candidate], Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Pairs of a prompt and a target as an encoder-decoder's own forward takes them."""
+    """Pairs of a prompt and a target as a model's own forward takes them."""
 
     input_ids: Tensor
+    """(pairs, length) prompts; of a causal model the targets stand behind them."""
     attention_mask: Tensor
     labels: Tensor
-    """(pairs, length), IGNORED at pads"""
+    """(pairs, length), IGNORED where nothing is learnt"""
 
 
-def batch(prompts: Sequence[Tokens], targets: Sequence[Tokens], pad: int, device: torch.device) -> Batch:
-    """Padded to the longest of each side."""
-    ids = pad_sequence([torch.tensor(list(p)) for p in prompts], batch_first=True, padding_value=pad)
-    real = pad_sequence([torch.ones(len(p), dtype=torch.long) for p in prompts], batch_first=True)
-    labels = pad_sequence([torch.tensor(list(t)) for t in targets], batch_first=True, padding_value=IGNORED)
-    return Batch(ids.to(device), real.to(device), labels.to(device))
+def batch(
+    student: Any, prompts: Sequence[Tokens], targets: Sequence[Tokens], device: torch.device | None = None
+) -> Batch:
+    """Padded on the right to the longest of each side; on the student's device, if no other is given."""
+    texts, labels = [list(p) for p in prompts], [list(target) for target in targets]
+    if not student.model.config.is_encoder_decoder:
+        texts = [[*p, *target] for p, target in zip(prompts, targets, strict=True)]
+        labels = [[*[IGNORED] * len(p), *target] for p, target in zip(prompts, targets, strict=True)]
+    where = device or student.device
+    return Batch(
+        _padded(texts, student.model.config.pad_token_id).to(where),
+        _padded([[1] * len(text) for text in texts], 0).to(where),
+        _padded(labels, IGNORED).to(where),
+    )
+
+
+def _padded(rows: Sequence[list[int]], pad: int) -> Tensor:
+    return pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=pad)
 
 
 def cross_entropies(
     student: Any, prompts: Sequence[Tokens], targets: Sequence[Tokens], starts: Sequence[int] | None = None
 ) -> Tensor:
     """(pairs,) token-mean cross-entropies with gradient; `starts`: the first token of each target that counts."""
-    starts = starts or [0] * len(targets)
-    if not student.model.config.is_encoder_decoder:
-        return torch.stack([_causal(student, *one) for one in zip(prompts, targets, starts, strict=True)])
-    made = batch(prompts, targets, student.model.config.pad_token_id, student.device)
+    made = batch(student, prompts, targets)
+    labels, first = made.labels, list(starts or [0] * len(targets))
     with torch.autocast(student.device.type, dtype=torch.bfloat16, enabled=student.bf16):
-        logits = student.model(input_ids=made.input_ids, attention_mask=made.attention_mask, labels=made.labels).logits
-    early = (
-        torch.arange(made.labels.shape[1], device=student.device) < torch.tensor(starts, device=student.device)[:, None]
-    )
-    labels = made.labels.masked_fill(early, IGNORED)
+        logits = student.model(input_ids=made.input_ids, attention_mask=made.attention_mask, labels=labels).logits
+    if not student.model.config.is_encoder_decoder:  # a token is predicted from the one before it
+        logits, labels = logits[:, :-1], labels[:, 1:]
+        first = [len(p) - 1 + start for p, start in zip(prompts, first, strict=True)]
+    early = torch.arange(labels.shape[1], device=student.device) < torch.tensor(first, device=student.device)[:, None]
+    labels = labels.masked_fill(early, IGNORED)
     losses = cross_entropy(logits.transpose(1, 2), labels, ignore_index=IGNORED, reduction="none")
     return losses.sum(dim=1) / (labels != IGNORED).sum(dim=1)
-
-
-def _causal(student: Any, prompt: Tokens, target: Tokens, start: int) -> Tensor:
-    """One pair as one text: no padding, which is a question of its own there."""
-    ids = torch.tensor([[*prompt, *target]], device=student.device)
-    with torch.autocast(student.device.type, dtype=torch.bfloat16, enabled=student.bf16):
-        logits = student.model(input_ids=ids).logits[0, len(prompt) - 1 + start : -1]
-    return cross_entropy(logits, ids[0, len(prompt) + start :])
 
 
 def naive_scores(student: Any, rows: Sequence[Row], quality: Quality | None, draw: Tensor) -> Scores:

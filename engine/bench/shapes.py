@@ -1,17 +1,21 @@
 """Students with random weights in the shapes of known ones, and batches to measure them on."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from transformers import T5Config, T5ForConditionalGeneration
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
 
 from engine.batches import Candidate, Item
 from engine.randomness import generator
 from engine.records import Example, Polarity, Rationale
 from engine.step import Row
 from engine.students import tiny
+from engine.students.causal import CausalStudent
+from engine.students.seam import Tokens
 from engine.students.t5 import T5Student
 
+BenchStudent = T5Student | CausalStudent
 WORDS = 300
 LABEL = 2
 """Words of a label."""
@@ -19,31 +23,46 @@ LABEL = 2
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A T5's sizes, and the words of its questions and rationales (a token each), from half to once and a half."""
+    """A model's sizes, and the words of its questions and rationales (a token each), from half to once and a half."""
 
     vocabulary: int
     width: int
     head_width: int
     feed_forward: int
     layers: int
+    """Of a T5: on either side."""
     heads: int
     question: int
     rationale: int
+    key_heads: int = 0
+    """Heads of keys and values of a causal model; 0: a T5."""
 
 
 SHAPES = {
     "tiny": Shape(400, 64, 16, 256, 2, 4, question=27, rationale=24),
     "t5-small": Shape(32128, 512, 64, 2048, 6, 8, question=64, rationale=64),
     "t5-base": Shape(32128, 768, 64, 3072, 12, 12, question=64, rationale=64),
+    "llama-tiny": Shape(400, 64, 16, 192, 4, 4, question=27, rationale=24, key_heads=4),
+    "llama-small": Shape(32128, 512, 64, 1376, 14, 8, question=64, rationale=64, key_heads=8),
+    "causal-0.5b": Shape(151936, 896, 64, 4864, 24, 14, question=64, rationale=64, key_heads=2),
 }
+"""llama-small has about the parameters of t5-small; causal-0.5b is Qwen2.5-0.5B's shape, but for a head of its own."""
 
 
-def student(name: str, device: torch.device, seed: int) -> T5Student:
+def student(name: str, device: torch.device, seed: int) -> BenchStudent:
     """A student of a shape; the head has weights of its own, so that `ending_after` can be set."""
-    shape = SHAPES[name]
     tokenizer = tiny.build_tokenizer([" ".join(f"w{i}" for i in range(WORDS)), "predict: explain:"])
     torch.manual_seed(seed)
-    model = T5ForConditionalGeneration(
+    causal = SHAPES[name].key_heads > 0
+    model = _causal(SHAPES[name], tokenizer) if causal else _t5(SHAPES[name], tokenizer)
+    if name in ("tiny", "llama-tiny"):
+        model.set_attn_implementation("eager")  # as the built-in students
+    kind = CausalStudent if causal else T5Student
+    return kind(model, tokenizer, device=device, bf16=device.type == "cuda", max_prompt=1024, max_target=1024)  # type: ignore[arg-type]
+
+
+def _t5(shape: Shape, tokenizer: PreTrainedTokenizerFast) -> T5ForConditionalGeneration:
+    return T5ForConditionalGeneration(
         T5Config(  # type: ignore[call-arg]
             vocab_size=shape.vocabulary,
             d_model=shape.width,
@@ -59,12 +78,27 @@ def student(name: str, device: torch.device, seed: int) -> T5Student:
             decoder_start_token_id=tokenizer.pad_token_id,
         )
     )
-    if name == "tiny":
-        model.set_attn_implementation("eager")  # as the built-in student
-    return T5Student(model, tokenizer, device=device, bf16=device.type == "cuda", max_prompt=1024, max_target=1024)
 
 
-def rows(of: T5Student, name: str, count: int, positives: int, negatives: int, seed: int) -> list[Row]:
+def _causal(shape: Shape, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=shape.vocabulary,
+            hidden_size=shape.width,
+            head_dim=shape.head_width,
+            intermediate_size=shape.feed_forward,
+            num_hidden_layers=shape.layers,
+            num_attention_heads=shape.heads,
+            num_key_value_heads=shape.key_heads,
+            tie_word_embeddings=False,
+            bos_token_id=None,
+            pad_token_id=tokenizer.pad_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+        )
+    )
+
+
+def rows(of: BenchStudent, name: str, count: int, positives: int, negatives: int, seed: int) -> list[Row]:
     """Questions with so many different candidates each."""
     shape, random = SHAPES[name], generator(seed, "bench")
     number = 0
@@ -101,19 +135,10 @@ def rows(of: T5Student, name: str, count: int, positives: int, negatives: int, s
 
 
 @torch.no_grad()
-def ending_after(of: T5Student, tokens: int, temperature: float) -> None:
+def ending_after(of: BenchStudent, tokens: int, temperature: float) -> None:
     """Makes the end of sequence about as likely at every token as a mean length of so many asks for."""
     model, probe = of.model, rows(of, "tiny", 8, 1, 0, 1)
-    ids = [torch.tensor([r.item.explain], device=of.device) for r in probe]
-    targets = [torch.tensor([r.item.positives[0].tokens], device=of.device) for r in probe]
-    hidden = torch.cat(
-        [
-            model.decoder(input_ids=y, encoder_hidden_states=model.encoder(input_ids=x).last_hidden_state)
-            .last_hidden_state[0]
-            .float()
-            for x, y in zip(ids, targets, strict=True)
-        ]
-    )
+    hidden = torch.cat([_states(model, r.item.explain, r.item.positives[0].tokens) for r in probe])
     eos = model.config.eos_token_id
     model.lm_head.weight[eos] = 0
     others = torch.logsumexp(model.lm_head(hidden).float() / temperature, dim=-1).mean()
@@ -124,3 +149,14 @@ def ending_after(of: T5Student, tokens: int, temperature: float) -> None:
         .solution[:, 0]
         .to(of.device)
     )
+
+
+def _states(model: Any, prompt: Tokens, target: Tokens) -> torch.Tensor:
+    """(target, width) the states that the target's tokens are predicted from."""
+    x, y = (torch.tensor([list(tokens)], device=model.device) for tokens in (prompt, target))
+    if model.config.is_encoder_decoder:
+        read = model.encoder(input_ids=x).last_hidden_state
+        hidden = model.decoder(input_ids=y, encoder_hidden_states=read).last_hidden_state[0]
+    else:
+        hidden = model.base_model(input_ids=torch.cat([x, y], dim=1)).last_hidden_state[0, len(prompt) - 1 : -1]
+    return hidden.float()

@@ -1,7 +1,7 @@
 """`qcrd bench step`: one step, forward and backward without the optimiser, beside the naive one and DSS's."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -15,9 +15,8 @@ from engine.bench.timing import Arm, Taken, in_turns, peak_bytes, ratio, spread
 from engine.discriminator import build
 from engine.methods import dss, qcrd
 from engine.spec.methods import Dss, Qcrd, QcrdLoss
-from engine.step import Row, step
+from engine.step import Row, Stepped, step
 from engine.students.load import pick_device
-from engine.students.t5 import T5Student
 
 WARM_UP = 2
 ITERATION = 4
@@ -32,8 +31,9 @@ def measure(
 
     fast: the step as trained; amortised: a step that only learns, and its share of the bulk scoring of an iteration of
     ITERATION steps that sees each question once (padding: of the step alone); judged: fast, with a discriminator of
-    the student's size; naive: everything with gradient; dss: label and one rationale by transformers' own forward,
-    dss-ours by ours; bare (GPU): dss, compiled.
+    the student's size; naive: everything with gradient; dss: label and one rationale by transformers' own forward, as
+    its Trainer calls it; dss-ours by ours; bare (GPU): the same plain cross-entropy, compiled whole.
+    passes_per_second: tokens, a forward pass counted once and a backward pass twice; to_bare: their ratio to bare's.
     """
     device = pick_device(device_name)
     student = shapes.student(shape, device, 0)
@@ -68,23 +68,24 @@ def measure(
     bulk = fresh.pop("scoring")
     stepped = ours(rows=rows)
     choice = stepped.outcome.choice
-    label_tokens = sum(len(row.item.label or ()) for row in rows)
-    one_tokens = label_tokens + sum(len(row.item.positives[0].tokens) for row in rows)
-    scored = sum(len(c.tokens) for row in rows for c in (*row.item.positives, *row.negatives))
-    both = scored + stepped.target_tokens
-    # fast scores all candidates, then the chosen and the labels; the others score what they learn from
-    supervised = {"naive": scored + label_tokens, "dss": one_tokens, "dss-ours": one_tokens, "bare": one_tokens}
-    seen = {"fast": both, "amortised": stepped.target_tokens, "judged": both} | supervised
+    made = _passes(rows, stepped)
     found: dict[str, dict[str, Any]] = {}
     for name, arm in fresh.items():
         times = spread([t.wall for t in taken[name]])
+        passes = made[name]
         found[name] = {
             "seconds": times,
             "to_dss": ratio(taken[name], taken["dss"]),
-            "tokens_per_second": supervised.get(name, stepped.target_tokens) / times["median"],
-            "padding": _padding(student, arm, seen[name]),
+            "tokens_per_second": passes.supervised / times["median"],
+            "passes_per_second": passes.all / times["median"],
+            "padding": _padding(
+                student, arm, passes.supervised + passes.scored * (name != "amortised"), passes.prompts
+            ),
             "peak_bytes": peak_bytes(arm, device),
         }
+    if "bare" in found:
+        for values in found.values():
+            values["to_bare"] = values["passes_per_second"] / found["bare"]["passes_per_second"]
     if (grown := peak_bytes(bulk, device)) is not None:
         found["amortised"]["peak_bytes"] = max(found["amortised"]["peak_bytes"] or 0, grown)
     return {
@@ -104,7 +105,49 @@ def measure(
     }
 
 
-def _from_zero(student: T5Student, arm: Arm) -> Arm:
+@dataclass(frozen=True, slots=True)
+class _Passes:
+    """Tokens that an arm sends through the model."""
+
+    prompts: int
+    """With gradient."""
+    supervised: int
+    """Of targets, with gradient."""
+    scored: int = 0
+    """Of targets, without."""
+    scored_prompts: float = 0
+    """Read once more for those."""
+
+    @property
+    def all(self) -> float:
+        """A backward pass costs about two forward passes."""
+        return 3 * (self.prompts + self.supervised) + self.scored + self.scored_prompts
+
+
+def _passes(rows: Sequence[Row], stepped: Stepped) -> dict[str, _Passes]:
+    """By arm."""
+    items = [row.item for row in rows]
+    explain = sum(len(x.explain) for x in items)
+    prompts = explain + sum(len(x.predict) for x in items)
+    labels = sum(len(x.label or ()) for x in items)
+    one = labels + sum(len(x.positives[0].tokens) for x in items)
+    candidates = [(row, c) for row in rows for c in (*row.item.positives, *row.negatives)]
+    scored = sum(len(c.tokens) for _, c in candidates)
+    again = sum(len(row.item.explain) for row, _ in candidates) - explain
+    fast = _Passes(prompts, stepped.target_tokens, scored)
+    plain = _Passes(prompts, one)
+    return {
+        "fast": fast,
+        "judged": fast,
+        "amortised": replace(fast, scored_prompts=explain),
+        "naive": _Passes(prompts + again, scored + labels),
+        "dss": plain,
+        "dss-ours": plain,
+        "bare": plain,
+    }
+
+
+def _from_zero(student: shapes.BenchStudent, arm: Arm) -> Arm:
     def run() -> None:
         student.model.zero_grad()
         arm()
@@ -112,36 +155,42 @@ def _from_zero(student: T5Student, arm: Arm) -> Arm:
     return run
 
 
-def _naive(student: T5Student, loss: Callable[..., Any], rows: Sequence[Row], draw: Tensor) -> None:
+def _naive(student: shapes.BenchStudent, loss: Callable[..., Any], rows: Sequence[Row], draw: Tensor) -> None:
     loss(naive_scores(student, rows, None, draw)).loss.backward()
 
 
-def _dss_batches(student: T5Student, rows: Sequence[Row]) -> tuple[Batch, Batch]:
+def _dss_batches(student: shapes.BenchStudent, rows: Sequence[Row]) -> tuple[Batch, Batch]:
     """One of labels, one of rationales, as the method's own code has them."""
-    pad = student.model.config.pad_token_id
     items = [row.item for row in rows]
     return (
-        batch([x.predict for x in items], [x.label or () for x in items], pad, student.device),
-        batch([x.explain for x in items], [x.positives[0].tokens for x in items], pad, student.device),
+        batch(student, [x.predict for x in items], [x.label or () for x in items]),
+        batch(student, [x.explain for x in items], [x.positives[0].tokens for x in items]),
     )
 
 
-def _dss(model: Any, student: T5Student, both: tuple[Batch, Batch]) -> None:
+def _dss(model: Any, student: shapes.BenchStudent, both: tuple[Batch, Batch]) -> None:
     """0.5 CE(label) + 0.5 CE(rationale), each transformers' own loss."""
     with torch.autocast(student.device.type, dtype=torch.bfloat16, enabled=student.bf16):
         losses = [model(input_ids=x.input_ids, attention_mask=x.attention_mask, labels=x.labels).loss for x in both]
     (0.5 * losses[0] + 0.5 * losses[1]).backward()
 
 
-def _padding(student: T5Student, arm: Arm, real: int) -> float:
-    """The share of the decoder's positions that are pads; each of its passes counts."""
-    positions = 0
+def _padding(student: shapes.BenchStudent, arm: Arm, targets: int, prompts: int) -> float:
+    """The share of the decoder's positions that are pads (of a causal model: pads, or prompts read once more).
+
+    Each of its passes counts. `targets`, `prompts`: tokens that it has to read; an encoder-decoder's reads no prompts.
+    """
+    positions, real = 0, targets
+    if student.model.config.is_encoder_decoder:
+        watched = student.model.decoder.block[0].layer[2]
+    else:
+        watched, real = student.model.base_model.layers[0].mlp, targets + prompts
 
     def count(_: Any, inputs: tuple[Tensor, ...], __: Any) -> None:
         nonlocal positions
         positions += inputs[0].shape[0] * inputs[0].shape[1]
 
-    handle = student.model.decoder.block[0].layer[2].register_forward_hook(count)
+    handle = watched.register_forward_hook(count)
     try:
         arm()
     finally:

@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +20,21 @@ class Taken(NamedTuple):
 
     wall: float
     cpu: float
+
+
+class Ends:
+    """When each step of a loop ended."""
+
+    def __init__(self) -> None:
+        self.at: list[Taken] = []
+
+    def note(self) -> None:
+        """A step ends now."""
+        self.at.append(Taken(time.perf_counter(), time.process_time()))
+
+    def taken(self, first: int, last: int | None = None) -> list[Taken]:
+        """Of the steps between those ends."""
+        return [Taken(b.wall - a.wall, b.cpu - a.cpu) for a, b in pairwise(self.at[first:last])]
 
 
 def in_turns(arms: Mapping[str, Arm], warm_up: int, repeats: int, device: torch.device) -> dict[str, list[Taken]]:
@@ -44,11 +60,12 @@ def spread(values: list[float]) -> dict[str, float]:
 
 
 def ratio(values: list[Taken], peer: list[Taken]) -> dict[str, float]:
-    """The median over turns of one arm's time by the other's in the same turn."""
+    """The median over turns of one arm's time by the other's in the same turn; least: of the least CPU times."""
     both = list(zip(values, peer, strict=True))
     return {
         "wall": statistics.median(a.wall / b.wall for a, b in both),
         "cpu": statistics.median(a.cpu / max(b.cpu, 1e-9) for a, b in both),
+        "least": min(a.cpu for a in values) / max(min(b.cpu for b in peer), 1e-9),
     }
 
 

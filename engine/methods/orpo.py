@@ -28,7 +28,7 @@ def log_odds(ce: Tensor) -> Tensor:
 
 
 def loss(config: Orpo, scores: Scores) -> Outcome:
-    """alpha_predict CE(label) + alpha_explain 1/N sum_i [ CE(pos) - odds_weight log sigmoid(log OR) ]  (equation 6)
+    """alpha_predict CE(label) + alpha_explain 1/N sum_i [ CE(pos) - odds_weight log sigmoid(log OR) ]  (equations 6, 7)
 
     log OR = log odds(pos) - log odds(neg). An example without a negative has its cross-entropy alone. The term is
     at least 0: a negative that is unlikely enough is pushed no further. The weights are the gradient's:

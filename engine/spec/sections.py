@@ -178,6 +178,9 @@ class ComputeConfig(Section):
     gradient stay those of the whole batch."""
     gradient_checkpointing: bool = False
     """Compute the layers again in the backward pass instead of keeping them: less memory, about a third more time."""
+    compile: bool = False
+    """The student's blocks through torch.compile: a minute or more at the start, less time a step. Without a compiler
+    on the machine the run says so and goes on as it is. A resumed run then equals an unbroken one but for rounding."""
     choice: Literal["step", "iteration"] = "step"
     """step: all candidates of a batch are scored, then the chosen are learnt from. iteration: all that an iteration
     needs are scored in bulk at its start, and a step only learns: less time, by a choice up to an iteration old. The

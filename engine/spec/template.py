@@ -9,7 +9,7 @@ from engine.spec.methods import METHOD_MODELS, PAPER_DISCRIMINATOR, PAPER_TRAINI
 from engine.spec.run import RunSpec
 from engine.spec.sections import Section
 
-LEFT_TO_THE_PROFILE: dict[tuple[str, ...], Any] = {
+LEFT_TO_THE_PROFILE: dict[tuple[str, ...], Mapping[str, object]] = {
     ("vote",): PAPER_VOTE,
     ("training",): PAPER_TRAINING,
     ("method", "discriminator"): PAPER_DISCRIMINATOR,

@@ -19,7 +19,7 @@ from engine.students import adapters
 from engine.students.scoring import counted, in_buckets, padded, pooled, token_mean
 from engine.students.seam import Tokens, cut
 from engine.students.text import cut_target, disarmed, remembered
-from engine.students.writing import write
+from engine.students.writing import texts, write
 
 KINDS = ("llama", "qwen2", "qwen3", "gpt2")
 """Model types whose masks, positions and caches are as this file takes them to be; tests hold each."""
@@ -196,28 +196,15 @@ class CausalStudent:
             hidden = self._body(input_ids=ids, use_cache=False).last_hidden_state
         return hidden[torch.arange(len(both), device=self.device)[:, None], place], labels, real
 
-    @torch.no_grad()
     def generate(self, prompts: Sequence[Tokens], max_new: int, temperature: float, draws: Tensor | None) -> list[str]:
-        if not prompts:
-            return []
-        was_training = self.model.training
-        self.model.eval()
-        try:
-            written = self._generate(prompts, max_new, temperature, draws)
-        finally:
-            self.model.train(was_training)
-        return self.tokenizer.batch_decode(written, skip_special_tokens=True)
+        return texts(self, prompts, lambda distinct, rows: self._generate(distinct, rows, max_new, temperature, draws))
 
     def _generate(
-        self, prompts: Sequence[Tokens], max_new: int, temperature: float, draws: Tensor | None
+        self, prompts: Sequence[Tokens], rows: Tensor, max_new: int, temperature: float, draws: Tensor | None
     ) -> list[list[int]]:
-        """Equal prompts are read once."""
-        distinct = {tuple(p): None for p in prompts}
-        place = {p: at for at, p in enumerate(distinct)}
-        rows = torch.tensor([place[tuple(p)] for p in prompts], device=self.device)
-        pairs = self._read(list(distinct))
-        before = torch.tensor([len(p) - 1 for p in prompts], device=self.device)
-        token = torch.tensor([p[-1] for p in prompts], device=self.device)
+        pairs = self._read(prompts)
+        before = torch.tensor([len(p) - 1 for p in prompts], device=self.device)[rows]
+        token = torch.tensor([p[-1] for p in prompts], device=self.device)[rows]
         with self._autocast():
             writing = Writing(self, pairs, rows, before, max_new)
             return write(writing, token, self._logits, self._eos, max_new, temperature, draws)

@@ -1,6 +1,7 @@
 """Token-mean cross-entropy of many targets: in buckets of similar length, logits at real tokens only, in chunks."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -11,6 +12,8 @@ from engine.students.seam import Tokens
 
 LOGITS = 2**27
 """Logits made at once (512 MB in fp32): 4096 tokens of T5's vocabulary."""
+LOGITS_UNKEPT = 2**22
+"""The same on a CPU where no backward pass needs them: 16 MB, which cost no more time than 512."""
 BUCKETS = 3
 """Targets are scored in this many groups of similar length."""
 
@@ -28,11 +31,12 @@ def in_buckets(targets: Sequence[Tokens], score: Callable[[list[int]], Tensor]) 
 def token_mean(hidden: Tensor, labels: Tensor, real: Tensor, logits: Callable[[Tensor], Tensor], words: int) -> Tensor:
     """(targets, length, width) states, labels and mask of real tokens -> (targets,) mean cross-entropy in nats.
 
-    `words`: the vocabulary, which decides how many tokens a chunk has. Chunks beyond the first are not kept for the
-    backward pass but made again in it.
+    `words`: the vocabulary, which decides how many tokens a chunk has. Where there is more than one chunk, none is kept
+    for the backward pass but made again in it.
     """
     states, wanted = hidden[real], labels[real]
-    size = max(1, LOGITS // words)
+    kept = torch.is_grad_enabled()
+    size = max(1, (LOGITS if kept or states.device.type != "cpu" else LOGITS_UNKEPT) // words)
 
     def losses(part: Tensor, of: Tensor) -> Tensor:
         return cross_entropy(logits(part), of, reduction="none")
@@ -41,7 +45,8 @@ def token_mean(hidden: Tensor, labels: Tensor, real: Tensor, logits: Callable[[T
         flat = losses(states, wanted)
     else:
         parts = list(zip(states.split(size), wanted.split(size), strict=True))
-        flat = torch.cat([checkpoint(losses, part, of, use_reentrant=False) for part, of in parts])
+        again = partial(checkpoint, losses, use_reentrant=False) if kept else losses
+        flat = torch.cat([again(part, of) for part, of in parts])
     per_token = torch.zeros(labels.shape, dtype=flat.dtype, device=flat.device).masked_scatter(real, flat)
     return per_token.sum(dim=1) / real.sum(dim=1)
 

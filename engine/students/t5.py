@@ -13,7 +13,7 @@ from engine.students import adapters, t5_stack
 from engine.students.scoring import counted, in_buckets, padded, pooled, token_mean
 from engine.students.seam import Tokens, cut
 from engine.students.text import cut_target, disarmed, remembered
-from engine.students.writing import write
+from engine.students.writing import texts, write
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,28 +111,15 @@ class T5Student:
         shifted = torch.cat([start, labels[:, :-1]], dim=1)
         return t5_stack.score(self.model.decoder, shifted, cross, mask, rows), labels, label_mask.bool()
 
-    @torch.no_grad()
     def generate(self, prompts: Sequence[Tokens], max_new: int, temperature: float, draws: Tensor | None) -> list[str]:
-        if not prompts:
-            return []
-        was_training = self.model.training
-        self.model.eval()
-        try:
-            written = self._generate(prompts, max_new, temperature, draws)
-        finally:
-            self.model.train(was_training)
-        return self.tokenizer.batch_decode(written, skip_special_tokens=True)
+        return texts(self, prompts, lambda distinct, rows: self._generate(distinct, rows, max_new, temperature, draws))
 
     def _generate(
-        self, prompts: Sequence[Tokens], max_new: int, temperature: float, draws: Tensor | None
+        self, prompts: Sequence[Tokens], rows: Tensor, max_new: int, temperature: float, draws: Tensor | None
     ) -> list[list[int]]:
-        """Equal prompts are read once."""
-        distinct = {tuple(p): None for p in prompts}
-        place = {p: at for at, p in enumerate(distinct)}
-        encoded = self.encode(list(distinct))
-        rows = torch.tensor([place[tuple(p)] for p in prompts], device=self.device)
+        encoded = self.encode(prompts)
         eos, start = self.model.config.eos_token_id, self.model.config.decoder_start_token_id
-        token = torch.full((len(prompts),), start, device=self.device)
+        token = torch.full((len(rows),), start, device=self.device)
         with self._autocast():
             cross = t5_stack.keys_values(self.model.decoder, encoded.hidden)
             writing = t5_stack.Writing(self.model.decoder, cross, encoded.mask, rows, max_new)

@@ -13,6 +13,8 @@ from torch import Tensor
 from torch.nn.functional import dropout, scaled_dot_product_attention, softmax
 from torch.utils.checkpoint import checkpoint
 
+from engine.students.compiled import compiled
+
 KeysValues = tuple[Tensor, Tensor]
 """(rows, heads, length, width) each."""
 
@@ -24,7 +26,7 @@ def read(stack: Any, ids: Tensor, mask: Tensor) -> Tensor:
     padding = _padding(mask, hidden.dtype)
     bias = bias if padding is None else bias + padding
     for block in stack.block:
-        hidden = _maybe_checkpointed(stack, _encoder_block, block, hidden, bias)
+        hidden = _block(stack, _encoder_block, block, hidden, bias)
     return _end(stack, hidden)
 
 
@@ -46,7 +48,7 @@ def score(stack: Any, ids: Tensor, cross: Sequence[KeysValues], mask: Tensor, ro
     bias = _position_bias(stack, length) + future
     padding = _padding(mask[rows], hidden.dtype)
     for block, (keys, values) in zip(stack.block, cross, strict=True):
-        hidden = _maybe_checkpointed(stack, _decoder_block, block, hidden, bias, keys, values, padding, rows)
+        hidden = _block(stack, _decoder_block, block, hidden, bias, keys, values, padding, rows)
     return _end(stack, hidden)
 
 
@@ -155,7 +157,10 @@ def _end(stack: Any, hidden: Tensor) -> Tensor:
     return found
 
 
-def _maybe_checkpointed(stack: Any, block: Any, *inputs: Any) -> Tensor:
+def _block(stack: Any, block: Any, *inputs: Any) -> Tensor:
+    """A block's function, compiled and computed again in the backward pass where that is asked for."""
+    if getattr(stack, "compiles", False):
+        block = compiled(block)
     if stack.gradient_checkpointing and stack.training:
         found: Tensor = checkpoint(block, *inputs, use_reentrant=False)
         return found

@@ -1,10 +1,12 @@
 """Writing text a token at a time, greedily or sampled, by rows that leave the batch when they are finished."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
 from torch import Tensor
+
+from engine.students.seam import Student, Tokens
 
 LEAVE_AT = 0.75
 """Share of a batch that is still being written, at which the finished rows leave it."""
@@ -20,6 +22,26 @@ class Writing(Protocol):
     def keep(self, rows: Tensor) -> None:
         """Goes on with those rows (indices) alone."""
         ...
+
+
+@torch.no_grad()
+def texts(
+    student: Student, prompts: Sequence[Tokens], written: Callable[[list[Tokens], Tensor], list[list[int]]]
+) -> list[str]:
+    """One text a prompt, in evaluation mode. Equal prompts are read once: `written(distinct, rows)` gives the tokens
+    of row j, which goes on from distinct[rows[j]]."""
+    if not prompts:
+        return []
+    place = {p: at for at, p in enumerate(dict.fromkeys(tuple(p) for p in prompts))}
+    rows = torch.tensor([place[tuple(p)] for p in prompts], device=student.device)
+    was_training = student.model.training
+    student.model.eval()
+    try:
+        tokens = written(list(place), rows)
+    finally:
+        student.model.train(was_training)
+    found: list[str] = student.tokenizer.batch_decode(tokens, skip_special_tokens=True)
+    return found
 
 
 def write(

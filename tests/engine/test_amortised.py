@@ -21,7 +21,7 @@ def test_before_a_step_is_learnt_from_both_choose_and_compute_the_same(monkeypat
     s = student()
     rows = rows_of(s, 7)
     draw = torch.rand(7, 2)
-    monkeypatch.setattr(amortised, "AT_ONCE", 40)  # several groups
+    monkeypatch.setattr(amortised, "AT_ONCE_CPU", 40)  # several groups
     known = amortised.with_earlier(rows, amortised.score(s, rows))
     for method, config in ((qcrd, Qcrd(loss=QcrdLoss(delta=4.5))), (positives, Positives())):
         found = {}

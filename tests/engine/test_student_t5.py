@@ -6,6 +6,7 @@ import torch
 from transformers import AutoTokenizer, T5ForConditionalGeneration
 
 from engine.randomness import uniforms
+from engine.students import scoring
 from engine.students.t5_stack import Writing
 from tests.engine.tiny_t5 import student, text
 
@@ -49,7 +50,7 @@ def test_sampling_follows_the_softmax_at_its_temperature() -> None:
         start = torch.full((1, 1), s.model.config.decoder_start_token_id)
         logits = s.model(input_ids=torch.tensor([prompt]), decoder_input_ids=start).logits[0, 0]
     wanted = torch.softmax(logits / 2.0, dim=-1)
-    drawn = s._generate([prompt] * 4000, 1, 2.0, uniforms(0, range(4000), 1))
+    drawn = s._generate([prompt], torch.zeros(4000, dtype=torch.long), 1, 2.0, uniforms(0, range(4000), 1))
     share = torch.bincount(torch.tensor([tokens[0] for tokens in drawn]), minlength=len(wanted)) / 4000
     assert float((share - wanted).abs().max()) < 0.03
 
@@ -108,3 +109,13 @@ def test_the_builtin_student_has_about_250k_parameters_and_spells_its_words() ->
 def test_special_tokens_in_a_text_are_not_obeyed() -> None:
     s = student()
     assert s.target("two makes </s> four <pad>") == s.target("two makes four")
+
+
+def test_logits_in_chunks_without_gradient_give_the_same_scores(monkeypatch) -> None:
+    s = student()
+    asked = prompts(s, 3)
+    targets = [s.target("two three four five"), s.target("two"), s.target("apples first then")]
+    wanted = s.score(s.encode(asked), [0, 1, 2], targets).detach()
+    monkeypatch.setattr(scoring, "LOGITS_UNKEPT", 2 * s.model.config.vocab_size)
+    with torch.no_grad():
+        torch.testing.assert_close(s.score(s.encode(asked), [0, 1, 2], targets), wanted)

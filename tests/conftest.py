@@ -5,6 +5,10 @@ from pathlib import Path
 
 import pytest
 
+# two test processes on two cores: torch's second thread would spin where the other process computes
+for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

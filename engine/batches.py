@@ -76,6 +76,12 @@ def parted(negative: Candidate, positives: Sequence[Candidate]) -> Candidate:
     return replace(negative, counted_from=min(shared, len(negative.tokens) - 1))
 
 
+def all_parted(negatives: Sequence[Candidate], positives: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    """Each counted from where it parts; one that is a positive word for word parts nowhere and is left out."""
+    known = [p.tokens for p in positives]
+    return tuple(parted(c, positives) for c in negatives if c.tokens not in known)
+
+
 def _shared(a: Sequence[int], b: Sequence[int]) -> int:
     return next((at for at, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
 

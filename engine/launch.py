@@ -13,7 +13,7 @@ import engine
 from engine.errors import UsageError
 from engine.store.connect import open_reader
 
-MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(2**26), "MALLOC_TRIM_THRESHOLD_": str(2**29), "MALLOC_TOP_PAD_": str(2**27)}
+MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**29), "MALLOC_TOP_PAD_": str(2**27)}
 """glibc keeps what a step frees for the next one instead of giving it back: on a CPU a tenth of a small student's step
 were page faults. Other C libraries do not look at these."""
 

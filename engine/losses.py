@@ -153,8 +153,9 @@ def contrastive(config: QcrdLoss, scores: Scores, choice: Choice, normalise: boo
         positive_weight = s * _share(torch.ones_like(s), choice.positive)
         negative_weight = beta * badness * _share(torch.ones_like(badness), choice.negative)
     hinge = _excess(config, scores, choice.positive).clamp(max=0)
+    negative_weight = negative_weight * choice.active  # decided once: dropout must not wake a silent one in the sum
     total = (positive_weight * scores.positive_ce).sum() - (negative_weight * hinge).sum()
-    return total / examples, positive_weight, negative_weight * choice.active
+    return total / examples, positive_weight, negative_weight
 
 
 def _share(values: Tensor, used: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """A run from data to export, stage by stage. Each stage goes on from what the store and the run's folder hold."""
 
+import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -56,7 +57,7 @@ class Lesson:
 
 def run_stages(spec: RunSpec, database: Path, run_id: int, recorder: Recorder, orders: Orders) -> None:
     """Runs all stages; raises Interrupted where an order or a signal stops it, QcrdError where it cannot go on."""
-    torch.set_num_threads(int(_provenance(database, run_id, "threads") or torch.get_num_threads()))
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or torch.get_num_threads()))  # as the worker has set it
     folder = _run_folder(database, run_id)
     recorder.declare_stages(stages(spec))
 

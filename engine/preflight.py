@@ -148,7 +148,7 @@ def _student(report: Report, spec: RunSpec, dataset: Dataset) -> None:
     config = _config(spec, words)
     sizes = _sizes(config, spec.student.lora.r)
     judge = 0
-    if isinstance(spec.method, Qcrd):
+    if isinstance(spec.method, Qcrd) and spec.method.judged:
         judge = sizes.encoder
         if spec.method.discriminator.encoder not in OWN_ENCODERS:
             judge = _sizes(encoder_config(spec.method.discriminator.encoder), 0).encoder

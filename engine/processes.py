@@ -115,10 +115,12 @@ def _watch(others: list[_Other], run_id: int, over: threading.Event, lost: threa
             if not over.wait(GRACE):
                 line = _line(others, run_id)
                 print(f"error: {line}", file=sys.stderr, flush=True)
-                recorder.log("error", line)
-                recorder.status("failed", line)
-                recorder.flush()
-                for other in others:
-                    other.process.kill()
-                os._exit(1)
+                try:
+                    recorder.log("error", line)
+                    recorder.status("failed", line)
+                    recorder.flush()
+                finally:  # a full disk may be what ended the other
+                    for other in others:
+                        other.process.kill()
+                    os._exit(1)
             return

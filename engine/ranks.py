@@ -158,8 +158,8 @@ def join(store: Any, rank: int, count: int, device: str) -> Ranks:
 
 
 def leave() -> None:
-    """The end of what `join` began, if it did."""
-    if dist.is_initialized():
+    """The end of what `join` began, if it did. NCCL's ends with the process: it may wait for peers that are gone."""
+    if dist.is_initialized() and not torch.cuda.is_initialized():
         dist.destroy_process_group()
 
 

@@ -116,7 +116,7 @@ def step(
         final = _of_all(ranks, student, final, pooled)
         outcome = loss(final)
     labels = sum(len(row.item.label or ()) for row in rows)
-    used = sum(len(c.tokens) for c in _at(rows, choice.positive, choice.active))
+    used = sum(len(c.tokens) - c.counted_from for c in _at(rows, choice.positive, choice.active))
     return Stepped(
         outcome=replace(outcome, loss=outcome.loss.detach()),
         scores=final,

@@ -158,24 +158,30 @@ def _signals(orders: Orders) -> Iterator[None]:
 
 
 def _set_threads(spec: RunSpec, database: Path, run_id: int, recorder: Recorder) -> None:
-    """Fix the number of CPU threads before torch is loaded: sums are split by it, so a resumed run keeps its first."""
-    threads = _first_threads(database, run_id)
-    if threads is None:
+    """Fix the number of CPU threads before torch is loaded: sums are split by it, so a resumed run keeps its first.
+
+    With another number of processes than it began with, it keeps the threads of all together.
+    """
+    first = _first(database, run_id)
+    if "threads" in first:
+        threads = max(1, int(first["threads"]) * int(first.get("processes", 1)) // spec.compute.processes)
+    else:
         threads = max(1, (spec.training.threads or _fitting_threads(spec)) // spec.compute.processes)
+        recorder.provenance({"threads": str(threads), "processes": str(spec.compute.processes)})
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = str(threads)
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads steal the cores of whoever works beside us
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # it warns at every fork otherwise
-    recorder.provenance({"threads": str(threads)})
-    recorder.flush()  # the pipeline reads it
 
 
-def _first_threads(database: Path, run_id: int) -> int | None:
+def _first(database: Path, run_id: int) -> dict[str, str]:
+    """ "threads" (of each process) and "processes" of the run's first session, where there was one."""
     with closing(open_reader(database)) as connection:
-        row = connection.execute(
-            "SELECT value FROM provenance WHERE run_id = ? AND key = 'threads'", (run_id,)
-        ).fetchone()
-    return int(row["value"]) if row and row["value"] else None
+        rows = connection.execute(
+            "SELECT key, value FROM provenance WHERE run_id = ? AND key IN ('threads', 'processes') AND value <> ''",
+            (run_id,),
+        ).fetchall()
+    return {row["key"]: row["value"] for row in rows}
 
 
 def _fitting_threads(spec: RunSpec) -> int:

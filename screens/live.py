@@ -113,10 +113,11 @@ class LiveScreen(View):
         share = UNKNOWN if now is None else f"{100 * now:.0f} %"
         self.query_one("#active", Chart).show((Line("", "a", "$text-warning", active, share),), smooth=self._smooth)
         self.query_one("#speed", Chart).show((Line("", "t", "$text-primary", live.curve("tokens_per_second")),))
-        judged = live.run.method == "qcrd"
-        self.set_class(not judged and plus is None and active is None, "-plain")
-        for name, curve in (("quality", plus), ("active", active)):
-            self.query_one(f"#{name}").display = judged or curve is not None
+        judged = any(stage.name == "judge" for stage in live.stages)
+        pushed = live.run.method == "qcrd"
+        self.set_class(not pushed and plus is None and active is None, "-plain")
+        for name, curve, coming in (("quality", plus, judged), ("active", active, pushed)):
+            self.query_one(f"#{name}").display = coming or curve is not None
 
     def on_tabs_tab_activated(self, event: Tabs.TabActivated) -> None:
         """Another of the three."""

@@ -9,6 +9,8 @@ was cut off is resumed. --table prints the figures as Markdown.
 """
 
 import argparse
+import fcntl
+import hashlib
 import json
 import math
 import os
@@ -18,7 +20,6 @@ import time
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -60,16 +61,25 @@ class Study:
     def log(self) -> Path:
         return HERE / f"{self.name}.log"
 
-    @cached_property
-    def finished(self) -> list[dict[str, Any]]:
-        """The results so far."""
+    def sets(self, arm: str, seed: int) -> list[str]:
+        """All that a run of the arm sets."""
+        return [f"seed={seed}", "training.threads=1", *self.common, *self.arms[arm]]
+
+    def finished(self) -> dict[tuple[str, int], dict[str, Any]]:
+        """The results so far of what the study asks now, by arm and seed; lines of other settings are left out."""
         if not self.results.exists():
-            return []
-        return [json.loads(line) for line in self.results.read_text().splitlines()]
+            return {}
+        lines = [json.loads(line) for line in self.results.read_text().splitlines()]
+        wanted = {(arm, seed): self.sets(arm, seed) for arm in self.arms for seed in self.seeds}
+        return {
+            (line["arm"], line["seed"]): line
+            for line in lines
+            if (key := (line["arm"], line["seed"])) in wanted and line.get("set", wanted[key]) == wanted[key]
+        }
 
     def missing(self) -> list[tuple[str, int]]:
         """(arm, seed) of the runs that are left: seed by seed, so that what is there can be compared."""
-        there = {(line["arm"], line["seed"]) for line in self.finished}
+        there = self.finished()
         return [(arm, seed) for seed in self.seeds for arm in self.arms if (arm, seed) not in there]
 
 
@@ -107,23 +117,30 @@ def main() -> int:
 
 
 def work(study: Study, jobs: int, until: float) -> int:
-    """Runs what is missing; starts none after `until`."""
+    """Runs what is missing; starts none after `until`. The exit code: 1 where one failed or another process works."""
     lock = Lock()
 
-    def in_time(job: tuple[str, int]) -> int:
-        return one(study, *job, lock) if time.monotonic() < until else 0
+    def in_time(job: tuple[str, int]) -> bool:
+        return time.monotonic() >= until or one(study, *job, lock)
 
-    with ThreadPoolExecutor(jobs) as pool:
-        return max(pool.map(in_time, study.missing()), default=0)
+    with study.database.with_suffix(".lock").open("w") as alone:
+        try:
+            fcntl.flock(alone, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            print(f"another process works on {study.name} already", flush=True)
+            return 1
+        with ThreadPoolExecutor(jobs) as pool:
+            return 0 if all(list(pool.map(in_time, study.missing()))) else 1
 
 
-def one(study: Study, arm: str, seed: int, lock: Lock) -> int:
-    """One run, in a process of its own; resumed where an earlier session left it."""
-    name = f"{arm} seed {seed}"
+def one(study: Study, arm: str, seed: int, lock: Lock) -> bool:
+    """One run, in a process of its own; resumed where an earlier session left it. Whether its line was written."""
+    sets = study.sets(arm, seed)
+    digest = hashlib.sha256("\n".join(sets).encode()).hexdigest()[:8]
+    name = f"{arm} seed {seed} ({digest})"  # other settings are another run
     latest = f"SELECT id, status, seconds FROM run_summary WHERE name = '{name}' ORDER BY id DESC LIMIT 1"
     known = ask(study, latest)
     if not known:
-        sets = [f"seed={seed}", "training.threads=1", *study.common, *study.arms[arm]]
         flags = [part for one in sets for part in ("--set", one)]
         command = ["run", str(HERE / "built_in.toml"), "--name", name, *flags]
     else:
@@ -132,11 +149,12 @@ def one(study: Study, arm: str, seed: int, lock: Lock) -> int:
         code = qcrd(study, *command).returncode
         if code:
             print(f"{name}: exit code {code}", flush=True)
-            return code
+            return False
     run = ask(study, latest)[0]
     result = {
         "arm": arm,
         "seed": seed,
+        "set": sets,
         "commit": provenance(study, run["id"], "commit"),
         "machine": provenance(study, run["id"], "cpu"),
         "seconds": round(run["seconds"]),
@@ -146,7 +164,7 @@ def one(study: Study, arm: str, seed: int, lock: Lock) -> int:
     with lock, study.results.open("a") as file:
         file.write(json.dumps(result) + "\n")
     print(f"{name}: done", flush=True)
-    return 0
+    return True
 
 
 def qcrd(study: Study, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -162,11 +180,13 @@ def qcrd(study: Study, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def ask(study: Study, sql: str) -> list[dict[str, Any]]:
-    """Rows of the study's database; none where there is no database yet."""
+    """Rows of the study's database; none where there is no database yet. Raises where it cannot be read."""
     if not study.database.exists():
         return []
     found = qcrd(study, "query", sql, "--json")
-    return json.loads(found.stdout) if found.returncode == 0 else []
+    found.check_returncode()
+    rows: list[dict[str, Any]] = json.loads(found.stdout)
+    return rows
 
 
 def provenance(study: Study, run_id: int, key: str) -> str | None:
@@ -178,18 +198,19 @@ def provenance(study: Study, run_id: int, key: str) -> str | None:
 def table(study: Study) -> str:
     """A row an arm: mean accuracy in % with its t interval over seeds, and the paired difference to the reference.
 
-    The differences' intervals are at 95 % together: each at 1 - 0.05 / (number of comparisons), after Bonferroni.
+    The differences' intervals are at 95 % together: each at 1 - 0.05 / (number of arms compared), after Bonferroni.
     """
+    finished = study.finished()
     values: dict[tuple[str, str, str], dict[int, float]] = {}
     seconds: dict[str, list[float]] = {}
-    for line in study.finished:
-        if line["seed"] in study.seeds:
-            seconds.setdefault(line["arm"], []).append(line["seconds"])
-            for score in line["scores"]:
-                by_seed = values.setdefault((line["arm"], score["split"], score["head"]), {})
-                by_seed[line["seed"]] = 100 * score["correct"] / score["total"]
+    for (arm, seed), line in finished.items():
+        seconds.setdefault(arm, []).append(line["seconds"])
+        for score in line["scores"]:
+            by_seed = values.setdefault((arm, score["split"], score["head"]), {})
+            by_seed[seed] = 100 * score["correct"] / score["total"]
     base = values.get((study.reference, *MEASURED), {})
-    compared = [arm for arm in study.arms if arm != study.reference and (arm, *MEASURED) in values]
+    without = {arm for arm in seconds if (arm, *MEASURED) not in values}  # a method that has no such head
+    compared = [arm for arm in study.arms if arm != study.reference and arm not in without]
     out = [
         "| arm | seeds | "
         + " | ".join(f"{split}, {head}" for split, head in COLUMNS)
@@ -203,7 +224,8 @@ def table(study: Study) -> str:
         cells += [cell(differences, 1 - 0.05 / max(1, len(compared)), sign="+"), spread(differences)]
         cells.append(f"{sum(seconds[arm]) / len(seconds[arm]):.0f}")
         out.append(f"| {arm} | {len(seconds[arm])} | " + " | ".join(cells) + " |")
-    return "\n".join(out)
+    commits = sorted({str(line["commit"])[:7] for line in finished.values()})
+    return "\n".join([*out, "", f"Commits: {', '.join(commits)}. Intervals of differences: {len(compared)} compared."])
 
 
 def cell(values: list[float], confidence: float = 0.95, sign: str = "") -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from engine.batches import Candidate, candidate, parted
+from engine.batches import Candidate, all_parted, candidate
 from engine.checkpoint import Progress
 from engine.intervals import auc
 from engine.negatives import fixed, mixed, self_adversarial
@@ -95,9 +95,9 @@ class During:
         config = self.setup.spec.negatives
         for r in rationales:
             c = candidate(self.setup.student, r, self.setup.spec.student.answer_in_rationale)
-            if config is not None and config.tokens == "parted":
-                c = parted(c, self.positives[r.example_id])
             found.setdefault(r.example_id, []).append(c)
+        if config is not None and config.tokens == "parted":
+            return {example: [*all_parted(some, self.positives[example])] for example, some in found.items()}
         return found
 
     def note_qualities(self, rows: Sequence[Row], stepped: Stepped) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from engine.batches import Item, candidate, parted
+from engine.batches import Item, all_parted, candidate
 from engine.negatives import peer, perturbed
 from engine.negatives.band import Band
 from engine.ranks import ALONE, Ranks
@@ -69,7 +69,7 @@ def joined(spec: RunSpec, items: Sequence[Item], made: Sequence[Rationale], stud
         new = (candidate(student, r, spec.student.answer_in_rationale) for r in by_example.get(item.example.id, ()))
         negatives = (*item.negatives, *new)
         if spec.negatives is not None and spec.negatives.tokens == "parted":
-            negatives = tuple(parted(c, item.positives) for c in negatives)
+            negatives = all_parted(negatives, item.positives)
         return replace(item, negatives=negatives)
 
     return [more(x) for x in items]

@@ -112,7 +112,7 @@ class Negatives(Section):
     band: tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]] | None = None
     """[lowest, highest] quality of negatives that are used, by a second judge, pre-trained apart, then left alone."""
     band_encoder: str = "student-sized"
-    """That judge's encoder: as method.discriminator.encoder of qcrd."""
+    """That judge's encoder: as method.discriminator.encoder of qcrd, but not none."""
 
     @property
     def waits(self) -> bool:
@@ -127,6 +127,8 @@ class Negatives(Section):
             )
         if ("peer" in self.sources) != bool(self.peers):
             raise ValueError('the source "peer" and the list `peers` of runs or folders go together: give both or none')
+        if self.band_encoder == "none":
+            raise ValueError('band_encoder = "none": a band needs a judge; leave `band` out for no band')
         if self.band is not None and self.band[0] > self.band[1]:
             raise ValueError(f"band = {list(self.band)}: the lower quality comes first")
         return self

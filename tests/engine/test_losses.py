@@ -149,6 +149,15 @@ def test_one_negative_beyond_delta_silences_the_whole_term_under_max_and_none_un
     assert float(contrastive(config, batch, hardest, False)[0]) == pytest.approx(1.0 + 0.2 * 2.0)
 
 
+def test_a_silent_negative_adds_nothing_when_the_positive_has_moved_since_the_choice():
+    config = QcrdLoss(hinge="margin", delta=1.0)
+    before = scores([[1.0]], [[2.05]])
+    choice = choose(config, "max", before)
+    assert not choice.active.any()
+    after = scores([[1.2]], [[2.05]])  # dropout: now it would be within the margin
+    assert float(contrastive(config, after, choice, False)[0]) == pytest.approx(1.2)
+
+
 def test_an_example_without_a_positive_is_in_neither_the_sum_nor_n():
     with_it = scores([[1.0], []], [[1.0], [0.5]])
     without = scores([[1.0]], [[1.0]])

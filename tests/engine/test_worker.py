@@ -179,6 +179,11 @@ def test_a_resumed_run_keeps_the_number_of_threads_it_began_with(database: Path,
         connection.execute("UPDATE runs SET spec = ?", (RunSpec().model_dump_json(),))
     worker.work(database, run_id, stages)
     assert seen == ["3", "3"]
+    spec = RunSpec.model_validate({"compute": {"processes": 3}})
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE runs SET spec = ?", (spec.model_dump_json(),))
+    worker.work(database, run_id, stages)
+    assert seen == ["3", "3", "1"]  # as many of all processes together
 
 
 def test_the_process_writes_its_log_beside_the_run(database: Path) -> None:

@@ -43,7 +43,7 @@ def batch(
         labels = [[*[IGNORED] * len(p), *target] for p, target in zip(prompts, targets, strict=True)]
     where = device or student.device
     return Batch(
-        _padded(texts, student.model.config.pad_token_id).to(where),
+        _padded(texts, student.pad).to(where),
         _padded([[1] * len(text) for text in texts], 0).to(where),
         _padded(labels, IGNORED).to(where),
     )

@@ -17,6 +17,7 @@ from transformers import (
 
 from engine import pipeline, worker
 from engine.data.arithmetic import generate
+from engine.spec.sections import ArithmeticConfig
 from engine.store.runs import create_run
 from engine.students import tiny
 from tests.e2e.real_runs import SMALL, SMALL_QCRD, done, ended, read_jsonl, rows, run, spec_of, write_splits
@@ -26,7 +27,7 @@ SHORT: dict[str, Any] = {"student": {"max_rationale_tokens": 40}, "teacher": {"s
 
 def questions(train: int = 24, others: int = 8) -> dict[str, list[dict[str, Any]]]:
     """Questions that the built-in teacher can read, by split."""
-    made = generate(0, train, others, others, others).splits
+    made = generate(0, ArithmeticConfig(train=train, validation=others, test=others, unseen=others)).splits
     return {
         split: [{"id": x.id, "question": x.question, "answer": x.answer} for x in made[split]]
         for split in ("train", "validation", "test")

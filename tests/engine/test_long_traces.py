@@ -9,8 +9,8 @@ import torch
 
 from engine.answers.kinds import parse
 from engine.batches import candidate, items
+from engine.limits import within_limits
 from engine.methods import positives
-from engine.pipeline import _within_limits
 from engine.records import Example, Rationale, Voted
 from engine.spec.methods import Positives
 from engine.spec.run import RunSpec
@@ -48,7 +48,7 @@ def test_through_parser_items_and_a_step(kind: str, limit: int) -> None:
     facts: dict[str, float] = {}
     recorder = SimpleNamespace(fact=lambda stage, name, value: facts.update({name: value}), log=lambda *_: None)
     spec = RunSpec.model_validate({"student": {"max_rationale_tokens": limit}})
-    assert _within_limits(spec, s, [item], recorder) == [item]
+    assert within_limits(spec, s, [item], recorder) == [item]
     assert facts["rationales cut"] == (limit < TOKENS)
     if limit < TOKENS:
         found = step(s, None, lambda x: positives.loss(Positives(), x), [Row(item, (), True)], torch.rand(1, 2))

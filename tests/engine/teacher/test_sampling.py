@@ -12,14 +12,14 @@ from engine.data.arithmetic import generate
 from engine.errors import Interrupted, QcrdError, UsageError
 from engine.records import Example, Sample
 from engine.spec.run import RunSpec
-from engine.spec.sections import TeacherConfig
+from engine.spec.sections import ArithmeticConfig, TeacherConfig
 from engine.store.ledger import Ledger
 from engine.store.writer import Writer
 from engine.teacher.builtin import answer
 from engine.teacher.sampling import sample
 
 KEY = "very-secret-0123456789"
-EXAMPLES = generate(0, train=12, validation=1, test=1, unseen=1).splits["train"]
+EXAMPLES = generate(0, ArithmeticConfig(train=12, validation=1, test=1, unseen=1)).splits["train"]
 
 
 class NoOrders:
@@ -300,7 +300,7 @@ def test_the_builtin_teacher_takes_the_same_path(tmp_path: Path) -> None:
 
 
 def test_a_teacher_that_goes_down_ends_the_run_long_before_half_has_failed(tmp_path: Path) -> None:
-    many = generate(1, train=60, validation=1, test=1, unseen=1).splits["train"]
+    many = generate(1, ArithmeticConfig(train=60, validation=1, test=1, unseen=1)).splits["train"]
     with (
         serve(lambda number: None if number < 5 else "500") as server,
         ledger(tmp_path, 1) as book,

@@ -113,8 +113,8 @@ class LiveScreen(View):
         share = UNKNOWN if now is None else f"{100 * now:.0f} %"
         self.query_one("#active", Chart).show((Line("", "a", "$text-warning", active, share),), smooth=self._smooth)
         self.query_one("#speed", Chart).show((Line("", "t", "$text-primary", live.curve("tokens_per_second")),))
-        judged = any(stage.name == "judge" for stage in live.stages)
         pushed = live.run.method == "qcrd"
+        judged = pushed and any(stage.name == "judge" for stage in live.stages)
         self.set_class(not pushed and plus is None and active is None, "-plain")
         for name, curve, coming in (("quality", plus, judged), ("active", active, pushed)):
             self.query_one(f"#{name}").display = coming or curve is not None

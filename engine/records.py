@@ -91,3 +91,11 @@ def all_rationales(voted: Sequence[Voted]) -> list[Rationale]:
     """Every rationale of the vote, by number."""
     found = [r for v in voted for r in (*v.positives, *v.negatives, *v.others)]
     return sorted(found, key=lambda r: r.number)
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A rationale's cross-entropy, and the iteration at whose start it was found."""
+
+    iteration: int
+    cross_entropy: float

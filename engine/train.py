@@ -88,7 +88,9 @@ def train(setup: Setup, resume_at: int | None) -> Progress:
         rows = negatives.rows(batch, iteration, [last_visits[i] == at for i in batch])
         if spec.compute.choice == "iteration":
             if progress.scored_in != iteration:
-                progress.scored = amortised.score(student, negatives.all_of(schedule.due(iteration)), ranks)
+                due = negatives.all_of(schedule.due(iteration))
+                age = spec.compute.choice_age
+                progress.scored = amortised.renewed(student, due, progress.scored, iteration, age, ranks)
                 progress.scored_in = iteration
             rows = amortised.with_earlier(rows, progress.scored)
         for group, peak in zip(optimizer.param_groups, peaks, strict=True):

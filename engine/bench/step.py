@@ -68,8 +68,8 @@ def measure(
     fresh = {name: _from_zero(student, arm) for name, arm in arms.items()}
     taken = in_turns({**fresh, "update": _update(student, arms["dss"])}, WARM_UP, repeats, device)
     scoring = taken.pop("scoring")
-    for name, times in (("amortised", 1), (AGED, AGE)):
-        taken[name] = _added(taken[name], scoring, ITERATION * times)
+    for name, visits in (("amortised", 1), (AGED, AGE)):
+        taken[name] = _added(taken[name], scoring, ITERATION * visits)
     update = taken.pop("update")
     passes = taken
     taken = {name: _added(times, update) for name, times in passes.items()}
@@ -207,12 +207,12 @@ def _dss(model: Any, student: shapes.BenchStudent, both: tuple[Batch, Batch]) ->
     (0.5 * losses[0] + 0.5 * losses[1]).backward()
 
 
-def _padding(student: shapes.BenchStudent, arm: Arm, targets: int, prompts: int) -> float:
+def _padding(student: shapes.BenchStudent, arm: Arm, targets: float, prompts: int) -> float:
     """The share of the decoder's positions that are pads (of a causal model: pads, or prompts read once more).
 
     Each of its passes counts. `targets`, `prompts`: tokens that it has to read; an encoder-decoder's reads no prompts.
     """
-    positions, real = 0, targets
+    positions, real = 0, float(targets)
     if student.model.config.is_encoder_decoder:
         watched = student.model.decoder.block[0].layer[2]
     else:

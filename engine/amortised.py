@@ -5,10 +5,11 @@ A step then scores the chosen alone, with gradient. What it chooses by is up to 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
 
-from engine.memory import is_out_of_memory
+from engine.memory import AtOnce
 from engine.ranks import ALONE, Ranks
 from engine.step import Row, score_once
 from engine.students.seam import Student
@@ -17,8 +18,11 @@ AT_ONCE_CPU, AT_ONCE = 2**12, 2**14
 """Tokens of candidates, pads included, that are scored at once on a CPU, where more gain nothing, and elsewhere."""
 
 
-def score(student: Student, rows: Sequence[Row], ranks: Ranks = ALONE) -> dict[int, float]:
+def score(
+    student: Student, rows: Sequence[Row], ranks: Ranks = ALONE, at_once: AtOnce | None = None
+) -> dict[int, float]:
     """Cross-entropy by the rationale's number, of every candidate of the rows that have a choice."""
+    at_once = at_once or AtOnce()
     open_rows = sorted(filter(_has_choice, rows), key=_longest)
     was_training = student.model.training
     student.model.eval()
@@ -26,11 +30,8 @@ def score(student: Student, rows: Sequence[Row], ranks: Ranks = ALONE) -> dict[i
     most = AT_ONCE_CPU if student.device.type == "cpu" else AT_ONCE
 
     def some(rows: Sequence[Row]) -> list[list[float]]:
-        ces: dict[int, float] = {}
         with torch.no_grad():
-            for group in _groups(rows, most):
-                ces |= _score(student, group)
-        return [[ces[number] for number in _numbers(row)] for row in rows]
+            return at_once.each("scoring candidates", _groups(rows, most), partial(_score, student))
 
     scored = ranks.spread(open_rows, some)
     student.model.train(was_training)
@@ -59,22 +60,13 @@ def _has_choice(row: Row) -> bool:
     return len(row.item.positives) > 1 or bool(row.negatives)
 
 
-def _score(student: Student, rows: Sequence[Row]) -> dict[int, float]:
-    """One group; the halves of it where memory runs out."""
-    owners, candidates = [], []
-    for at, row in enumerate(rows):
-        for c in (*row.item.positives, *row.negatives):
-            owners.append(at)
-            candidates.append(c)
-    try:
-        encoded = student.encode([row.item.explain for row in rows])
-        values = score_once(student, encoded, owners, candidates).tolist()
-        return {c.rationale.number: value for c, value in zip(candidates, values, strict=True)}
-    except (RuntimeError, MemoryError) as error:
-        if len(rows) == 1 or not is_out_of_memory(error):
-            raise
-    half = len(rows) // 2
-    return _score(student, rows[:half]) | _score(student, rows[half:])
+def _score(student: Student, rows: Sequence[Row]) -> list[list[float]]:
+    """Of each row the cross-entropies of its positives, then of its negatives."""
+    candidates = [[*row.item.positives, *row.negatives] for row in rows]
+    owners = [at for at, some in enumerate(candidates) for _ in some]
+    encoded = student.encode([row.item.explain for row in rows])
+    values = iter(score_once(student, encoded, owners, [c for some in candidates for c in some]).tolist())
+    return [[next(values) for _ in some] for some in candidates]
 
 
 def _groups(rows: Sequence[Row], most: int) -> Iterator[list[Row]]:

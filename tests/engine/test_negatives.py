@@ -17,6 +17,7 @@ from engine.data.arithmetic import generate
 from engine.discriminator import Judged
 from engine.negatives import fixed, mixed, peer, perturbed, prepared
 from engine.negatives.band import judge_of
+from engine.negatives.sampled import How
 from engine.randomness import generator
 from engine.records import Example, Rationale
 from engine.spec.methods import Negatives
@@ -140,6 +141,9 @@ def test_a_fixed_negative_lags_like_a_self_adversarial_one() -> None:
                                 "training": {"iterations": 5}})  # fmt: skip
 
 
+HOW = How(kind="number", max_new=8, drop_right=True)
+
+
 def tiny_items(s, count: int = 4) -> list[Item]:
     random = torch.Generator().manual_seed(0)
     return [item(s, random, 2, 1) for _ in range(count)]
@@ -147,8 +151,7 @@ def tiny_items(s, count: int = 4) -> list[Item]:
 
 def test_fixed_negatives_are_kept_in_the_checkpoint(tmp_path: Path) -> None:
     s = student()
-    found = fixed.write(s, tiny_items(s), Negatives(sources=("fixed",), lag=3), kind="number", max_new=8, seed=0,
-                        drop_right=True, first_number=5)  # fmt: skip
+    found = fixed.write(s, tiny_items(s), Negatives(sources=("fixed",), lag=3), seed=0, first_number=5, how=HOW)
     assert {(r.source, r.iteration) for r in found} == {("fixed", 3)}
     trained = Trained(s.model, torch.optim.AdamW(s.model.parameters()))
     save(tmp_path, trained, Progress(step=1, fixed=found))
@@ -164,11 +167,11 @@ def test_a_peer_writes_from_its_own_folder_and_is_asked_once(tmp_path: Path) -> 
     )
     folder = tmp_path / "run"
     folder.mkdir()
-    made = prepared.prepare(spec, items, folder, [tmp_path / "peer"], None, max_new=8, first_number=10)
+    made = prepared.prepare(spec, items, folder, [tmp_path / "peer"], None, first_number=10, how=HOW)
     assert {r.source for r in made} == {"peer", "perturbed"}
     assert [r.number for r in made] == list(range(10, 10 + len(made)))
     assert {r.slot for r in made if r.source == "peer"} == {6}  # after five samples and one perturbed
-    again = prepared.prepare(spec, items, folder, [Path("gone")], None, max_new=8, first_number=10)
+    again = prepared.prepare(spec, items, folder, [Path("gone")], None, first_number=10, how=HOW)
     assert again == made
     whole = prepared.joined(spec, items, made, s)
     kept = sum(r.polarity == "negative" for r in made)

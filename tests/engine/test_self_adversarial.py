@@ -3,6 +3,7 @@
 import torch
 
 from engine.negatives import self_adversarial
+from engine.negatives.sampled import How
 from engine.spec.methods import QcrdNegatives
 from tests.engine.tiny_t5 import item, student
 
@@ -25,12 +26,10 @@ def written(texts: list[str], drop_right: bool = True, per_example: int = 1):
         Scripted(list(texts)),
         items,
         QcrdNegatives(per_example=per_example),
-        kind="number",
         iteration=4,
-        max_new=8,
         seed=0,
-        drop_right=drop_right,
         first_number=10,
+        how=How(kind="number", max_new=8, drop_right=drop_right),
     )
 
 
@@ -53,12 +52,10 @@ def test_without_a_label_the_answer_of_the_positives_is_right() -> None:
         Scripted(["5 makes 3 Answer: 3"]),
         [unlabelled],
         QcrdNegatives(),
-        kind="number",
         iteration=1,
-        max_new=8,
         seed=0,
-        drop_right=True,
         first_number=0,
+        how=How(kind="number", max_new=8, drop_right=True),
     )
     assert [r.polarity for r in found] == ["dropped"]
 
@@ -83,12 +80,10 @@ def test_a_resumed_run_writes_the_same_again() -> None:
             s,
             items,
             QcrdNegatives(),
-            kind="number",
             iteration=iteration,
-            max_new=8,
             seed=0,
-            drop_right=True,
             first_number=0,
+            how=How(kind="number", max_new=8, drop_right=True),
         )
 
     assert write(2) == write(2)

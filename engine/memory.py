@@ -7,7 +7,7 @@ from typing import TypeVar
 import torch
 
 from engine.checkpoint import random_state, restore_random
-from engine.errors import QcrdError
+from engine.errors import SpecError
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -79,9 +79,9 @@ def step_that_fits(
         # out here the traceback, and with it the tensors of the failed try, is gone
         size = min(micro_batch or batch, batch)
         if size == 1:
-            raise QcrdError(
+            raise SpecError(
                 "a single question with its rationales does not fit in memory: lower student.max_rationale_tokens or "
-                "student.max_question_tokens, or set compute.gradient_checkpointing = true, and start again"
+                "student.max_question_tokens, or set compute.gradient_checkpointing = true"
             )
         micro_batch = (size + 1) // 2
         halved(size, micro_batch)

@@ -1,7 +1,6 @@
 """A run from data to export, stage by stage. Each stage goes on from what the store and the run's folder hold."""
 
 import os
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -206,7 +205,6 @@ def stages(spec: RunSpec) -> list[tuple[str, str]]:
 def _stage(recorder: Recorder, name: str, total: int | None = None) -> Iterator[None]:
     """running, then done or failed; what interrupts it leaves it waiting."""
     recorder.stage(name, state="running", total=total)
-    started = time.monotonic()
     try:
         yield
     except QcrdError as error:
@@ -216,7 +214,7 @@ def _stage(recorder: Recorder, name: str, total: int | None = None) -> Iterator[
         recorder.stage(name, state="failed")
         raise
     recorder.stage(name, state="done", done=total)
-    recorder.log("info", f"{name} took {time.monotonic() - started:.1f} s", name)
+    recorder.log_time(name)
 
 
 def _sample(

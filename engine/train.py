@@ -13,7 +13,7 @@ from torch import Tensor
 
 from engine import amortised, checkpoint, judge_training
 from engine.checkpoint import Progress, Trained
-from engine.errors import Interrupted, QcrdError
+from engine.errors import Interrupted, QcrdError, SpecError
 from engine.memory import step_that_fits
 from engine.negatives.during import During
 from engine.randomness import derive, generator
@@ -183,9 +183,7 @@ def _leave_out(
     progress.skipped += 1
     progress.skipped_in_a_row += 1
     if progress.skipped_in_a_row == MOST_SKIPPED:
-        raise QcrdError(
-            f"{what}, as had the {MOST_SKIPPED - 1} before it: training has diverged; lower training.lr and start again"
-        )
+        raise SpecError(f"{what}, as had the {MOST_SKIPPED - 1} before it: training has diverged; lower training.lr")
     setup.recorder.log("warning", f"{what}: it is left out", "train")
     return {"skipped": progress.skipped}
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from engine.evaluate import Answered, Head, answer, is_right, right_of
 from engine.memory import AtOnce
 from engine.ranks import ALONE, Ranks
-from engine.records import Example
+from engine.records import Example, Prediction
 from engine.spec.run import RunSpec
 from engine.spec.sections import AnswerKind
-from engine.store.recorder import Prediction, Recorder
+from engine.store.recorder import Recorder
 from engine.students.seam import Student
 
 

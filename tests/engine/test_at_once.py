@@ -40,7 +40,7 @@ def test_the_rest_is_done_in_parts_as_small_as_memory_asks_for() -> None:
     assert at_once.each("squaring", groups, work) == [x * x for x in range(13)]
     assert tried == [5, 3, 2, 2, 1, 1, 2, 2, 2, 1]
     assert said == ["out of memory in squaring with 5 at once: goes on with half as many, or fewer"]
-    work, tried = room_for(2, lambda some: list(some))
+    work, tried = room_for(2, list)
     assert at_once.each("squaring", [range(8)], work) == list(range(8))
     assert max(tried) == 2
     at_once.each("cubing", [range(8)], work)

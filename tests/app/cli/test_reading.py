@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from app.cli.main import main
-from engine.records import Dataset, Example, Rationale, Voted
+from engine.records import Dataset, Example, Prediction, Rationale, Visit, Voted
 from engine.spec.run import RunSpec
-from engine.store.recorder import Prediction, Recorder, Visit
+from engine.store.recorder import Recorder
 from engine.store.runs import claim, create_run
 from engine.store.writer import Writer
 from tests.app.cli.cli_processes import ROOT, environment

@@ -14,6 +14,7 @@ from engine.errors import QcrdError, UsageError
 from engine.records import Dataset, Example, Prediction, Rationale, Visit, Voted
 from engine.spec.run import RunSpec
 from engine.store.connect import open_reader
+from engine.store.queries import WORKED
 from engine.store.recorder import Recorder
 from engine.store.runs import create_run
 from engine.store.writer import Writer
@@ -155,6 +156,14 @@ def test_a_stage_counts_the_seconds_of_all_processes(desk: Desk, monkeypatch: py
     at(2000.0, "running")
     at(2006.0, "done")
     assert desk.rows("SELECT seconds, started_at FROM stages") == [(3.0 + 4.0 + 6.0, 2000.0)]
+    r.log_time("train")
+    assert desk.rows("SELECT stage, message FROM logs") == [("train", "train took 13.0 s")]
+    at(3000.0)
+    second = r.start_session(3, "here", 5)
+    at(3000.0, "running")
+    at(3005.0)
+    r.heartbeat(second)  # what readers show is up to the last sign of life
+    assert desk.rows(f"SELECT {WORKED} FROM stages") == [(18.0,)]
 
 
 def test_stages_have_times_and_keep_their_state(desk: Desk) -> None:

@@ -21,7 +21,7 @@ from engine.limits import count_cut, within_limits
 from engine.memory import AtOnce
 from engine.methods.table import METHODS
 from engine.negatives import peer
-from engine.negatives.band import Band, judge_of
+from engine.negatives.band import Band, judge_of, marked
 from engine.negatives.prepared import joined, prepare
 from engine.negatives.sampled import How
 from engine.orders import Orders
@@ -146,9 +146,10 @@ def learn(spec: RunSpec, lesson: Lesson, recorder: Recorder, orders: Orders, ran
             found = judge_training.held_out_auc(band.judge, judge_training.judged(held_out), spec.seed)
             for source, value in found.items():
                 recorder.fact("judge", f"band auc/{source}", value)
-        before = sum(len(x.negatives) for x in supervised)
-        supervised = band.keep(supervised)
-        kept = sum(len(x.negatives) for x in supervised)
+        everything = supervised
+        supervised = band.keep(everything)
+        taught = replace(taught, train=marked(taught.train, everything, supervised))
+        before, kept = (sum(len(x.negatives) for x in some) for some in (everything, supervised))
         recorder.log("info", f"minority negatives within the band: {kept} of {before}", "train")
     sampling = How(
         kind=spec.data.answer,

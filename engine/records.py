@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Polarity = Literal["positive", "negative", "dropped", "unparsed"]
+Reason = Literal["", "right", "no rationale", "no vote", "band"]
+"""Why a rationale was dropped: its answer is the right one; it is an answer alone; its question's vote has no winner;
+its quality is outside `negatives.band`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,8 @@ class Rationale:
     iteration: int = 0
     """Of the student's own negatives ("self", "fixed"): the iteration whose weights wrote it; 0 elsewhere."""
     slot: int = 0
+    reason: Reason = ""
+    """Of a dropped one."""
 
 
 @dataclass(frozen=True, slots=True)

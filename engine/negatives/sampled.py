@@ -8,7 +8,7 @@ from engine.batches import Item
 from engine.memory import AtOnce
 from engine.randomness import uniforms
 from engine.ranks import ALONE, Ranks
-from engine.records import Polarity, Rationale
+from engine.records import Polarity, Rationale, Reason
 from engine.spec.methods import Negatives
 from engine.spec.sections import AnswerKind
 from engine.students.seam import Student, Tokens
@@ -67,9 +67,13 @@ def write(
         parsed = parse(how.kind, text, item.example.choices)
         wanted = right_answer(item)
         right = parsed.answer is not None and wanted is not None and equal(how.kind, wanted, parsed.answer)
-        polarity: Polarity = "dropped" if right and how.drop_right else "negative"
+        polarity: Polarity = "negative"
+        reason: Reason = ""
         if not parsed.rationale:
             polarity = "unparsed" if parsed.answer is None else "dropped"
+            reason = "" if parsed.answer is None else "no rationale"
+        elif right and how.drop_right:
+            polarity, reason = "dropped", "right"
         return Rationale(
             number=first_number + place,
             example_id=item.example.id,
@@ -80,6 +84,7 @@ def write(
             source=source,
             iteration=iteration,
             slot=first_slot + place % config.per_example,
+            reason=reason,
         )
 
     return how.ranks.spread(range(len(repeated)), some)

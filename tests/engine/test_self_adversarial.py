@@ -36,13 +36,15 @@ def written(texts: list[str], drop_right: bool = True, per_example: int = 1):
 def test_the_right_ones_are_dropped_and_the_empty_ones_are_no_rationale() -> None:
     found = written(["5 makes 7 Answer: 7", "5 makes 3 Answer: 3", "", "no number at all"])
     assert [r.polarity for r in found] == ["negative", "dropped", "unparsed", "negative"]
+    assert [r.reason for r in found] == ["", "right", "", ""]
     assert [r.answer for r in found] == ["7", "3", None, None]
     assert [r.number for r in found] == [10, 11, 12, 13]
     assert {(r.source, r.iteration) for r in found} == {("self", 4)}
 
 
 def test_an_answer_alone_is_no_rationale() -> None:
-    assert [r.polarity for r in written(["Answer: 7", "Explanation:"])] == ["dropped", "unparsed"]
+    found = written(["Answer: 7", "Explanation:"])
+    assert [(r.polarity, r.reason) for r in found] == [("dropped", "no rationale"), ("unparsed", "")]
 
 
 def test_without_a_label_the_answer_of_the_positives_is_right() -> None:

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from engine.errors import QcrdError, UsageError
-from engine.records import Dataset, Example, Prediction, Rationale, Visit, Voted
+from engine.records import Dataset, Example, Prediction, Rationale, Reason, Visit, Voted
 from engine.spec.run import RunSpec
 from engine.store.connect import open_reader
 from engine.store.queries import WORKED
+from engine.store.questions import read_question
 from engine.store.recorder import Recorder
 from engine.store.runs import create_run
 from engine.store.writer import Writer
@@ -215,6 +216,21 @@ def test_a_process_whose_run_was_taken_over_is_not_heard(desk: Desk) -> None:
     slept.progress(5, 0)
     slept.status("failed", "slept")
     assert desk.rows("SELECT status, step FROM runs") == [("queued", 11)]
+
+
+def test_a_dropped_rationale_says_why(desk: Desk) -> None:
+    reasons: tuple[Reason, ...] = ("right", "band", "right")
+    dropped = [
+        Rationale(n, "q0", "t", "1", "strict", "dropped", "self", slot=n, reason=why) for n, why in enumerate(reasons)
+    ]
+    desk.recorder.rationales([*dropped, Rationale(3, "q0", "t", "1", "strict", "negative", "self", slot=3)])
+    found = desk.rows("SELECT reason, count(*) FROM rationales GROUP BY reason ORDER BY reason")
+    assert found == [(None, 1), ("band", 1), ("right", 2)]
+    desk.recorder.votes([Voted(Example("q0", "?"), "1", 1, 1, False, (), ())], set())
+    desk.writer.flush()
+    question = read_question(desk.reader, desk.run_id, ["q0"], 0)
+    assert question is not None
+    assert question.dropped == (("right", 2), ("band", 1))
 
 
 def test_hostile_text_is_stored_raw_and_half_a_surrogate_does_no_harm(desk: Desk) -> None:

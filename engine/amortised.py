@@ -6,10 +6,11 @@ A step then scores the chosen alone, with gradient. What it chooses by is up to 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
 
-from engine.memory import is_out_of_memory
+from engine.memory import AtOnce
 from engine.ranks import ALONE, Ranks
 from engine.records import Scored
 from engine.step import Row, score_once
@@ -24,16 +25,25 @@ Known = Mapping[int, Scored]
 
 
 def renewed(
-    student: Student, rows: Sequence[Row], known: Known, iteration: int, age: int, ranks: Ranks = ALONE
+    student: Student,
+    rows: Sequence[Row],
+    known: Known,
+    iteration: int,
+    age: int,
+    ranks: Ranks = ALONE,
+    at_once: AtOnce | None = None,
 ) -> dict[int, Scored]:
     """What is known of candidates and younger than `age` iterations, and what the rows' other candidates have now."""
     kept = {number: scored for number, scored in known.items() if iteration - scored.iteration < age}
-    found = score(student, [_without(row, kept) for row in rows if _has_choice(row)], ranks)
+    found = score(student, [_without(row, kept) for row in rows if _has_choice(row)], ranks, at_once)
     return kept | {number: Scored(iteration, ce) for number, ce in found.items()}
 
 
-def score(student: Student, rows: Sequence[Row], ranks: Ranks = ALONE) -> dict[int, float]:
+def score(
+    student: Student, rows: Sequence[Row], ranks: Ranks = ALONE, at_once: AtOnce | None = None
+) -> dict[int, float]:
     """Cross-entropy by the rationale's number, of every candidate of the rows."""
+    at_once = at_once or AtOnce()
     open_rows = sorted(filter(_numbers, rows), key=_longest)
     was_training = student.model.training
     student.model.eval()
@@ -41,11 +51,8 @@ def score(student: Student, rows: Sequence[Row], ranks: Ranks = ALONE) -> dict[i
     most = AT_ONCE_CPU if student.device.type == "cpu" else AT_ONCE
 
     def some(rows: Sequence[Row]) -> list[list[float]]:
-        ces: dict[int, float] = {}
         with torch.no_grad():
-            for group in _groups(rows, most):
-                ces |= _score(student, group)
-        return [[ces[number] for number in _numbers(row)] for row in rows]
+            return at_once.each("scoring candidates", _groups(rows, most), partial(_score, student))
 
     scored = ranks.spread(open_rows, some)
     student.model.train(was_training)
@@ -82,22 +89,13 @@ def _has_choice(row: Row) -> bool:
     return len(row.item.positives) > 1 or bool(row.negatives)
 
 
-def _score(student: Student, rows: Sequence[Row]) -> dict[int, float]:
-    """One group; the halves of it where memory runs out."""
-    owners, candidates = [], []
-    for at, row in enumerate(rows):
-        for c in (*row.item.positives, *row.negatives):
-            owners.append(at)
-            candidates.append(c)
-    try:
-        encoded = student.encode([row.item.explain for row in rows])
-        values = score_once(student, encoded, owners, candidates).tolist()
-        return {c.rationale.number: value for c, value in zip(candidates, values, strict=True)}
-    except (RuntimeError, MemoryError) as error:
-        if len(rows) == 1 or not is_out_of_memory(error):
-            raise
-    half = len(rows) // 2
-    return _score(student, rows[:half]) | _score(student, rows[half:])
+def _score(student: Student, rows: Sequence[Row]) -> list[list[float]]:
+    """Of each row the cross-entropies of its positives, then of its negatives."""
+    candidates = [[*row.item.positives, *row.negatives] for row in rows]
+    owners = [at for at, some in enumerate(candidates) for _ in some]
+    encoded = student.encode([row.item.explain for row in rows])
+    values = iter(score_once(student, encoded, owners, [c for some in candidates for c in some]).tolist())
+    return [[next(values) for _ in some] for some in candidates]
 
 
 def _groups(rows: Sequence[Row], most: int) -> Iterator[list[Row]]:

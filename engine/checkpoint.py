@@ -24,6 +24,8 @@ class Progress:
     """Steps done."""
     number: int = 0
     """The next rationale's number."""
+    unevaluated: bool = False
+    """An order to stop came in the evaluation that is due at this step: it is still to be made."""
     best_value: float = -1.0
     best_step: int = 0
     pending: dict[int, list[Rationale]] = field(default_factory=dict)

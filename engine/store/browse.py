@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from engine.store.queries import WORKED
 from engine.store.schema import STALE_AFTER
 
 LOG_LINES = 500
@@ -66,8 +67,8 @@ class Stage:
     done: int
     total: int | None
     unit: str
-    started_at: float | None
-    ended_at: float | None
+    seconds: float
+    """Worked on, by all processes of the run together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +198,7 @@ class LiveReader:
         key = (self.run_id,)
         stages = con.execute(
             f"SELECT substr(name, 1, {NAME_LENGTH}), state, done, total, substr(unit, 1, {NAME_LENGTH}),"
-            " started_at, ended_at FROM stages WHERE run_id = ? ORDER BY position",
+            f" {WORKED} FROM stages WHERE run_id = ? ORDER BY position",
             key,
         ).fetchall()
         session = con.execute(

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from app.cli.main import main
-from engine.records import Dataset, Example, Rationale, Voted
+from app.cli.tables import RUNS
+from engine.records import Dataset, Example, Prediction, Rationale, Visit, Voted
 from engine.spec.run import RunSpec
-from engine.store.recorder import Prediction, Recorder, Visit
+from engine.store.recorder import Recorder
 from engine.store.runs import claim, create_run
 from engine.store.writer import Writer
 from tests.app.cli.cli_processes import ROOT, environment
@@ -93,6 +94,13 @@ def test_each_form_has_the_same_rows_and_no_control_characters(call, command: st
         assert out.strip()
         for bad in BAD:
             assert bad not in out
+
+
+def test_an_accuracy_on_validation_is_told_apart_from_one_on_test(call) -> None:
+    column = next(c for c in RUNS if c.title == "on")
+    assert [column.value({"accuracy_split": split}) for split in ("validation", "test", None)] == ["val", "test", "–"]
+    header, row = call("runs").splitlines()
+    assert row.split().count("test") == header.split().count("on") == 1
 
 
 def test_json_keeps_the_raw_text(call) -> None:

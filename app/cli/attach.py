@@ -58,6 +58,8 @@ def finish(database: Path, run_id: int) -> None:
         reason = (live.run.error or "no reason was stored").rstrip(".")
         tries_again = "" if reason.endswith(ANOTHER_RUN) else f"; `{hint}` tries again"
         raise QcrdError(f"run {run_id} failed: {reason}{tries_again}")
+    if live.run.status == "interrupted" and live.run.error:  # at a limit of its own, which a resume alone does not move
+        raise QcrdError(f"run {run_id} stopped: {live.run.error}")
     if live.run.status == "interrupted":
         hint = command(database, f"resume {run_id}")
         print(f"run {run_id} stopped at step {live.run.step} and can go on: `{hint}`", file=sys.stderr)

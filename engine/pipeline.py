@@ -34,6 +34,7 @@ from engine.spec.methods import Qcrd
 from engine.spec.run import RunSpec
 from engine.store.connect import open_reader
 from engine.store.ledger import Ledger
+from engine.store.queries import FAILED
 from engine.store.recorder import Recorder
 from engine.store.runs import folder_of
 from engine.store.spend import note_spend
@@ -236,6 +237,7 @@ def _sample(
             SimpleNamespace(poll=orders.raise_if_stopped),
             on_progress=lambda done, total: recorder.stage("sample", done=done, total=total),
             say=lambda level, line: recorder.log(level, line, "sample"),
+            on_failed=lambda failed: recorder.fact("sample", FAILED, failed),
         )
     finally:
         note_spend(recorder)

@@ -316,7 +316,13 @@ def stage_table(live: Live) -> Content:
         speed = rate(stage)
         per_second = f"{three(speed)}/s" if speed else ""
         parts.append(
-            Content.assemble((glyph, style), f" {title:<10}", f"{done:>20}", (f" {per_second:>8} {took:>12}", "dim"))
+            Content.assemble(
+                (glyph, style),
+                f" {title:<10}",
+                f"{done:>20}",
+                (f" {per_second:>8} {took:>12}", "dim"),
+                (f"  {count(stage.failed)} failed" if stage.failed else "", "$error"),
+            )
         )
     if live.scores:
         parts += [Content(""), score_table(live.scores)]

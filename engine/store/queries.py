@@ -10,6 +10,8 @@ from typing import cast
 from engine.errors import UsageError
 
 Rows = list[sqlite3.Row]
+FAILED = "questions failed"
+"""The fact of the stage "sample" that says how many of its questions are done with fewer samples than asked for."""
 WORKED = """CASE
     WHEN state = 'running' THEN seconds + max(0, coalesce(
         (SELECT max(s.last_at) FROM sessions s WHERE s.run_id = stages.run_id), started_at) - started_at)

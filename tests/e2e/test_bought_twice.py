@@ -124,13 +124,14 @@ def test_five_thousand_samples_from_a_server_that_fails_in_every_way(
 ) -> None:
     monkeypatch.setenv("QCRD_TEST_KEY", CANARY)
     kinds = ["500", "429", "429 after 0.01", "truncated", "short", "reset", "fewer", "no choices", "empty"]
-    kinds += ["500 echo", "html", "slow 1.5"]
+    kinds += ["500 echo", "html"]
     rng = random.Random(0)
     faults = [rng.choice(kinds) if rng.random() < 0.25 else None for _ in range(20_000)]
+    faults[::150] = ["slow 60"] * len(faults[::150])  # hangs
     examples = generate(0, ArithmeticConfig(train=1000, validation=1, test=1, unseen=1)).splits["train"]
     said: list[str] = []
     with serve(faults.__getitem__) as server, ledger(tmp_path) as book:
-        run_spec = spec(server.url, concurrency=32, attempts=6, timeout=1.0)
+        run_spec = spec(server.url, concurrency=32, attempts=6, timeout=15.0)
         found = sample(run_spec, examples, book, NoOrders(), say=lambda _, line: said.append(line), backoff=0.01)
     database = tmp_path / "experiments.db"
     short = [e for e, samples in found.items() if len(samples) < 5]

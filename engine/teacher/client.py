@@ -7,9 +7,12 @@ from typing import Any
 
 from engine.errors import UsageError
 from engine.spec.sections import TeacherConfig
+from engine.teacher.local import check_folder, let_go, register_local
 from engine.teacher.outcome import Completion, Fault, TeacherError, redact
 
 Messages = list[dict[str, str]]
+IN_PROCESS = ("builtin/", "local/")
+"""Teachers that need no key, take n and draw sample number s from the seed s."""
 NO_KEY = "none-needed"
 """Sent to an api_base where no key is set: local servers want none, the OpenAI client insists on one."""
 
@@ -24,7 +27,7 @@ async def complete(teacher: TeacherConfig, messages: Messages, n: int, first_slo
     litellm = _litellm()
     key = _key(teacher)
     options: dict[str, Any] = {"n": n} if n > 1 else {}
-    if teacher.model.startswith("builtin/"):
+    if teacher.model.startswith(IN_PROCESS):
         options["seed"] = first_slot
     if teacher.api_base:
         options["api_base"] = teacher.api_base
@@ -48,7 +51,7 @@ async def complete(teacher: TeacherConfig, messages: Messages, n: int, first_slo
 
 def accepts_n(teacher: TeacherConfig) -> bool:
     """Whether the provider takes several completions in one request."""
-    if teacher.model.startswith("builtin/"):
+    if teacher.model.startswith(IN_PROCESS):
         return True
     litellm = _litellm()
     model, provider, _, _ = litellm.get_llm_provider(teacher.model, api_base=teacher.api_base)
@@ -61,6 +64,9 @@ def check(teacher: TeacherConfig) -> None:
     Raises UsageError that names the variable to set. Imports litellm, except for replayed teachers.
     """
     if teacher.model.startswith(("replay:", "builtin/")):
+        return
+    if teacher.model.startswith("local/"):
+        check_folder(teacher.model)
         return
     if teacher.api_key_env and not os.environ.get(teacher.api_key_env):
         raise UsageError(
@@ -96,7 +102,8 @@ def key_variable(teacher: TeacherConfig) -> str:
 
 
 async def close() -> None:
-    """Closes the connections that litellm holds in this event loop."""
+    """Closes the connections that litellm holds in this event loop, and lets a model in this process go."""
+    let_go()
     if "litellm" not in sys.modules:  # stopped before its first request: nothing to close, and an import of seconds
         return
     from litellm.llms.custom_httpx.async_client_cleanup import close_litellm_async_clients
@@ -115,6 +122,7 @@ def _litellm() -> Any:
 
     litellm.suppress_debug_info = True  # otherwise it prints coloured advice to stdout
     register_builtin()
+    register_local()
     return litellm
 
 

@@ -66,8 +66,13 @@ class DataConfig(Section):
     """The dataset "arithmetic" alone: how much, and how hard."""
 
 
+def _both_or_none(input_price: float | None, output_price: float | None) -> None:
+    if (input_price is None) != (output_price is None):
+        raise ValueError("input_usd_per_million and output_usd_per_million: give both prices or none")
+
+
 class OtherTeacher(Section):
-    """One of several teachers: server, key and ceilings are its own, all else is as in [teacher]."""
+    """One of several teachers: server, key, ceilings and prices are its own, all else is as in [teacher]."""
 
     model: str
     """As teacher.model; recorded outputs cannot be mixed."""
@@ -83,6 +88,15 @@ class OtherTeacher(Section):
     """Requests a minute, at most."""
     tpm: Annotated[int, Field(ge=1)] | None = None
     """Tokens a minute, at most."""
+    input_usd_per_million: Annotated[float, Field(ge=0)] | None = None
+    """Price of a million input tokens in US dollars; unset: from LiteLLM's list, where it has the model."""
+    output_usd_per_million: Annotated[float, Field(ge=0)] | None = None
+    """Price of a million output tokens in US dollars; unset: as for input."""
+
+    @model_validator(mode="after")
+    def _both_prices(self) -> "OtherTeacher":
+        _both_or_none(self.input_usd_per_million, self.output_usd_per_million)
+        return self
 
 
 class TeacherConfig(Section):
@@ -95,6 +109,8 @@ class TeacherConfig(Section):
     """Rationales sampled for each training question (the paper's K)."""
     temperature: Annotated[float, Field(ge=0)] = 0.7
     """Sampling temperature."""
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Share of the probability that tokens are drawn from; unset: the provider's own."""
     max_tokens: Annotated[int, Field(ge=1)] = 512
     """Longest completion, in tokens."""
     prompt: str = "default"
@@ -119,6 +135,20 @@ class TeacherConfig(Section):
     reasoning: Literal["apart", "use"] = "apart"
     """Hidden reasoning of a model that thinks before it answers. apart: stored beside the answer, which alone is the
     rationale. use: the hidden reasoning is the rationale, with the answer's answer."""
+    in_doubt: Literal["again", "stop"] = "again"
+    """Requests that were under way when a worker was killed, and may be on the bill: again: bought once more, their
+    greatest possible cost counted as spent; stop: end, and leave the choice to you."""
+    input_usd_per_million: Annotated[float, Field(ge=0)] | None = None
+    """Price of a million input tokens in US dollars; unset: from LiteLLM's list, where it has the model."""
+    output_usd_per_million: Annotated[float, Field(ge=0)] | None = None
+    """Price of a million output tokens in US dollars; unset: as for input."""
+    budget_usd: Annotated[float, Field(ge=0)] | None = None
+    """The run stops before its purchases exceed so many US dollars; raise it with `qcrd resume RUN --set`. Unset: no
+    limit. So the next two."""
+    budget_tokens: Annotated[int, Field(ge=0)] | None = None
+    """Input and output tokens of all requests together."""
+    budget_calls: Annotated[int, Field(ge=0)] | None = None
+    """Requests over the wire, retries included."""
     others: tuple[OtherTeacher, ...] = ()
     """More teachers of the same questions, e.g. [{model = "openai/gpt-4o-mini", share = 0.4}]: which samples are
     whose is told by question and number, so that it stays when there are more samples."""
@@ -132,21 +162,25 @@ class TeacherConfig(Section):
     def everyone(self) -> "tuple[TeacherConfig, ...]":
         """This teacher and the others, each as if it were alone."""
         alone = self.model_copy(update={"others": ()})
+        own = set(OtherTeacher.model_fields) - {"share", "concurrency"}
         return alone, *(
             alone.model_copy(
-                update={
-                    **{name: getattr(other, name) for name in ("model", "api_base", "api_key_env", "rpm", "tpm")},
-                    "concurrency": other.concurrency or self.concurrency,
-                }
+                update={name: getattr(other, name) for name in own}
+                | {"concurrency": other.concurrency or self.concurrency}
             )
             for other in self.others
         )
 
     @model_validator(mode="after")
+    def _both_prices(self) -> "TeacherConfig":
+        _both_or_none(self.input_usd_per_million, self.output_usd_per_million)
+        return self
+
+    @model_validator(mode="after")
     def _shares(self) -> "TeacherConfig":
         if not self.others:
             return self
-        if sum(other.share for other in self.others) > 1:
+        if sum(other.share for other in self.others) > 1 + 1e-9:  # 0.7 + 0.2 + 0.1 is more than 1 in some orders
             raise ValueError("teacher.others: their shares add up to more than 1")
         models = [self.model, *(other.model for other in self.others)]
         if any(model.startswith("replay:") for model in models):

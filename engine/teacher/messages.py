@@ -11,8 +11,10 @@ The default prompts are `prompts/*.toml`, one for each kind of answer; a user's 
     choices = ["…"]     # multiple choice only
 """
 
+import hashlib
+import json
 import tomllib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
 
@@ -32,6 +34,14 @@ class Prompt:
     """The layout of an answer, with {rationale} and {answer}."""
     shots: tuple[tuple[Example, str], ...]
     """Worked examples, each with its rationale."""
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of all that it says, in hexadecimal: another file with the same words is the same prompt."""
+        said = asdict(self)
+        for shot, _ in said["shots"]:
+            del shot["id"]  # names the file
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def load_prompt(teacher: TeacherConfig, kind: AnswerKind) -> Prompt:

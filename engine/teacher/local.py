@@ -8,6 +8,7 @@ import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from engine.errors import UsageError
 if TYPE_CHECKING:
     from engine.teacher.local_model import LocalModel, Row, Settings, Written
 
+MODEL_FILES = (".json", ".safetensors", ".bin", ".model", ".jinja")
+MEGABYTE = 1 << 20
 GATHER = 0.005
 """Seconds that a request waits for others to be written with."""
 
@@ -92,6 +95,22 @@ def check_folder(model: str) -> None:
         )
     if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json", "spiece.model")):
         raise UsageError(f"teacher.model: {folder} holds no tokeniser; save the model's own beside it")
+
+
+@cache
+def fingerprint(model: str) -> str:
+    """Tells the model of a "local/FOLDER" from others, wherever the folder lies: over its files' names and sizes, and
+    the first and last megabyte of each."""
+    digest = hashlib.sha256()
+    folder = Path(model.removeprefix("local/"))
+    for path in sorted(p for p in folder.glob("*") if p.suffix in MODEL_FILES):
+        size = path.stat().st_size
+        digest.update(f"{path.name} {size}\n".encode())
+        with path.open("rb") as file:
+            digest.update(file.read(MEGABYTE))
+            file.seek(max(0, size - MEGABYTE))
+            digest.update(file.read())
+    return digest.hexdigest()
 
 
 def let_go() -> None:

@@ -17,6 +17,8 @@ START = 8
 """Requests in flight at the beginning."""
 BURST_SPAN = 6.0
 """Seconds in which a tenth of a minute's requests may be sent: providers count in parts of a minute, too."""
+LONGEST_MINUTE = 60.0
+"""Seconds of a Retry-After that are always waited: the quota of a minute is no outage."""
 TOLD_FROM = 5.0
 """Seconds of a Retry-After that are worth a line of the log."""
 DOWN = ("unreachable", "timeout", "server", "body")
@@ -111,7 +113,7 @@ class Pace:
 
     def hopeless(self, now: float, patience: float) -> str | None:
         """Why there is no sense in waiting, where it has been down for `patience` seconds or asks to wait for more."""
-        if self.held_until - now > patience:
+        if self.held_until - now > max(patience, LONGEST_MINUTE):
             return f"asks to wait {_duration(self.held_until - now)}"
         if self.breaker.since is not None and now - self.breaker.since >= patience:
             return f"went down: no answer for {_duration(now - self.breaker.since)}"

@@ -27,4 +27,4 @@ def of_message(message: Any) -> tuple[str | None, str]:
     if not named:
         blocks = getattr(message, "thinking_blocks", None) or []
         named = "\n".join(b["thinking"] for b in blocks if isinstance(b, dict) and b.get("thinking"))
-    return (named, text) if named else apart(text)
+    return (named.strip(), text.lstrip()) if named else apart(text)  # white space that stood between the two

@@ -128,12 +128,13 @@ def test_retry_after_holds_all_and_is_said_once() -> None:
     pace = Pace("it", 4, None, None, reached=True)
     tickets = [pace.start(0.0, 1) for _ in range(4)]
     for ticket in tickets:
-        pace.failed(1.0, ticket, Fault("rate-limit", "x", 429, 30.0))
-    assert pace.wait(1.0, 1) == 30.0
-    assert pace.wait(31.0, 1) == 0.0
-    assert list(pace.notes) == [("info", "it asks to wait 30 s: nothing is sent before that")]
-    assert pace.hopeless(1.0, 29.0) == "asks to wait 30 s"
-    assert pace.hopeless(1.0, 31.0) is None
+        pace.failed(1.0, ticket, Fault("rate-limit", "x", 429, 90.0))
+    assert pace.wait(1.0, 1) == 90.0
+    assert pace.wait(91.0, 1) == 0.0
+    assert list(pace.notes) == [("info", "it asks to wait 90 s: nothing is sent before that")]
+    assert pace.hopeless(1.0, 89.0) == "asks to wait 90 s"
+    assert pace.hopeless(1.0, 91.0) is None
+    assert pace.hopeless(31.0, 0.0) is None  # no more than a minute is left
 
 
 def broken(pace: Pace, now: float = 0.0, fault: Fault = SERVER) -> None:

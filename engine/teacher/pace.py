@@ -2,7 +2,9 @@
 
 Additive increase, multiplicative decrease as in TCP (Jacobson 1988; RFC 5681, section 3.1): from a small start the
 window grows by one with each answer, above the slow-start threshold by one a round trip; on a sign of overload it
-becomes half of what is in flight, once a round trip. On top lie the ceilings of a minute, Retry-After and the breaker.
+becomes half of what is in flight, once a round trip. 429 is such a sign, and so are 5xx and timeouts where they are
+many: each by itself would keep the window at sqrt(1.5 / their share) (Mathis et al. 1997), 12 at one in a hundred. On
+top lie the ceilings of a minute, Retry-After and the breaker.
 """
 
 import math
@@ -19,6 +21,10 @@ BURST_SPAN = 6.0
 """Seconds in which a tenth of a minute's requests may be sent: providers count in parts of a minute, too."""
 LONGEST_MINUTE = 60.0
 """Seconds of a Retry-After that are always waited: the quota of a minute is no outage."""
+MEMORY = 0.9
+"""What the share of faults keeps of itself with each request that ends."""
+TOO_MANY = 0.2
+"""Share of 5xx, timeouts and lost connections that is a sign of overload: three in a row make it, two do not."""
 TOLD_FROM = 5.0
 """Seconds of a Retry-After that are worth a line of the log."""
 DOWN = ("unreachable", "timeout", "server", "body")
@@ -57,6 +63,7 @@ class Pace:
         self.notes: deque[tuple[str, str]] = deque()
         self.last: Fault | None = None
         self._threshold = math.inf
+        self._faults = 0.0
         self._requests = [Ceiling(rpm), Ceiling(max(1.0, rpm / 10), BURST_SPAN)] if rpm else []
         self._tokens = Ceiling(tpm or math.inf)
         self._next = 0
@@ -82,6 +89,7 @@ class Pace:
         self.in_flight -= 1
         if tokens is not None:
             self._tokens.correct(now, ticket.tokens, tokens)
+        self._faults *= MEMORY
         self._is_up(now)
         self.window = min(self.most, self.window + (1 if self.window < self._threshold else 1 / self.window))
 
@@ -89,7 +97,9 @@ class Pace:
         """A fault came instead."""
         self.reached = self.reached or fault.status is not None
         alone = self.window < 2
-        if fault.kind in ("rate-limit", "server", "timeout", "unreachable"):
+        if fault.kind in DOWN:
+            self._faults += (1 - MEMORY) * (1 - self._faults)
+        if fault.kind == "rate-limit" or fault.retry_after is not None or self._faults > TOO_MANY:
             self._slow_down(ticket)
         self.in_flight -= 1
         if fault.retry_after is not None:

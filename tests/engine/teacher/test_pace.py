@@ -120,8 +120,22 @@ def test_half_of_what_is_in_flight_once_a_round_trip() -> None:
         pace.answered(1.0, ticket, 1)
     assert 32 < pace.window < 35  # additive from here: about one a round trip
     again = pace.start(2.0, 1)
-    pace.failed(3.0, again, SERVER)
+    pace.failed(3.0, again, BUSY)
     assert pace.window == 1  # half of what was in flight, at least one
+
+
+def test_faults_of_the_server_slow_it_down_where_they_are_many() -> None:
+    pace = Pace("it", 64, None, None, reached=True)
+    pace.window = 64
+    for _ in range(20):  # one in ten
+        for fault in (SERVER, *[None] * 9):
+            ticket = pace.start(0.0, 1)
+            pace.answered(0.0, ticket, 1) if fault is None else pace.failed(0.0, ticket, fault)
+    assert pace.window == 64
+    tickets = [pace.start(0.0, 1) for _ in range(64)]
+    for ticket, fault in zip(tickets, (SERVER, GONE, Fault("timeout", "x")), strict=False):
+        pace.failed(0.0, ticket, fault)
+    assert 31 <= pace.window <= 32  # once
 
 
 def test_retry_after_holds_all_and_is_said_once() -> None:

@@ -4,7 +4,7 @@ Keys are given by the worker, not by SQLite, wherever a resumed run writes the s
 free of duplicates. What is tailed by id has AUTOINCREMENT, since SQLite may give a deleted rowid out again.
 """
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """Also in PRAGMA user_version, so that a reader can tell without sqlite-utils."""
 APPLICATION_ID = 0x71637264
 """In PRAGMA application_id: "qcrd", so that another program's database is never taken for ours."""
@@ -311,11 +311,15 @@ UPDATE attempts SET billed = CASE state WHEN 'done' THEN 1 WHEN 'failed' THEN
     CASE WHEN error = 'the worker ended before the answer came' THEN NULL ELSE 0 END END;
 """
 
+REASONS = """
+ALTER TABLE rationales ADD COLUMN reason TEXT;  -- of a dropped one: right, no rationale, no vote, band; else null
+"""
+
 REASONING_TABLES = """
 ALTER TABLE samples ADD COLUMN reasoning_id INTEGER REFERENCES texts(id);  -- hidden reasoning, apart from the answer
 """
 
-TABLES = FIRST_TABLES + GROUP_TABLES + LEDGER_TABLES + REASONING_TABLES
+TABLES = FIRST_TABLES + GROUP_TABLES + LEDGER_TABLES + REASONS + REASONING_TABLES
 
 STALE_AFTER = 15.0
 """Seconds without a heartbeat after which a running worker counts as dead."""

@@ -21,6 +21,7 @@ def sample(
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     say: Callable[[str, str], None] = lambda level, line: None,
     backoff: float = 1.0,
+    on_failed: Callable[[int], None] = lambda failed: None,
 ) -> dict[str, list[Sample]]:
     """Up to `spec.teacher.samples` samples for every example, in slot order; all are in the database on return.
 
@@ -29,7 +30,8 @@ def sample(
     if spec.teacher.model.startswith("replay:"):
         return _replay(spec.teacher, examples, ledger, on_progress, say)
     requests = requests_for(spec.teacher, spec.data.answer, examples)
-    fill(spec.teacher, requests, len(examples), ledger, orders, on_progress, say, backoff)
+    on_failed(0)
+    fill(spec.teacher, requests, len(examples), ledger, orders, on_progress, say, backoff, on_failed)
     on_progress(len(examples), len(examples))
     unended = sum(not text.strip() for r in requests for text in r.texts.values())
     if unended:
@@ -55,6 +57,7 @@ def fill(
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     say: Callable[[str, str], None] = lambda level, line: None,
     backoff: float = 1.0,
+    on_failed: Callable[[int], None] = lambda failed: None,
 ) -> None:
     """Gives every request its texts: what any run has stored for nothing, the rest bought within the limits' budget.
 
@@ -66,7 +69,8 @@ def fill(
         say("info", f"{reused} samples are in the database already and are not asked for again")
     _settle_doubts(limits, requests, ledger, stray, say)
     if any(r.missing for r in requests):
-        buy(requests, ledger, orders, budget_of(limits, ledger.spent().result()), total, on_progress, say, backoff)
+        budget = budget_of(limits, ledger.spent().result())
+        buy(requests, ledger, orders, budget, total, on_progress, say, backoff, on_failed)
 
 
 def reuse(requests: Sequence[Request], ledger: Ledger, keep: bool = True) -> int:

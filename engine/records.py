@@ -41,6 +41,8 @@ class Sample:
     slot: int
     """Its number among the example's K samples, from 0."""
     text: str
+    reasoning: str | None = None
+    """Hidden reasoning, where it is to be the rationale."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from engine.answers import kinds
@@ -61,7 +61,7 @@ def vote(
     shares: list[float] = []
     for example in examples:
         mine = sorted(samples.get(example.id, ()), key=lambda s: s.slot)
-        parsed = [kinds.parse(kind, s.text, example.choices) for s in mine]
+        parsed = [_parse(kind, s, example) for s in mine]
         ballot = _count(kind, [p.answer for p in parsed], tie)
         polarities = _polarities(kind, example, parsed, ballot, labels, drop_right_negatives)
         rationales = tuple(
@@ -88,6 +88,12 @@ def vote(
     if kind == "latex":
         tally["timeouts"] = kinds.timeouts() - timeouts
     return Vote(tuple(voted), _facts(tally, voted), tuple(shares))
+
+
+def _parse(kind: AnswerKind, sample: Sample, example: Example) -> Parsed:
+    """The answer is the text's; the rationale too, unless the hidden reasoning is to be it."""
+    parsed = kinds.parse(kind, sample.text, example.choices)
+    return parsed if sample.reasoning is None else replace(parsed, rationale=sample.reasoning.strip())
 
 
 @dataclass(frozen=True, slots=True)

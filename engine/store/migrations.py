@@ -12,6 +12,7 @@ from engine.store.schema import (
     FIRST_TABLES,
     GROUP_TABLES,
     LEDGER_TABLES,
+    REASONING_TABLES,
     REASONS,
     SCHEMA_VERSION,
     VIEWS,
@@ -31,6 +32,7 @@ def migrate(conn: sqlite3.Connection) -> None:
     steps(name="0002_groups")(_groups)
     steps(name="0003_ledger")(_ledger)
     steps(name="0004_reasons")(_reasons)
+    steps(name="0005_reasoning")(_reasoning)
     steps.apply(Database(conn, recursive_triggers=False, execute_plugins=False))
     _make_views(conn)
     conn.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -51,6 +53,10 @@ def _ledger(db: "Database") -> None:
 
 def _reasons(db: "Database") -> None:
     _run(db.conn, REASONS)
+
+
+def _reasoning(db: "Database") -> None:
+    _run(db.conn, REASONING_TABLES)
 
 
 def _make_views(conn: sqlite3.Connection) -> None:

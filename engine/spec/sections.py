@@ -80,6 +80,9 @@ class TeacherConfig(Section):
     """Longest completion, in tokens."""
     prompt: str = "default"
     """"default" (few-shot, by kind of answer, in the paper's layout), or a TOML file with system, shots and format."""
+    prompt_style: Literal["auto", "chat", "completion"] = "auto"
+    """chat: the prompt as turns; completion: as one text that the model goes on with, for models that were not tuned to
+    chat; auto: completion for LiteLLM's text-completion-openai/… and its kin, else chat."""
     api_base: str | None = None
     """URL of an OpenAI-compatible server, e.g. http://127.0.0.1:8000/v1."""
     api_key_env: str | None = None

@@ -7,6 +7,7 @@ from typing import Any
 
 from engine.errors import UsageError
 from engine.spec.sections import TeacherConfig
+from engine.teacher.messages import STOP, style_of
 from engine.teacher.outcome import Completion, Fault, TeacherError, redact
 
 Messages = list[dict[str, str]]
@@ -26,6 +27,8 @@ async def complete(teacher: TeacherConfig, messages: Messages, n: int, first_slo
     options: dict[str, Any] = {"n": n} if n > 1 else {}
     if teacher.model.startswith("builtin/"):
         options["seed"] = first_slot
+    if style_of(teacher) == "completion":
+        options["stop"] = list(STOP)
     if teacher.api_base:
         options["api_base"] = teacher.api_base
     if key:

@@ -50,6 +50,7 @@ def take_vote(
             tie=spec.vote.tie,
             labels=spec.data.labels,
             drop_right_negatives=spec.vote.drop_right_negatives,
+            pattern=spec.data.answer_pattern,
             first_number=first_number,
             on_example=on_example,
         )

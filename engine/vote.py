@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from engine.answers import kinds
+from engine.answers import pattern as own
 from engine.records import Example, Parsed, Polarity, Rationale, Sample, Voted
 from engine.spec.sections import AnswerKind
 
@@ -30,6 +31,7 @@ def vote(
     tie: Literal["drop", "first"],
     labels: Literal["teacher", "gold"],
     drop_right_negatives: Literal["auto", "never"],
+    pattern: str | None = None,
     first_number: int = 0,
     on_example: Callable[[int], None] = lambda done: None,
 ) -> Vote:
@@ -50,18 +52,20 @@ def vote(
 
     Facts: "rule/<rule>" (samples parsed by it; "rule/miss" for the rest), "samples", "empty rationales", "ties" and
     "unanswered" (examples), "positives per example" and "negatives per example" (means over all examples),
-    "no negative" (share of the examples with a positive), "right negatives dropped", "timeouts" (latex only); and over
-    what has a gold answer "sample right", "sample total", "vote right", "vote total" (an unparsed sample and an
+    "no negative" (share of the examples with a positive), "right negatives dropped", "timeouts" (latex only), "pattern
+    timeouts" (texts that `pattern`, the user's own rule, ran out of its time on); and over what has a gold answer
+    "sample right", "sample total", "vote right", "vote total" (an unparsed sample and an
     unanswered question count as wrong), "sample accuracy" and "vote accuracy" where their totals are not 0.
     """
     tally: Counter[str] = Counter({"rule/miss": 0, "ties": 0, "unanswered": 0, "empty rationales": 0})
     timeouts = kinds.timeouts()
+    slow = own.timeouts(pattern) if pattern else 0
     voted: list[Voted] = []
     number = first_number
     shares: list[float] = []
     for example in examples:
         mine = sorted(samples.get(example.id, ()), key=lambda s: s.slot)
-        parsed = [kinds.parse(kind, s.text, example.choices) for s in mine]
+        parsed = [kinds.parse(kind, s.text, example.choices, pattern) for s in mine]
         ballot = _count(kind, [p.answer for p in parsed], tie)
         polarities = _polarities(kind, example, parsed, ballot, labels, drop_right_negatives)
         rationales = tuple(
@@ -87,6 +91,8 @@ def vote(
         on_example(len(voted))
     if kind == "latex":
         tally["timeouts"] = kinds.timeouts() - timeouts
+    if pattern:
+        tally["pattern timeouts"] = own.timeouts(pattern) - slow
     return Vote(tuple(voted), _facts(tally, voted), tuple(shares))
 
 

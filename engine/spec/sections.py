@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 AnswerKind = Literal["number", "equation", "choice", "text", "latex"]
 
@@ -27,6 +27,13 @@ def _count_or_epoch(value: Any) -> Any:
     if value == "epoch" or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
         return value
     raise ValueError(f'{value!r} should be a whole number from 1, or "epoch"')
+
+
+def _one_group(pattern: str) -> str:
+    from engine.answers.pattern import compiled
+
+    compiled(pattern)
+    return pattern
 
 
 class ArithmeticConfig(Section):
@@ -54,6 +61,9 @@ class DataConfig(Section):
     """Which column of the file holds what, e.g. {question = "body", answer = "label"}."""
     answer: AnswerKind = "number"
     """Kind of answer: how it is parsed and compared."""
+    answer_pattern: Annotated[str, AfterValidator(_one_group)] | None = None
+    """A regular expression with one group around the answer, for teacher's texts that the kind's own rules do not
+    read; tried right after the strict layout, its last match counts. `qcrd reparse` shows what it would change."""
     labels: Literal["teacher", "gold"] = "teacher"
     """Who supervises: the teacher's vote, or the dataset's gold answers."""
     train_share: Annotated[float, Field(gt=0, le=1)] = 1.0

@@ -19,6 +19,7 @@ from engine.errors import QcrdError
 from engine.export import export
 from engine.final import evaluate_finally
 from engine.limits import count_cut, within_limits
+from engine.methods.supervision import label_of
 from engine.methods.table import METHODS
 from engine.negatives import peer
 from engine.negatives.band import Band, judge_of
@@ -279,7 +280,7 @@ def _validation(
 ) -> Validation:
     gold = {x.id: x.answer for x in validation}
     by_vote = spec.needs_teacher and spec.data.labels == "teacher"
-    wanted = {v.example.id: v.answer for v in taught.validation} if by_vote else gold
+    wanted = {v.example.id: label_of(v, "teacher") for v in taught.validation} if by_vote else gold
     answers = {x.example.id: x.answer for x in supervised}
     explains = any(x.positives for x in supervised)
     longest_label = max((len(x.label) for x in supervised if x.label), default=8)

@@ -67,6 +67,8 @@ class Rationale:
     iteration: int = 0
     """Of the student's own negatives ("self", "fixed"): the iteration whose weights wrote it; 0 elsewhere."""
     slot: int = 0
+    reason: str | None = None
+    """Why it was dropped; None elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,8 @@ class Voted:
     negatives: tuple[Rationale, ...]
     others: tuple[Rationale, ...] = field(default=())
     """Unparsed and dropped rationales: stored and shown, never trained on."""
+    rejected: bool = False
+    """The vote is not the gold answer, and selection.require_gold left the question out."""
 
 
 def all_rationales(voted: Sequence[Voted]) -> list[Rationale]:

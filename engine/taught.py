@@ -9,7 +9,9 @@ from engine.evaluate import is_right
 from engine.intervals import t_interval
 from engine.orders import Orders
 from engine.records import Example, Sample, Voted, all_rationales
+from engine.selection import select
 from engine.spec.run import RunSpec
+from engine.step_judge import Ask
 from engine.store.recorder import Recorder
 from engine.vote import Vote, vote
 
@@ -34,8 +36,12 @@ def take_vote(
     samples: Mapping[str, list[Sample]],
     recorder: Recorder,
     orders: Orders,
+    ask: Ask | None = None,
 ) -> Taught:
-    """Votes on both splits; what is counted and scored are the training questions."""
+    """Votes on both splits and selects; what is counted and scored are the training questions.
+
+    `ask` asks the judge of steps, where the spec has one.
+    """
 
     def votes(examples: tuple[Example, ...], first_number: int, before: int) -> Vote:
         def on_example(done: int) -> None:
@@ -43,7 +49,7 @@ def take_vote(
                 orders.raise_if_stopped()
                 recorder.stage("vote", done=before + done)
 
-        return vote(
+        result = vote(
             examples,
             samples,
             kind=spec.data.answer,
@@ -54,6 +60,7 @@ def take_vote(
             first_number=first_number,
             on_example=on_example,
         )
+        return select(result, spec.selection, kind=spec.data.answer, labels=spec.data.labels, ask=ask)
 
     result = votes(train_examples, 0, 0)
     count = len(all_rationales(result.voted))
@@ -64,12 +71,17 @@ def take_vote(
     recorder.score("train", "teacher sample", "", 0, right, total, t_interval(result.right_shares))
     right, total = int(result.facts["vote right"]), int(result.facts["vote total"])
     recorder.score("train", "teacher vote", "", 0, right, total)
-    answered = any(v.answer is not None for v in result.voted)
+    answered = any(v.answer is not None and not v.rejected for v in result.voted)
     if not (answered if spec.method.name == "single-task" else any(v.positives for v in result.voted)):
+        if gone := sum(int(n) for name, n in result.facts.items() if name.startswith("dropped/")):
+            raise QcrdError(
+                f"nothing to learn from {count} samples: [selection] dropped {gone} rationales; loosen it "
+                "(`qcrd query \"SELECT name, value FROM facts WHERE stage = 'vote'\"` has the counts)"
+            )
         raise QcrdError(
             f"nothing to learn from {count} samples: {int(result.facts['rule/miss'])} have no answer of the kind "
             f"{spec.data.answer!r}, {int(result.facts['ties'])} questions are ties; look at "
-            "`qcrd query 'SELECT text FROM teacher_samples'`, then mend data.answer, the prompt or vote.tie"
+            f"`qcrd misses {recorder.run_id}`, then mend data.answer, data.answer_pattern, the prompt or vote.tie"
         )
     checked = votes(validation, count, len(train_examples))
     return Taught(result.voted, checked.voted, count + len(all_rationales(checked.voted)))

@@ -10,6 +10,11 @@ from engine.answers import pattern as own
 from engine.records import Example, Parsed, Polarity, Rationale, Sample, Voted
 from engine.spec.sections import AnswerKind
 
+Fate = tuple[Polarity, str | None]
+"""What becomes of a sample, and why it is dropped where it is."""
+RIGHT = "right answer"
+NO_RATIONALE = "answer alone"
+
 
 @dataclass(frozen=True, slots=True)
 class Vote:
@@ -67,10 +72,10 @@ def vote(
         mine = sorted(samples.get(example.id, ()), key=lambda s: s.slot)
         parsed = [kinds.parse(kind, s.text, example.choices, pattern) for s in mine]
         ballot = _count(kind, [p.answer for p in parsed], tie)
-        polarities = _polarities(kind, example, parsed, ballot, labels, drop_right_negatives)
+        fates = _fates(kind, example, parsed, ballot, labels, drop_right_negatives)
         rationales = tuple(
-            _rationale(number + i, sample, p, polarity)
-            for i, (sample, p, polarity) in enumerate(zip(mine, parsed, polarities, strict=True))
+            _rationale(number + i, sample, p, fate)
+            for i, (sample, p, fate) in enumerate(zip(mine, parsed, fates, strict=True))
         )
         number += len(mine)
         voted.append(
@@ -128,34 +133,37 @@ def _count(kind: AnswerKind, answers: Sequence[str | None], tie: Literal["drop",
     return _Ballot(answers[largest[0][0]], most, tied, frozenset(largest[0]))
 
 
-def _polarities(
+def _fates(
     kind: AnswerKind,
     example: Example,
     parsed: Sequence[Parsed],
     ballot: _Ballot,
     labels: Literal["teacher", "gold"],
     drop_right_negatives: Literal["auto", "never"],
-) -> list[Polarity]:
+) -> list[Fate]:
     by_gold = labels == "gold" and example.answer is not None
-    found: list[Polarity] = []
+    found: list[Fate] = []
     for i, p in enumerate(parsed):
         if p.answer is None:
-            found.append("unparsed")
-        elif not p.rationale or (ballot.answer is None and not by_gold):
-            found.append("dropped")
+            found.append(("unparsed", None))
+        elif not p.rationale:
+            found.append(("dropped", NO_RATIONALE))
+        elif ballot.answer is None and not by_gold:
+            found.append(("dropped", "tie"))
         elif by_gold:
             assert example.answer is not None
-            found.append("positive" if kinds.equal(kind, example.answer, p.answer) else "negative")
+            found.append(("positive" if kinds.equal(kind, example.answer, p.answer) else "negative", None))
         elif i in ballot.winners:
-            found.append("positive")
+            found.append(("positive", None))
         else:
             assert ballot.answer is not None
             right = drop_right_negatives == "auto" and kinds.equal(kind, ballot.answer, p.answer)
-            found.append("dropped" if right else "negative")
+            found.append(("dropped", RIGHT) if right else ("negative", None))
     return found
 
 
-def _rationale(number: int, sample: Sample, parsed: Parsed, polarity: Polarity) -> Rationale:
+def _rationale(number: int, sample: Sample, parsed: Parsed, fate: Fate) -> Rationale:
+    polarity, reason = fate
     return Rationale(
         number=number,
         example_id=sample.example_id,
@@ -165,6 +173,7 @@ def _rationale(number: int, sample: Sample, parsed: Parsed, polarity: Polarity) 
         polarity=polarity,
         source="minority" if polarity == "negative" else "teacher",
         slot=sample.slot,
+        reason=reason,
     )
 
 
@@ -176,8 +185,7 @@ def _tally(tally: Counter[str], kind: AnswerKind, voted: Voted, parsed: Sequence
     tally["ties"] += voted.tie
     tally["unanswered"] += voted.parsed == 0
     if voted.answer is not None:
-        dropped = [r for r in voted.others if r.polarity == "dropped" and r.text]
-        tally["right negatives dropped"] += len(dropped)
+        tally["right negatives dropped"] += sum(r.reason == RIGHT for r in voted.others)
     gold = voted.example.answer
     if gold is None or not parsed:
         return None
@@ -192,13 +200,20 @@ def _tally(tally: Counter[str], kind: AnswerKind, voted: Voted, parsed: Sequence
 def _facts(tally: Counter[str], voted: Sequence[Voted]) -> dict[str, float]:
     names = ("samples", "right negatives dropped", "sample right", "sample total", "vote right", "vote total")
     facts = {name: float(tally[name]) for name in sorted({*tally, *names})}
+    facts |= balance(voted)
+    for what in ("sample", "vote"):
+        if facts[f"{what} total"]:
+            facts[f"{what} accuracy"] = facts[f"{what} right"] / facts[f"{what} total"]
+    return facts
+
+
+def balance(voted: Sequence[Voted]) -> dict[str, float]:
+    """How many positives and negatives there are; nothing where there are no examples."""
+    facts: dict[str, float] = {}
     if voted:
         facts["positives per example"] = sum(len(v.positives) for v in voted) / len(voted)
         facts["negatives per example"] = sum(len(v.negatives) for v in voted) / len(voted)
     with_positive = [v for v in voted if v.positives]
     if with_positive:
         facts["no negative"] = sum(not v.negatives for v in with_positive) / len(with_positive)
-    for what in ("sample", "vote"):
-        if facts[f"{what} total"]:
-            facts[f"{what} accuracy"] = facts[f"{what} right"] / facts[f"{what} total"]
     return facts

@@ -101,6 +101,8 @@ def print_rationales(rows: Sequence[Row]) -> None:
     signs = {"positive": "+", "negative": "−"}
     for row in rows:
         marks = [row["polarity"], row["source"], f"answer {text(row['answer'])} ({row['rule']})"]
+        if row["reason"]:
+            marks.append(row["reason"])
         if row["iteration"]:
             marks.append(f"iteration {row['iteration']}")
         if row["step"] is not None:

@@ -52,7 +52,9 @@ class Band:
         judged = [r for r in written if r.polarity == "negative"]
         verdicts = self.within([(questions[r.example_id], r.text) for r in judged])
         outside = {r.number for r, keep in zip(judged, verdicts, strict=True) if not keep}
-        return [replace(r, polarity="dropped") if r.number in outside else r for r in written]
+        return [
+            replace(r, polarity="dropped", reason="outside the band") if r.number in outside else r for r in written
+        ]
 
     def keep(self, items: Sequence[Item]) -> list[Item]:
         """The items, with those of their negatives that lie in the band."""

@@ -10,6 +10,7 @@ from engine.records import Polarity, Rationale
 from engine.spec.methods import Negatives
 from engine.spec.sections import AnswerKind
 from engine.students.seam import Student, Tokens
+from engine.vote import NO_RATIONALE, RIGHT
 
 AT_ONCE = 2**16
 """Tokens, of prompts and of what may be written, that are sampled at once: 700 questions of the built-in task."""
@@ -55,8 +56,9 @@ def write(
         wanted = right_answer(item)
         right = parsed.answer is not None and wanted is not None and equal(kind, wanted, parsed.answer)
         polarity: Polarity = "dropped" if right and drop_right else "negative"
+        reason = RIGHT if polarity == "dropped" else None
         if not parsed.rationale:
-            polarity = "unparsed" if parsed.answer is None else "dropped"
+            polarity, reason = ("unparsed", None) if parsed.answer is None else ("dropped", NO_RATIONALE)
         return Rationale(
             number=first_number + place,
             example_id=item.example.id,
@@ -67,6 +69,7 @@ def write(
             source=source,
             iteration=iteration,
             slot=first_slot + place % config.per_example,
+            reason=reason,
         )
 
     return ranks.spread(range(len(repeated)), some)

@@ -36,6 +36,12 @@ def _one_group(pattern: str) -> str:
     return pattern
 
 
+def _not_recorded(model: str) -> str:
+    if model.startswith("replay:"):
+        raise ValueError("recorded outputs cannot judge: name a model")
+    return model
+
+
 class ArithmeticConfig(Section):
     """How much the built-in generator makes, and how hard."""
 
@@ -112,6 +118,39 @@ class VoteConfig(Section):
     """A tie for the largest cluster: drop the example from every teacher-supervised method, or take the first one."""
     drop_right_negatives: Literal["auto", "never"] = "auto"
     """auto: a negative with the right answer is dropped (by gold where labels = "gold", by the vote elsewhere)."""
+
+
+class StepJudgeConfig(Section):
+    """A model that is asked of every positive whether each of its steps is sound; paid for as the teacher is."""
+
+    model: Annotated[str, AfterValidator(_not_recorded)] | None = None
+    """Any LiteLLM model string; unset: no judge."""
+    api_base: str | None = None
+    """URL of an OpenAI-compatible server."""
+    api_key_env: str | None = None
+    """Name of the environment variable that holds the key; LiteLLM's own name for the provider where unset."""
+    max_tokens: Annotated[int, Field(ge=1)] = 512
+    """Longest verdict, in tokens: about 4 a step."""
+
+
+class SelectionConfig(Section):
+    """Which of the vote's rationales are trained on; what a check drops is kept with its reason, counted and shown."""
+
+    require_gold: bool = False
+    """Leave a question out where it has a gold answer and the vote is another (labels = "gold" sorts by gold)."""
+    near_duplicate: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Drop a positive that resembles an earlier one of its question so much: Jaccard index of pairs of neighbouring
+    words, in (0, 1]; 0.8 finds texts of forty words with two exchanged. Unset: only equal texts count once."""
+    min_words: Annotated[int, Field(ge=1)] | None = None
+    """Drop shorter rationales, positive or negative; in words between white space, without the answer."""
+    max_words: Annotated[int, Field(ge=1)] | None = None
+    """Drop longer ones."""
+    min_characters: Annotated[int, Field(ge=1)] | None = None
+    """Drop shorter ones, in characters."""
+    max_characters: Annotated[int, Field(ge=1)] | None = None
+    """Drop longer ones, in characters."""
+    judge: StepJudgeConfig = StepJudgeConfig()
+    """A judge of steps."""
 
 
 class LoraConfig(Section):

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from engine.store.schema import APPLICATION_ID, FIRST_TABLES, GROUP_TABLES, SCHEMA_VERSION, VIEWS
+from engine.store.schema import APPLICATION_ID, FIRST_TABLES, GROUP_TABLES, REASON_COLUMNS, SCHEMA_VERSION, VIEWS
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -21,6 +21,7 @@ def migrate(conn: sqlite3.Connection) -> None:
     steps = Migrations("qcrd")
     steps(name="0001_first_schema")(_first_schema)
     steps(name="0002_groups")(_groups)
+    steps(name="0004_reasons")(_reasons)
     steps.apply(Database(conn, recursive_triggers=False, execute_plugins=False))
     _make_views(conn)
     conn.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -33,6 +34,10 @@ def _first_schema(db: "Database") -> None:
 
 def _groups(db: "Database") -> None:
     _run(db.conn, GROUP_TABLES)
+
+
+def _reasons(db: "Database") -> None:
+    _run(db.conn, REASON_COLUMNS)
 
 
 def _make_views(conn: sqlite3.Connection) -> None:

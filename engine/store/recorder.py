@@ -234,8 +234,8 @@ class Recorder:
         self._texts([r.text for r in rationales])
         self._many(
             "INSERT OR REPLACE INTO rationales"
-            " (run_id, number, example, polarity, source, iteration, slot, answer, rule, text_id)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, (SELECT id FROM texts WHERE hash = ?))",
+            " (run_id, number, example, polarity, source, iteration, slot, answer, rule, reason, text_id)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, (SELECT id FROM texts WHERE hash = ?))",
             [
                 (
                     self.run_id,
@@ -247,6 +247,7 @@ class Recorder:
                     r.slot,
                     r.answer and storable(r.answer),
                     r.rule,
+                    r.reason,
                     text_hash(r.text),
                 )
                 for r in rationales

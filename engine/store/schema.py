@@ -4,7 +4,7 @@ Keys are given by the worker, not by SQLite, wherever a resumed run writes the s
 free of duplicates. What is tailed by id has AUTOINCREMENT, since SQLite may give a deleted rowid out again.
 """
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 4
 """Also in PRAGMA user_version, so that a reader can tell without sqlite-utils."""
 APPLICATION_ID = 0x71637264
 """In PRAGMA application_id: "qcrd", so that another program's database is never taken for ours."""
@@ -269,7 +269,11 @@ CREATE TABLE sampled_answers (          -- evaluation.samples answers to each qu
 ALTER TABLE stages ADD COLUMN seconds REAL NOT NULL DEFAULT 0;  -- worked on by all processes, up to the last change
 """
 
-TABLES = FIRST_TABLES + GROUP_TABLES
+REASON_COLUMNS = """
+ALTER TABLE rationales ADD COLUMN reason TEXT;  -- why it was dropped; null elsewhere, and in older rows
+"""
+
+TABLES = FIRST_TABLES + GROUP_TABLES + REASON_COLUMNS
 
 STALE_AFTER = 15.0
 """Seconds without a heartbeat after which a running worker counts as dead."""
@@ -367,7 +371,7 @@ CREATE VIEW teacher_samples AS
 SELECT
     u.run_id, u.example, u.slot, x.question, x.answer AS gold, t.text, s.model, s.finish,
     s.input_tokens, s.output_tokens, s.created_at,
-    r.polarity, r.answer, r.rule, rt.text AS rationale
+    r.polarity, r.answer, r.rule, rt.text AS rationale, r.reason
 FROM run_samples u
 JOIN samples s ON s.id = u.sample_id
 JOIN texts t ON t.id = s.text_id

@@ -17,3 +17,7 @@ class Interrupted(QcrdError):
     """The run was asked to stop, saved a checkpoint and can be resumed; exit code 130."""
 
     exit_code = 130
+
+
+class BudgetReached(QcrdError):
+    """The run has spent what it may, and can be resumed once it may spend more; exit code 1."""

@@ -41,6 +41,7 @@ from engine.students.load import student as load_student
 from engine.students.seam import Student
 from engine.taught import Taught, record_votes, take_vote, training_texts, unasked
 from engine.teacher.sampling import sample
+from engine.teacher.verdicts import step_judge_of
 from engine.train import train
 from engine.validation import Validation
 
@@ -65,6 +66,7 @@ def run_stages(spec: RunSpec, database: Path, run_id: int, recorder: Recorder, o
     with _stage(recorder, "data"):
         check(spec)
         processes.check(spec)
+        step_judge_of(spec)  # before samples are paid for
         peers = peer.folders(spec.negatives, database) if spec.negatives else []
         dataset = load(spec)
         _note_origin(spec, database, run_id, dataset, recorder)

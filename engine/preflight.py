@@ -41,6 +41,7 @@ def check(spec: RunSpec, database: Path) -> Report:
     dataset = _attempt(report, lambda: _dataset(report, spec))
     if spec.needs_teacher:
         _attempt(report, lambda: _teacher(report, spec, dataset))
+        _attempt(report, lambda: _step_judge(report, spec))
     if spec.negatives and spec.negatives.peers:
         _attempt(report, lambda: _peers(report, spec, database))
     if dataset is not None:
@@ -117,6 +118,18 @@ def _teacher(report: Report, spec: RunSpec, dataset: Dataset | None) -> None:
         calls = len(asked) * teacher.samples
         stored = "free of charge" if built_in else "those already in the database are not asked for again"
         report.lines.append(("samples", f"{len(asked)} questions × {teacher.samples} = {calls} completions; {stored}"))
+
+
+def _step_judge(report: Report, spec: RunSpec) -> None:
+    from engine.teacher import client
+    from engine.teacher.verdicts import step_judge_of
+
+    judge = step_judge_of(spec)
+    if judge is not None:
+        key = _key(client.key_variable(judge))
+        report.lines.append(
+            ("judge", f"{judge.model}, {key}; one call for each positive rationale, besides the samples")
+        )
 
 
 def _key(variable: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 from engine.batches import explain_prompt, predict_prompt, target_text
 from engine.errors import QcrdError
@@ -12,7 +13,9 @@ from engine.records import Example, Sample, Voted, all_rationales
 from engine.selection import select
 from engine.spec.run import RunSpec
 from engine.step_judge import Ask
+from engine.store.ledger import Ledger
 from engine.store.recorder import Recorder
+from engine.teacher.verdicts import step_judge_of, verdicts
 from engine.vote import Vote, vote
 
 REPORTED = 20
@@ -36,12 +39,10 @@ def take_vote(
     samples: Mapping[str, list[Sample]],
     recorder: Recorder,
     orders: Orders,
-    ask: Ask | None = None,
 ) -> Taught:
-    """Votes on both splits and selects; what is counted and scored are the training questions.
-
-    `ask` asks the judge of steps, where the spec has one.
-    """
+    """Votes on both splits and selects, the judge of steps asked where the spec has one; what is counted and scored are
+    the training questions."""
+    ask = _judge(spec, recorder, orders)
 
     def votes(examples: tuple[Example, ...], first_number: int, before: int) -> Vote:
         def on_example(done: int) -> None:
@@ -85,6 +86,19 @@ def take_vote(
         )
     checked = votes(validation, count, len(train_examples))
     return Taught(result.voted, checked.voted, count + len(all_rationales(checked.voted)))
+
+
+def _judge(spec: RunSpec, recorder: Recorder, orders: Orders) -> Ask | None:
+    judge = step_judge_of(spec)
+    if judge is None:
+        return None
+    return verdicts(
+        judge,
+        spec.teacher,
+        Ledger(recorder.writer, recorder.run_id),
+        SimpleNamespace(poll=orders.raise_if_stopped),
+        lambda level, line: recorder.log(level, line, "vote"),
+    )
 
 
 def unasked(examples: tuple[Example, ...]) -> tuple[Voted, ...]:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 AnswerKind = Literal["number", "equation", "choice", "text", "latex"]
 
@@ -92,6 +92,8 @@ class TeacherConfig(Section):
     """Rationales sampled for each training question (the paper's K)."""
     temperature: Annotated[float, Field(ge=0)] = 0.7
     """Sampling temperature."""
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Share of the probability that tokens are drawn from; unset: the provider's own."""
     max_tokens: Annotated[int, Field(ge=1)] = 512
     """Longest completion, in tokens."""
     prompt: str = "default"
@@ -109,6 +111,26 @@ class TeacherConfig(Section):
     """Seconds to wait for one answer."""
     attempts: Annotated[int, Field(ge=1)] = 5
     """Tries per request before it counts as failed; each is a row."""
+    in_doubt: Literal["again", "stop"] = "again"
+    """Requests that were under way when a worker was killed, and may be on the bill: again: bought once more, their
+    greatest possible cost counted as spent; stop: end, and leave the choice to you."""
+    input_usd_per_million: Annotated[float, Field(ge=0)] | None = None
+    """Price of a million input tokens in US dollars; unset: from LiteLLM's list, where it has the model."""
+    output_usd_per_million: Annotated[float, Field(ge=0)] | None = None
+    """Price of a million output tokens in US dollars; unset: as for input."""
+    budget_usd: Annotated[float, Field(ge=0)] | None = None
+    """The run stops before its purchases exceed so many US dollars; raise it with `qcrd resume RUN --set`. Unset: no
+    limit. So the next two."""
+    budget_tokens: Annotated[int, Field(ge=0)] | None = None
+    """Input and output tokens of all requests together."""
+    budget_calls: Annotated[int, Field(ge=0)] | None = None
+    """Requests over the wire, retries included."""
+
+    @model_validator(mode="after")
+    def _both_prices(self) -> "TeacherConfig":
+        if (self.input_usd_per_million is None) != (self.output_usd_per_million is None):
+            raise ValueError("input_usd_per_million and output_usd_per_million: give both prices or none")
+        return self
 
 
 class VoteConfig(Section):
@@ -131,6 +153,16 @@ class StepJudgeConfig(Section):
     """Name of the environment variable that holds the key; LiteLLM's own name for the provider where unset."""
     max_tokens: Annotated[int, Field(ge=1)] = 512
     """Longest verdict, in tokens: about 4 a step."""
+    input_usd_per_million: Annotated[float, Field(ge=0)] | None = None
+    """Price of a million input tokens in US dollars; unset: from LiteLLM's list, where it has the model."""
+    output_usd_per_million: Annotated[float, Field(ge=0)] | None = None
+    """Price of a million output tokens in US dollars; unset: as for input."""
+
+    @model_validator(mode="after")
+    def _both_prices(self) -> "StepJudgeConfig":
+        if (self.input_usd_per_million is None) != (self.output_usd_per_million is None):
+            raise ValueError("input_usd_per_million and output_usd_per_million: give both prices or none")
+        return self
 
 
 class SelectionConfig(Section):

@@ -4,20 +4,28 @@ All writing goes through the one writer; a call's future resolves when its rows 
 """
 
 import hashlib
+import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 from engine.records import Sample
-from engine.store.texts import store_texts
-from engine.teacher.outcome import Completion, Fault
+from engine.store.texts import storable, store_texts
+from engine.teacher.outcome import Answer, Completion, Fault
 
 T = TypeVar("T")
 CHUNK = 500
 """Keys looked up by one statement; SQLite takes 999 variables at least."""
+LOST = "the worker ended before the answer came"
+"""The error of an attempt that was under way then."""
+
+State = Literal["done", "pending", "failed"]
+Purpose = Literal["sample", "judge"]
+"""What an answer is for: a rationale, or a verdict on one."""
 
 
 class Writes(Protocol):
@@ -37,21 +45,98 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What one try is about to ask for."""
+
+    purpose: Purpose
+    example: str
+    model: str
+    key: bytes
+    """Of the question and how it is asked, without a slot."""
+    slots: tuple[int, ...]
+    input_tokens: int | None = None
+    """Estimated."""
+    greatest_usd: float | None = None
+    """Most that it can cost; None: the price is unknown."""
+    greatest_tokens: int | None = None
+    """Most tokens, of input and output together, that it can take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The rows of a try that is under way."""
+
+    request: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class InDoubt:
+    """A request that was under way when its worker was killed."""
+
+    key: bytes
+    slots: tuple[int, ...]
+    greatest_usd: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a run's tries have cost so far, doubtful ones at the most that they can have cost."""
+
+    usd: float = 0.0
+    tokens: int = 0
+    calls: int = 0
+    unpriced: int = 0
+    """Tries that may be on the bill and whose price nobody knows: not in `usd`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ledger:
     """The teacher's rows of one run."""
 
     writer: Writes
     run_id: int
 
-    def close_stray_attempts(self) -> Future[int]:
-        """Requests whose answer never arrived, since the process ended, become failed; how many there were."""
+    def close_stray(self) -> Future[int]:
+        """Requests whose answer never arrived, since the process ended, become in doubt; how many there were."""
 
         def run(db: sqlite3.Connection) -> int:
-            return db.execute(
-                "UPDATE attempts SET state = 'failed', ended_at = ?, error = 'the worker ended before the answer came' "
-                "WHERE run_id = ? AND state = 'sent'",
-                (time.time(), self.run_id),
+            found = db.execute(
+                "UPDATE attempts SET state = 'failed', ended_at = ?, error = ? WHERE run_id = ? AND state = 'sent'",
+                (time.time(), LOST, self.run_id),
             ).rowcount
+            db.execute("UPDATE requests SET state = 'in_doubt' WHERE run_id = ? AND state = 'sent'", (self.run_id,))
+            db.execute("UPDATE requests SET state = 'failed' WHERE run_id = ? AND state = 'pending'", (self.run_id,))
+            return found
+
+        return self.writer.call(run)
+
+    def in_doubt(self) -> Future[list[InDoubt]]:
+        """All requests of the run that ever were in doubt, bought again since or not."""
+
+        def run(db: sqlite3.Connection) -> list[InDoubt]:
+            rows = db.execute(
+                "SELECT asked, slots, greatest_usd FROM requests WHERE run_id = ? AND state = 'in_doubt' ORDER BY id",
+                (self.run_id,),
+            )
+            return [InDoubt(bytes(key), tuple(json.loads(slots)), greatest) for key, slots, greatest in rows]
+
+        return self.writer.call(run)
+
+    def spent(self) -> Future[Spent]:
+        """What the run has bought in all its sessions."""
+
+        def run(db: sqlite3.Connection) -> Spent:
+            usd, tokens, calls, unpriced = db.execute(
+                "SELECT sum(usd), sum(tokens), count(*), sum(doubtful AND usd IS NULL) FROM ("
+                " SELECT a.billed IS NOT 0 AS doubtful,"
+                "  CASE WHEN a.billed IS NOT 0 THEN coalesce(r.price_usd, a.greatest_usd) END AS usd,"
+                "  CASE WHEN a.billed IS NOT 0"
+                "   THEN coalesce(r.input_tokens + r.output_tokens, a.greatest_tokens) END AS tokens"
+                " FROM attempts a LEFT JOIN responses r ON r.attempt_id = a.id WHERE a.run_id = ?)",
+                (self.run_id,),
+            ).fetchone()
+            return Spent(usd or 0.0, tokens or 0, calls, unpriced or 0)
 
         return self.writer.call(run)
 
@@ -59,45 +144,111 @@ class Ledger:
         """Those of the samples that any run has bought already."""
         return self.writer.call(lambda db: _stored(db, keys))
 
-    def begin(self, example: str, slots: int, attempt: int) -> Future[int]:
-        """A request is about to be sent, for so many samples, as try number `attempt`; gives its id."""
+    def rename(self, keys: Mapping[bytes, bytes]) -> Future[None]:
+        """Samples of older keys (new key -> older one), where there are any, get the keys they would have now."""
+        pairs = list(keys.items())
 
-        def run(db: sqlite3.Connection) -> int:
-            row = db.execute(
-                "INSERT INTO attempts (run_id, example, slots, attempt, state, sent_at) VALUES (?, ?, ?, ?, 'sent', ?)",
-                (self.run_id, example, slots, attempt, time.time()),
-            )
-            assert row.lastrowid is not None
-            return row.lastrowid
+        def run(db: sqlite3.Connection) -> None:
+            db.executemany("UPDATE OR IGNORE samples SET key = ? WHERE key = ?", pairs)
 
         return self.writer.call(run)
 
-    def fail(self, attempt_id: int, fault: Fault) -> Future[None]:
-        """The request brought nothing."""
+    def begin(self, asked: Asked, attempt: int, request: int | None = None) -> Future[Sent]:
+        """A try, number `attempt` of its request (a new one where None), is about to be sent."""
+
+        def run(db: sqlite3.Connection) -> Sent:
+            now = time.time()
+            row = request
+            if row is None:
+                row = db.execute(
+                    "INSERT INTO requests (run_id, purpose, example, model, asked, slots, state, input_tokens,"
+                    " greatest_usd, created_at) VALUES (?, ?, ?, ?, ?, ?, 'sent', ?, ?, ?)",
+                    (
+                        self.run_id,
+                        asked.purpose,
+                        asked.example,
+                        asked.model,
+                        asked.key,
+                        json.dumps(asked.slots),
+                        asked.input_tokens,
+                        asked.greatest_usd,
+                        now,
+                    ),
+                ).lastrowid
+            else:
+                db.execute("UPDATE requests SET state = 'sent' WHERE id = ?", (row,))
+            sent = db.execute(
+                "INSERT INTO attempts (run_id, example, slots, attempt, state, sent_at, request_id, greatest_usd,"
+                " greatest_tokens) VALUES (?, ?, ?, ?, 'sent', ?, ?, ?, ?)",
+                (
+                    self.run_id,
+                    asked.example,
+                    len(asked.slots),
+                    attempt,
+                    now,
+                    row,
+                    asked.greatest_usd,
+                    asked.greatest_tokens,
+                ),
+            ).lastrowid
+            assert row is not None
+            assert sent is not None
+            return Sent(row, sent)
+
+        return self.writer.call(run)
+
+    def fail(self, sent: Sent, fault: Fault, last: bool) -> Future[None]:
+        """The try brought nothing; `last`: there will be no other."""
 
         def run(db: sqlite3.Connection) -> None:
             db.execute(
-                "UPDATE attempts SET state = 'failed', ended_at = ?, status = ?, error = ? WHERE id = ?",
-                (time.time(), fault.status, f"{fault.kind}: {fault.message}", attempt_id),
+                "UPDATE attempts SET state = 'failed', ended_at = ?, status = ?, error = ?, billed = ? WHERE id = ?",
+                (time.time(), fault.status, f"{fault.kind}: {fault.message}", fault.billed, sent.attempt),
             )
+            db.execute("UPDATE requests SET state = ? WHERE id = ?", ("failed" if last else "pending", sent.request))
 
         return self.writer.call(run)
 
     def finish(
         self,
-        attempt_id: int,
+        sent: Sent,
         model: str,
+        answer: Answer,
+        price_usd: float | None,
         bought: Sequence[tuple[bytes, int, Completion]],
         examples: Sequence[str],
+        state: State = "done",
     ) -> Future[dict[bytes, Stored]]:
-        """The request brought samples (key, slot, completion), which these examples use; end and samples are one
-        transaction. Gives what is stored: another run's sample where that one was first."""
+        """The try was answered: response, samples (key, slot, completion), which these examples use, and states are one
+        transaction. `state`: of the request, pending where some of its slots are still open. Gives what is stored:
+        another run's sample where that one was first."""
+        raw = zlib.compress(storable(answer.raw).encode(), 1)
+        fault = answer.fault
 
         def run(db: sqlite3.Connection) -> dict[bytes, Stored]:
             now = time.time()
-            db.execute("UPDATE attempts SET state = 'done', ended_at = ?, status = 200 WHERE id = ?", (now, attempt_id))
+            response = db.execute(
+                "INSERT INTO responses (attempt_id, received_at, model, provider_id, input_tokens, output_tokens,"
+                " reasoning_tokens, price_usd, raw) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    sent.attempt,
+                    now,
+                    answer.model and storable(answer.model),
+                    answer.provider_id and storable(answer.provider_id),
+                    answer.input_tokens,
+                    answer.output_tokens,
+                    answer.reasoning_tokens,
+                    price_usd,
+                    raw,
+                ),
+            ).lastrowid
+            db.execute(
+                "UPDATE attempts SET state = ?, ended_at = ?, status = 200, error = ?, billed = 1 WHERE id = ?",
+                ("failed" if fault else "done", now, f"{fault.kind}: {fault.message}" if fault else None, sent.attempt),
+            )
+            db.execute("UPDATE requests SET state = ? WHERE id = ?", (state, sent.request))
             for key, _, completion in bought:
-                _insert_sample(db, key, model, completion, attempt_id, now)
+                _insert_sample(db, key, model, completion, now, sent.attempt, response)
             stored = _stored(db, [key for key, _, _ in bought])
             _use(db, self.run_id, ((e, slot, stored[key].id) for e in examples for key, slot, _ in bought))
             return stored
@@ -115,7 +266,7 @@ class Ledger:
             now = time.time()
             keys = [_recorded_key(model, s) for s in samples]
             for key, sample in zip(keys, samples, strict=True):
-                _insert_sample(db, key, model, Completion(sample.text), None, now)
+                _insert_sample(db, key, model, Completion(sample.text), now)
             stored = _stored(db, keys)
             _use(
                 db,
@@ -133,14 +284,21 @@ def _recorded_key(model: str, sample: Sample) -> bytes:
 
 
 def _insert_sample(
-    db: sqlite3.Connection, key: bytes, model: str, completion: Completion, attempt_id: int | None, now: float
+    db: sqlite3.Connection,
+    key: bytes,
+    model: str,
+    completion: Completion,
+    now: float,
+    attempt_id: int | None = None,
+    response_id: int | None = None,
 ) -> None:
     (text_id,) = store_texts(db, [completion.text])
+    counts = (completion.input_tokens, completion.output_tokens)
     db.execute(
         "INSERT OR IGNORE INTO samples "
-        "(key, model, text_id, finish, input_tokens, output_tokens, attempt_id, created_at) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (key, model, text_id, completion.finish, completion.input_tokens, completion.output_tokens, attempt_id, now),
+        "(key, model, text_id, finish, input_tokens, output_tokens, attempt_id, created_at, response_id) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (key, model, text_id, completion.finish, *counts, attempt_id, now, response_id),
     )
 
 

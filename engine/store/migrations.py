@@ -7,7 +7,15 @@ import sqlite3
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from engine.store.schema import APPLICATION_ID, FIRST_TABLES, GROUP_TABLES, REASON_COLUMNS, SCHEMA_VERSION, VIEWS
+from engine.store.schema import (
+    APPLICATION_ID,
+    FIRST_TABLES,
+    GROUP_TABLES,
+    LEDGER_TABLES,
+    REASON_COLUMNS,
+    SCHEMA_VERSION,
+    VIEWS,
+)
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -21,6 +29,7 @@ def migrate(conn: sqlite3.Connection) -> None:
     steps = Migrations("qcrd")
     steps(name="0001_first_schema")(_first_schema)
     steps(name="0002_groups")(_groups)
+    steps(name="0003_ledger")(_ledger)
     steps(name="0004_reasons")(_reasons)
     steps.apply(Database(conn, recursive_triggers=False, execute_plugins=False))
     _make_views(conn)
@@ -34,6 +43,10 @@ def _first_schema(db: "Database") -> None:
 
 def _groups(db: "Database") -> None:
     _run(db.conn, GROUP_TABLES)
+
+
+def _ledger(db: "Database") -> None:
+    _run(db.conn, LEDGER_TABLES)
 
 
 def _reasons(db: "Database") -> None:

@@ -269,11 +269,53 @@ CREATE TABLE sampled_answers (          -- evaluation.samples answers to each qu
 ALTER TABLE stages ADD COLUMN seconds REAL NOT NULL DEFAULT 0;  -- worked on by all processes, up to the last change
 """
 
+LEDGER_TABLES = """
+CREATE TABLE requests (                 -- slots of one question that are bought together; written before it is sent
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    run_id INTEGER NOT NULL REFERENCES runs(id),
+    purpose TEXT NOT NULL,              -- sample; judge
+    example TEXT NOT NULL,
+    model TEXT NOT NULL,
+    asked BLOB NOT NULL,                -- a sample's key but for its slot: model, messages, settings
+    slots TEXT NOT NULL,                -- JSON list of their numbers
+    state TEXT NOT NULL CHECK (state IN ('pending', 'sent', 'done', 'failed', 'in_doubt')),
+    input_tokens INTEGER,               -- estimated
+    greatest_usd REAL,                  -- greatest possible cost of one try; null: the price is unknown
+    created_at REAL NOT NULL
+);
+CREATE INDEX requests_run ON requests (run_id, state);
+ALTER TABLE attempts ADD COLUMN request_id INTEGER REFERENCES requests(id);
+ALTER TABLE attempts ADD COLUMN greatest_usd REAL;
+ALTER TABLE attempts ADD COLUMN greatest_tokens INTEGER;  -- input and output
+ALTER TABLE attempts ADD COLUMN billed INTEGER;  -- 1: answered, 0: refused or never seen; null: nobody can tell
+CREATE INDEX attempts_request ON attempts (request_id);
+CREATE TABLE responses (                -- what came back, whole, before anything read it
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    attempt_id INTEGER NOT NULL UNIQUE REFERENCES attempts(id),
+    received_at REAL NOT NULL,
+    model TEXT,                         -- as the provider named it
+    provider_id TEXT,                   -- the provider's own id of it
+    input_tokens INTEGER,               -- these three as billed; null where the provider did not say
+    output_tokens INTEGER,
+    reasoning_tokens INTEGER,           -- of output_tokens
+    price_usd REAL,                     -- null: unknown
+    raw BLOB                            -- the answer as JSON, zlib; null: of an older version of qcrd
+);
+ALTER TABLE samples ADD COLUMN response_id INTEGER REFERENCES responses(id);  -- null: recorded outputs, not bought
+CREATE INDEX samples_response ON samples (response_id);
+INSERT INTO responses (attempt_id, received_at, input_tokens, output_tokens)
+SELECT a.id, coalesce(a.ended_at, a.sent_at), sum(s.input_tokens), sum(s.output_tokens)
+FROM attempts a JOIN samples s ON s.attempt_id = a.id GROUP BY a.id;
+UPDATE samples SET response_id = (SELECT r.id FROM responses r WHERE r.attempt_id = samples.attempt_id);
+UPDATE attempts SET billed = CASE state WHEN 'done' THEN 1 WHEN 'failed' THEN
+    CASE WHEN error = 'the worker ended before the answer came' THEN NULL ELSE 0 END END;
+"""
+
 REASON_COLUMNS = """
 ALTER TABLE rationales ADD COLUMN reason TEXT;  -- why it was dropped; null elsewhere, and in older rows
 """
 
-TABLES = FIRST_TABLES + GROUP_TABLES + REASON_COLUMNS
+TABLES = FIRST_TABLES + GROUP_TABLES + LEDGER_TABLES + REASON_COLUMNS
 
 STALE_AFTER = 15.0
 """Seconds without a heartbeat after which a running worker counts as dead."""
@@ -379,4 +421,46 @@ JOIN run_datasets d ON d.run_id = u.run_id
 JOIN examples x ON x.dataset_id = d.dataset_id AND x.key = u.example
 LEFT JOIN rationales r ON r.run_id = u.run_id AND r.example = u.example AND r.slot = u.slot AND r.iteration = 0
 LEFT JOIN texts rt ON rt.id = r.text_id;
+
+CREATE VIEW teacher_requests AS
+SELECT
+    a.run_id, q.id AS request, a.id AS attempt, coalesce(q.purpose, 'sample') AS purpose,
+    coalesce(q.model, r.teacher) AS model, a.example, q.slots, a.slots AS samples, a.attempt AS try,
+    coalesce(q.state, a.state) AS request_state, a.state, a.sent_at, a.ended_at, a.status, a.error, a.billed,
+    a.greatest_usd, a.greatest_tokens, p.price_usd, p.input_tokens, p.output_tokens, p.reasoning_tokens,
+    p.model AS answered_by, p.provider_id
+FROM attempts a
+JOIN runs r ON r.id = a.run_id
+LEFT JOIN requests q ON q.id = a.request_id
+LEFT JOIN responses p ON p.attempt_id = a.id;
+
+CREATE VIEW teacher_spend AS
+WITH bought AS (
+    SELECT
+        run_id, model, count(*) AS calls, sum(state = 'failed') AS failed_calls,
+        sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens,
+        sum(reasoning_tokens) AS reasoning_tokens, sum(price_usd) AS price_usd,
+        sum(billed IS 1 AND price_usd IS NULL) AS unknown_prices,
+        sum(billed IS NULL) AS in_doubt, sum(CASE WHEN billed IS NULL THEN greatest_usd END) AS in_doubt_usd
+    FROM teacher_requests GROUP BY run_id, model),
+used AS (
+    SELECT
+        run_id, model, sum(mine) AS bought_samples, sum(NOT mine) AS reused_samples,
+        sum(CASE WHEN NOT mine THEN price END) AS reused_usd
+    FROM (
+        SELECT DISTINCT u.run_id, s.model, s.id, coalesce(a.run_id = u.run_id, 0) AS mine,
+            p.price_usd / (SELECT count(*) FROM samples o WHERE o.response_id = p.id) AS price
+        FROM run_samples u
+        JOIN samples s ON s.id = u.sample_id
+        LEFT JOIN responses p ON p.id = s.response_id
+        LEFT JOIN attempts a ON a.id = p.attempt_id)
+    GROUP BY run_id, model)
+SELECT
+    k.run_id, k.model, coalesce(b.calls, 0) AS calls, coalesce(b.failed_calls, 0) AS failed_calls,
+    coalesce(u.bought_samples, 0) AS bought_samples, b.input_tokens, b.output_tokens, b.reasoning_tokens, b.price_usd,
+    coalesce(b.unknown_prices, 0) AS unknown_prices, coalesce(b.in_doubt, 0) AS in_doubt, b.in_doubt_usd,
+    coalesce(u.reused_samples, 0) AS reused_samples, u.reused_usd
+FROM (SELECT run_id, model FROM bought UNION SELECT run_id, model FROM used) k
+LEFT JOIN bought b ON b.run_id = k.run_id AND b.model = k.model
+LEFT JOIN used u ON u.run_id = k.run_id AND u.model = k.model;
 """

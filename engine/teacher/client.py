@@ -1,5 +1,6 @@
 """The one place that calls litellm. It is imported inside functions: it takes seconds, and readers never need it."""
 
+import json
 import os
 import sys
 from functools import cache
@@ -8,23 +9,27 @@ from typing import Any
 from engine.errors import UsageError
 from engine.spec.sections import TeacherConfig
 from engine.teacher.messages import STOP, style_of
-from engine.teacher.outcome import Completion, Fault, TeacherError, redact
+from engine.teacher.outcome import Answer, Completion, Fault, TeacherError, redact
 
 Messages = list[dict[str, str]]
 NO_KEY = "none-needed"
 """Sent to an api_base where no key is set: local servers want none, the OpenAI client insists on one."""
+SHORTEST_KEY = 8
+"""Characters; shorter ones would be found in any text."""
 
 
-async def complete(teacher: TeacherConfig, messages: Messages, n: int, first_slot: int = 0) -> list[Completion]:
-    """One request for n completions; between 1 and n come back, never none and never an empty one.
+async def complete(teacher: TeacherConfig, messages: Messages, n: int, first_slot: int = 0) -> Answer:
+    """One request for n completions; at most n come back, none of them empty, and where there is none, why.
 
     `first_slot` (the number of the first sample asked for) is the seed of the built-in teacher; other providers get no
     seed, since they would repeat themselves. Retries are the caller's. Raises TeacherError, and nothing else that the
     provider or the network may cause.
     """
-    litellm = _litellm()
+    litellm = load_litellm()
     key = _key(teacher)
     options: dict[str, Any] = {"n": n} if n > 1 else {}
+    if teacher.top_p is not None:
+        options["top_p"] = teacher.top_p
     if teacher.model.startswith("builtin/"):
         options["seed"] = first_slot
     if style_of(teacher) == "completion":
@@ -46,14 +51,14 @@ async def complete(teacher: TeacherConfig, messages: Messages, n: int, first_slo
         )
     except Exception as error:  # noqa: BLE001 - litellm lets through whatever the provider's client or a broken body raised
         raise TeacherError(_fault(error, key)) from None
-    return _completions(response, n)
+    return _answer(response, n, key)
 
 
 def accepts_n(teacher: TeacherConfig) -> bool:
     """Whether the provider takes several completions in one request."""
     if teacher.model.startswith("builtin/"):
         return True
-    litellm = _litellm()
+    litellm = load_litellm()
     model, provider, _, _ = litellm.get_llm_provider(teacher.model, api_base=teacher.api_base)
     return "n" in (litellm.get_supported_openai_params(model, custom_llm_provider=provider) or [])
 
@@ -70,7 +75,7 @@ def check(teacher: TeacherConfig) -> None:
             f"teacher.api_key_env: the environment variable {teacher.api_key_env} is not set; export it with the "
             "teacher's key"
         )
-    litellm = _litellm()
+    litellm = load_litellm()
     try:
         litellm.get_llm_provider(teacher.model, api_base=teacher.api_base)
     except Exception:  # noqa: BLE001 - litellm's many words for one thing
@@ -92,7 +97,7 @@ def key_variable(teacher: TeacherConfig) -> str:
     if teacher.api_key_env:
         return teacher.api_key_env
     try:
-        _, provider, _, _ = _litellm().get_llm_provider(teacher.model, api_base=teacher.api_base)
+        _, provider, _, _ = load_litellm().get_llm_provider(teacher.model, api_base=teacher.api_base)
     except Exception:  # noqa: BLE001 - as in check()
         provider = "openai"
     return f"{str(provider).upper()}_API_KEY"
@@ -108,7 +113,8 @@ async def close() -> None:
 
 
 @cache
-def _litellm() -> Any:
+def load_litellm() -> Any:
+    """litellm, its switches set before it is imported; seconds the first time."""
     # read at import: without the first it fetches a price list, without the second it loads any .env above it
     os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
     os.environ["LITELLM_MODE"] = "PRODUCTION"
@@ -117,6 +123,7 @@ def _litellm() -> Any:
     from engine.teacher.providers import register_builtin
 
     litellm.suppress_debug_info = True  # otherwise it prints coloured advice to stdout
+    litellm.disable_hf_tokenizer_download = True  # counting tokens must not wait for a network
     register_builtin()
     return litellm
 
@@ -129,17 +136,19 @@ def _key(teacher: TeacherConfig) -> str | None:
     return None  # litellm reads its own variable
 
 
-def _completions(response: Any, n: int) -> list[Completion]:
+def _answer(response: Any, n: int, key: str | None) -> Answer:
     choices = list(response.choices or [])
-    texts = [(c.message.content or "", c.finish_reason) for c in choices[:n]]
+    texts = [(_without(c.message.content or "", key), c.finish_reason) for c in choices[:n]]
     full = [(text, finish) for text, finish in texts if text.strip()]
+    fault = None
     if not full:
         what = "every choice is empty" if choices else "no choices"
         finish = f" (finish reason: {texts[0][1]})" if texts else ""
-        raise TeacherError(Fault("empty", f"the answer has no text: {what}{finish}", 200))
+        fault = Fault("empty", f"the answer has no text: {what}{finish}", 200)
     usage = getattr(response, "usage", None)
     sent, written = (getattr(usage, name, None) or None for name in ("prompt_tokens", "completion_tokens"))
-    return [
+    details = getattr(usage, "completion_tokens_details", None)
+    completions = tuple(
         Completion(
             text,
             finish,
@@ -147,12 +156,28 @@ def _completions(response: Any, n: int) -> list[Completion]:
             None if written is None else written // len(full) + (i < written % len(full)),
         )
         for i, (text, finish) in enumerate(full)
-    ]
+    )
+    return Answer(
+        completions,
+        fault,
+        model=response.model,
+        provider_id=response.id,
+        input_tokens=sent,
+        output_tokens=written,
+        reasoning_tokens=getattr(details, "reasoning_tokens", None),
+        raw=_without(json.dumps(response.model_dump(warnings=False), default=str), key),
+    )
+
+
+def _without(text: str, key: str | None) -> str:
+    """A server may repeat the key in its answer as well as in its errors."""
+    secret = key or ""
+    return text.replace(secret, "[redacted]") if len(secret) >= SHORTEST_KEY and secret in text else text
 
 
 def _fault(error: Exception, key: str | None) -> Fault:
     """What litellm's exception means; it gives status 500 to much that never had one."""
-    litellm = _litellm()
+    litellm = load_litellm()
     said = str(error).removeprefix(f"litellm.{type(error).__name__}: ").split("Traceback (most recent call last)")[0]
     message = redact(said, key)
     headers = getattr(error, "litellm_response_headers", None) or {}
@@ -162,7 +187,7 @@ def _fault(error: Exception, key: str | None) -> Fault:
     if isinstance(error, litellm.APIConnectionError) or message.endswith(
         ("Connection error.", "Cannot connect to host")
     ):
-        return Fault("unreachable", message)
+        return Fault("unreachable", message, sent=not _never_connected(error))
     if status == 422 and not headers:  # an error in the body of a 200
         return Fault("body", message, 200)
     if not isinstance(status, int) or (
@@ -178,6 +203,18 @@ def _fault(error: Exception, key: str | None) -> Fault:
     if status in (408, 409, 425) or status >= 500 or status < 400:
         return Fault("server", message, status, _seconds(headers.get("retry-after")))
     return Fault("request", message, status)
+
+
+def _never_connected(error: BaseException | None) -> bool:
+    """Whether the connection itself failed: nothing can have been billed then."""
+    for _ in range(10):
+        if error is None:
+            return False
+        name = type(error).__name__
+        if name.startswith("ClientConnector") or name in ("ConnectionRefusedError", "gaierror", "ConnectTimeout"):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _seconds(text: str | None) -> float | None:

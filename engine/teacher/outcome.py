@@ -27,6 +27,28 @@ class Completion:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """All that one successful request brought."""
+
+    completions: tuple[Completion, ...]
+    """At most as many as were asked for, none of them empty."""
+    fault: "Fault | None" = None
+    """Why there are no completions, where there are none: it is paid for all the same."""
+    model: str | None = None
+    """As the provider named it."""
+    provider_id: str | None = None
+    """The provider's own number of the request."""
+    input_tokens: int | None = None
+    """As billed; None where the provider does not say. So the next two."""
+    output_tokens: int | None = None
+    """Of all choices together, hidden reasoning included."""
+    reasoning_tokens: int | None = None
+    """Of those, the hidden reasoning's."""
+    raw: str = ""
+    """The whole answer as JSON, the teacher's key removed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Fault:
     """Why a request brought nothing."""
 
@@ -37,11 +59,20 @@ class Fault:
     """HTTP status where the provider sent one."""
     retry_after: float | None = None
     """Seconds that the provider asks us to wait."""
+    sent: bool = True
+    """False: no connection was made, so that the provider never saw the request."""
 
     @property
     def retryable(self) -> bool:
         """Whether asking again may help."""
         return self.kind not in ("key", "request", "question")
+
+    @property
+    def billed(self) -> bool | None:
+        """Whether it may stand on the bill: False where it was refused or never seen, None where nobody can tell."""
+        if self.kind in ("timeout", "unreachable", "body"):
+            return None if self.sent else False
+        return self.kind == "empty"
 
     def __str__(self) -> str:
         return f"{self.kind} fault{f' (HTTP {self.status})' if self.status else ''}: {self.message}"

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from openai_server import Server, serve
 
 from engine.spec.template import to_toml
 from tests.e2e.real_runs import SMALL, ended, rows, spec_of
+from tests.engine.teacher.openai_server import Server, serve
 
 ROOT = Path(__file__).resolve().parents[2]
 CANARY = "sk-canary-0123456789abcdef-DoNotWrite"

@@ -24,12 +24,12 @@ from engine.store.groups import (
     read_group,
     stop_group,
 )
-from engine.store.ledger import Ledger
+from engine.store.ledger import Asked, Ledger
 from engine.store.recorder import Prediction, Recorder
 from engine.store.results import Cost, group_run_ids, paired_verdicts, read_results
 from engine.store.runs import claim
 from engine.store.writer import Writer
-from engine.teacher.outcome import Completion
+from engine.teacher.outcome import Answer, Completion
 
 SPECS = [RunSpec(method=Dss()), RunSpec(method=Finetune()), RunSpec(method=Dss(), seed=1)]
 
@@ -143,9 +143,9 @@ def finished(path: Path) -> Path:
             recorder.score("test", "student pass@8", "explain", 6, 1.5, 4, (0.1, 0.9))
             recorder.score("test", "untrained", "explain", 6, 0, 4)
             slots = (0, 1, 2) if run_id == 1 else (3,)
-            attempt = ledger.begin("q0", len(slots), 1).result()
+            sent = ledger.begin(Asked("sample", "q0", "m", b"", slots), 1).result()
             bought = [(bytes([slot]), slot, Completion(f"s{slot}", "stop", 10, None)) for slot in slots]
-            ledger.finish(attempt, "m", bought, ["q0"]).result()
+            ledger.finish(sent, "m", Answer((), model="m-1"), 0.5, bought, ["q0"]).result()
             recorder.status("done")
         Ledger(writer, 2).use([("q0", 0, 1), ("q0", 1, 2), ("q1", 0, 1)]).result()
     return path

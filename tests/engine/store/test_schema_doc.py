@@ -39,7 +39,18 @@ def test_every_example_runs(path: Path, sql: str) -> None:
     assert query(path, sql).columns
 
 
-@pytest.mark.parametrize("view", ["run_summary", "metric_points", "rationale_pairs", "teacher_samples", "test_answers"])
+@pytest.mark.parametrize(
+    "view",
+    [
+        "run_summary",
+        "metric_points",
+        "rationale_pairs",
+        "teacher_samples",
+        "teacher_requests",
+        "teacher_spend",
+        "test_answers",
+    ],
+)
 def test_the_columns_of_each_view_are_named(conn: sqlite3.Connection, view: str) -> None:
     section = DOC.partition(f"### {view}\n")[2].partition("\n#")[0]
     named = [c.strip() for row in re.findall(r"^\| ([^|]+) \|", section, re.MULTILINE) for c in row.split(",")]

@@ -16,6 +16,7 @@ from engine.records import Example
 from engine.spec.sections import TeacherConfig
 from engine.teacher import client
 from engine.teacher.messages import load_prompt, messages_for, style_of
+from engine.teacher.outcome import Completion
 
 FILE = """
 system = "Think."
@@ -79,9 +80,9 @@ def test_a_completion_model_gets_one_text_and_its_run_on_is_cut(tmp_path: Path) 
         asked = teacher(tmp_path, api_base=url)
         messages = messages_for(load_prompt(asked, "number"), Example("x", "2 + 2?"))
 
-        async def ask() -> list[Any]:
+        async def ask() -> list[Completion]:
             try:
-                return await client.complete(asked, messages, 2)
+                return list((await client.complete(asked, messages, 2)).completions)
             finally:
                 await client.close()
 

@@ -1,0 +1,294 @@
+"""Buying what is missing: who may be asked now, what becomes of each try, and when the run has to end.
+
+The caller's thread decides what to ask next and listens to orders; each try runs in an event loop beside it, so that a
+pause keeps nobody waiting on an open connection and a stop loses nothing that is paid for.
+"""
+
+import asyncio
+import heapq
+import itertools
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from engine.errors import Interrupted
+from engine.spec.sections import TeacherConfig
+from engine.store.ledger import Asked, Ledger, Sent, State
+from engine.teacher import client
+from engine.teacher.budget import Budget, Cost, check_budget, reached
+from engine.teacher.event_loop import event_loop
+from engine.teacher.failure import why_it_ends
+from engine.teacher.outcome import Answer, Fault, TeacherError
+from engine.teacher.price import Price, price_of
+from engine.teacher.requests import Request, Unit, slot_key, units
+from engine.teacher.tokens import count
+
+LONGEST_WAIT = 60.0
+"""Seconds: the longest that a backoff or a provider's Retry-After is followed."""
+POLL = 0.5
+"""Seconds between looks at the orders while no answer comes."""
+
+
+class Orders(Protocol):
+    """Who may stop a run: `poll` raises Interrupted, or returns only when a pause is over."""
+
+    def poll(self) -> None:
+        """Look at the orders."""
+        ...
+
+
+@dataclass(slots=True)
+class _Seller:
+    """A teacher while it is asked."""
+
+    teacher: TeacherConfig
+    price: Price | None
+    together: bool
+    """Whether it takes several samples in one request."""
+    queue: deque[Unit] = field(default_factory=deque)
+    resting: list[tuple[float, int, Unit]] = field(default_factory=list)
+    """A heap of units that wait for another try: (when, a number that breaks ties, unit)."""
+    flying: int = 0
+    reached: bool = False
+    """Whether it has ever answered."""
+    streak: int = 0
+    """Questions in a row that brought nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Flight:
+    """A try under way: which slots of a unit, and the most that it can cost."""
+
+    seller: _Seller
+    unit: Unit
+    asked: Asked
+    most: Cost
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What a try brought: an answer with the texts by slot as they are stored, or a fault."""
+
+    texts: dict[int, str]
+    was: Cost
+    fault: Fault | None = None
+
+
+def buy(
+    requests: Sequence[Request],
+    ledger: Ledger,
+    orders: Orders,
+    budget: Budget,
+    total: int,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    say: Callable[[str, str], None] = lambda level, line: None,
+    backoff: float = 1.0,
+) -> None:
+    """Buys every missing slot of the requests and raises why it ended early, if it did, after all under way has landed.
+
+    `total`: examples; `on_progress(examples done, total)` and `say(level, log line)` are called from this thread.
+    `backoff`: the first wait in seconds after a fault; it doubles with each try. Raises Interrupted, BudgetReached,
+    UsageError and QcrdError where a teacher cannot be used, or failed on more than half of the examples.
+    """
+    sellers = _sellers(requests)
+    done = sum(len(r.examples) for r in requests if not r.open)
+    failed: dict[int, int] = {}  # id of a request -> its examples
+    end: Exception | None = None
+    last: Fault | None = None
+    ties = itertools.count()
+    with event_loop() as loop:
+        flying: dict[Future[_Outcome], _Flight] = {}
+        while flying or any(s.queue or s.resting for s in sellers):
+            if end is None:
+                try:
+                    orders.poll()
+                except Interrupted as stop:
+                    end = stop
+            now = time.monotonic()
+            for seller in sellers:
+                if end is not None:
+                    seller.queue.clear()
+                    seller.resting.clear()
+                while seller.resting and seller.resting[0][0] <= now:
+                    seller.queue.appendleft(heapq.heappop(seller.resting)[2])
+                while seller.queue and _may_ask(seller):
+                    flight = _next(seller)
+                    refusal = budget.refusal(flight.most)
+                    if refusal is not None:
+                        seller.queue.appendleft(flight.unit)
+                        if not flying:  # what is under way may cost less than it reserves
+                            end = reached(refusal, ledger.run_id)
+                        break
+                    budget.reserve(flight.most)
+                    flight.unit.tries += 1
+                    seller.flying += 1
+                    flying[asyncio.run_coroutine_threadsafe(_try(flight, ledger), loop)] = flight
+            for future in _landed(flying, sellers, now):
+                flight = flying.pop(future)
+                seller, unit, request = flight.seller, flight.unit, flight.unit.request
+                outcome = future.result()
+                seller.flying -= 1
+                budget.settle(flight.most, outcome.was)
+                request.texts.update(outcome.texts)
+                again = _next_step(flight, outcome, backoff)
+                if again is not None:
+                    for part in again.units:
+                        if again.wait is None:
+                            seller.queue.appendleft(part)
+                        else:
+                            heapq.heappush(seller.resting, (time.monotonic() + again.wait, next(ties), part))
+                    continue
+                request.open -= 1
+                seller.streak = 0 if unit.brought else seller.streak + 1
+                if outcome.fault is not None:
+                    last = outcome.fault
+                    failed[id(request)] = len(request.examples)
+                    given_up = sum(failed.values())
+                    end = end or why_it_ends(seller.teacher, last, seller.reached, seller.streak, given_up, total)
+                if not request.open:
+                    done += len(request.examples)
+                    on_progress(done, total)
+    if end is not None:
+        raise end
+    if failed:
+        say("warning", f"{sum(failed.values())} of {total} questions got fewer samples than asked for; the last {last}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Again:
+    """More to ask of a unit, at once or after `wait` seconds."""
+
+    units: tuple[Unit, ...]
+    wait: float | None = None
+
+
+def _sellers(requests: Sequence[Request]) -> list[_Seller]:
+    """One for each teacher that something is missing of. Raises UsageError for one that cannot be asked or limited."""
+    found: dict[TeacherConfig, _Seller] = {}
+    for request in requests:
+        if not request.missing:
+            continue
+        seller = found.get(request.teacher)
+        if seller is None:
+            client.check(request.teacher)
+            price = price_of(request.teacher)
+            check_budget(request.teacher, price)
+            seller = found[request.teacher] = _Seller(request.teacher, price, client.accepts_n(request.teacher))
+        seller.reached = seller.reached or bool(request.texts)
+        seller.queue.extend(units(request, seller.together))
+    return list(found.values())
+
+
+def _may_ask(seller: _Seller) -> bool:
+    """Whether the teacher may be asked one thing more right now: retries and first tries alike pass here."""
+    return seller.flying < seller.teacher.concurrency
+
+
+def _next(seller: _Seller) -> _Flight:
+    """The next try, the first of its queue; one that asks for more than the teacher gives at once is split."""
+    unit = seller.queue.popleft()
+    if not seller.together and len(unit.slots) > 1:
+        parts = _single(unit)
+        seller.queue.extendleft(reversed(parts[1:]))
+        unit = parts[0]
+    request = unit.request
+    counted = count(seller.teacher, request.messages)
+    written = seller.teacher.max_tokens * len(unit.slots)
+    most = Cost(None if seller.price is None else seller.price.cost(counted.most, written), counted.most + written)
+    asked = Asked(
+        request.purpose,
+        request.examples[0] if request.examples else "",
+        seller.teacher.model,
+        request.key,
+        unit.slots,
+        counted.tokens,
+        most.usd,
+        most.tokens,
+    )
+    return _Flight(seller, unit, asked, most)
+
+
+def _single(unit: Unit) -> list[Unit]:
+    """One unit for each slot, each a request of its own."""
+    unit.request.open += len(unit.slots) - 1
+    return [Unit(unit.request, (slot,)) for slot in unit.slots]
+
+
+async def _try(flight: _Flight, ledger: Ledger) -> _Outcome:
+    """One request over the wire, its rows before and after it."""
+    seller, unit, request = flight.seller, flight.unit, flight.unit.request
+    teacher = seller.teacher
+    sent = await asyncio.wrap_future(ledger.begin(flight.asked, unit.tries, unit.row))
+    unit.row = sent.request
+    try:
+        answer = await client.complete(teacher, request.messages, len(unit.slots), unit.slots[0])
+    except TeacherError as error:
+        fault = error.fault
+        splits = _wants_one(fault, unit)
+        await asyncio.wrap_future(ledger.fail(sent, fault, last=splits or not _another(teacher, unit, fault)))
+        free = Cost(0.0, 0)
+        return _Outcome({}, free if fault.billed is False else Cost(None, None), fault)
+    return await _store(flight, ledger, sent, answer)
+
+
+async def _store(flight: _Flight, ledger: Ledger, sent: Sent, answer: Answer) -> _Outcome:
+    seller, unit, request = flight.seller, flight.unit, flight.unit.request
+    paid = None if seller.price is None else seller.price.cost(answer.input_tokens, answer.output_tokens)
+    bought = [(slot_key(request.key, slot), slot, c) for slot, c in zip(unit.slots, answer.completions, strict=False)]
+    state: State
+    if answer.fault is not None:
+        state = "pending" if _another(seller.teacher, unit, answer.fault) else "failed"
+    else:
+        state = "done" if len(bought) == len(unit.slots) else "pending"
+    stored = await asyncio.wrap_future(
+        ledger.finish(sent, seller.teacher.model, answer, paid, bought, request.examples, state)
+    )
+    known = answer.input_tokens is not None and answer.output_tokens is not None
+    tokens = (answer.input_tokens or 0) + (answer.output_tokens or 0) if known else None
+    return _Outcome({slot: stored[key].text for key, slot, _ in bought}, Cost(paid, tokens), answer.fault)
+
+
+def _next_step(flight: _Flight, outcome: _Outcome, backoff: float) -> _Again | None:
+    """What is still to be asked of the unit after this try; None where it is done or given up."""
+    seller, unit = flight.seller, flight.unit
+    if outcome.fault is None:
+        seller.reached = unit.brought = True
+        unit.slots = tuple(slot for slot in unit.slots if slot not in outcome.texts)
+        unit.tries = 0
+        return _Again((unit,)) if unit.slots else None
+    if _wants_one(outcome.fault, unit):
+        seller.together = False  # litellm thinks that the provider takes n, but this server may not
+        return _Again(tuple(reversed(_single(unit))))
+    if _another(seller.teacher, unit, outcome.fault):
+        return _Again((unit,), _rest(outcome.fault, backoff * 2 ** (unit.tries - 1)))
+    return None
+
+
+def _wants_one(fault: Fault, unit: Unit) -> bool:
+    """A request that was refused may have asked for too many samples at once."""
+    return fault.kind == "request" and len(unit.slots) > 1
+
+
+def _another(teacher: TeacherConfig, unit: Unit, fault: Fault) -> bool:
+    """Whether the unit is tried again after this fault."""
+    return fault.retryable and unit.tries < teacher.attempts
+
+
+def _rest(fault: Fault, pause: float) -> float:
+    """Seconds: as long as the provider asks, else the pause give or take a half."""
+    seconds = pause * random.uniform(0.5, 1.5) if fault.retry_after is None else fault.retry_after
+    return min(seconds, LONGEST_WAIT)
+
+
+def _landed(flying: dict[Future[_Outcome], _Flight], sellers: Sequence[_Seller], now: float) -> set[Future[_Outcome]]:
+    """The tries that have ended; waits for one, but not beyond the next look at orders or at what rests."""
+    due = min((s.resting[0][0] for s in sellers if s.resting), default=now + POLL)
+    pause = max(0.0, min(POLL, due - now))
+    if not flying:
+        time.sleep(pause)
+        return set()
+    return wait(flying, timeout=pause, return_when=FIRST_COMPLETED).done

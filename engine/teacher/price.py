@@ -1,0 +1,58 @@
+"""What a token costs: from the spec, else from the list that comes with LiteLLM. Unknown is unknown, never 0."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from engine.spec.sections import TeacherConfig
+from engine.teacher import client
+
+FREE = ("builtin/", "replay:", "local/")
+"""Teachers that are on this machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """US dollars a token."""
+
+    input: float
+    output: float
+
+    def cost(self, input_tokens: int | None, output_tokens: int | None) -> float | None:
+        """Of so many tokens; None where the price depends on a number that nobody knows."""
+        if (input_tokens is None and self.input) or (output_tokens is None and self.output):
+            return None
+        return self.input * (input_tokens or 0) + self.output * (output_tokens or 0)
+
+
+def price_of(teacher: TeacherConfig) -> Price | None:
+    """The teacher's price; None where neither the spec nor LiteLLM's list has it. Asks nobody."""
+    if teacher.input_usd_per_million is not None and teacher.output_usd_per_million is not None:
+        return Price(teacher.input_usd_per_million / 1e6, teacher.output_usd_per_million / 1e6)
+    if teacher.model.startswith(FREE):
+        return Price(0.0, 0.0)
+    if teacher.api_base and not teacher.model.startswith("azure"):
+        return None  # somebody's own server: the list is of the providers
+    listed = _listed(teacher.model)
+    if listed is None:
+        return None
+    asked, written = listed.get("input_cost_per_token"), listed.get("output_cost_per_token")
+    if asked is None or written is None:
+        return None
+    return Price(float(asked), max(float(written), float(listed.get("output_cost_per_reasoning_token") or 0.0)))
+
+
+def _listed(name: str) -> dict[str, Any] | None:
+    """LiteLLM's entry of a model, by the names that the list may have it under.
+
+    Not litellm.get_model_info: it calls a missing price 0, and asks some servers over the network.
+    """
+    litellm = client.load_litellm()
+    try:
+        model, provider, _, _ = litellm.get_llm_provider(name)
+    except Exception:  # noqa: BLE001 - litellm's many words for one thing
+        return None
+    for key in (name, f"{provider}/{model}", model):
+        entry: dict[str, Any] | None = litellm.model_cost.get(key)
+        if entry is not None and (key != model or entry.get("litellm_provider", "").startswith(str(provider))):
+            return entry
+    return None

@@ -1,6 +1,6 @@
 """What the teacher has left for a run: the votes on its samples, or, without one, the gold answers alone."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -12,9 +12,10 @@ from engine.orders import Orders
 from engine.records import Example, Sample, Voted, all_rationales
 from engine.selection import select
 from engine.spec.run import RunSpec
-from engine.step_judge import Ask
+from engine.step_judge import Ask, Messages
 from engine.store.ledger import Ledger
 from engine.store.recorder import Recorder
+from engine.store.spend import note_spend
 from engine.teacher.verdicts import step_judge_of, verdicts
 from engine.vote import Vote, vote
 
@@ -92,13 +93,21 @@ def _judge(spec: RunSpec, recorder: Recorder, orders: Orders) -> Ask | None:
     judge = step_judge_of(spec)
     if judge is None:
         return None
-    return verdicts(
+    ask = verdicts(
         judge,
         spec.teacher,
         Ledger(recorder.writer, recorder.run_id),
         SimpleNamespace(poll=orders.raise_if_stopped),
         lambda level, line: recorder.log(level, line, "vote"),
     )
+
+    def paid(requests: Sequence[Messages]) -> list[str | None]:
+        try:
+            return ask(requests)
+        finally:
+            note_spend(recorder)
+
+    return paid
 
 
 def unasked(examples: tuple[Example, ...]) -> tuple[Voted, ...]:

@@ -32,7 +32,7 @@ def print_misses(run_id: int, found: Misses, limit: int) -> None:
 
 def print_reparsed(run_id: int, found: Reparsed, limit: int) -> None:
     """The vote's facts side by side, then the questions whose vote changes."""
-    names = list(dict.fromkeys([*sorted(found.before), *sorted(found.after)]))
+    names = sorted({*found.before, *found.after})
     rows = [{"what": n, "before": found.before.get(n), "after": found.after.get(n)} for n in names]
     columns = [Column("what", lambda r: r["what"])]
     for side in ("before", "after"):
@@ -43,13 +43,6 @@ def print_reparsed(run_id: int, found: Reparsed, limit: int) -> None:
         print(f"  {one_line(c.example)}: {text(c.before, 40)} -> {text(c.after, 40)} (gold {text(c.gold, 40)})")
     if len(found.changed) > limit:
         print(f"  {len(found.changed) - limit} more: --limit shows them")
-
-
-def trial_document(found: "Trial") -> dict[str, Any]:
-    """A trial as JSON has it."""
-    from dataclasses import asdict
-
-    return asdict(found)
 
 
 def print_trial(found: "Trial") -> None:
@@ -72,7 +65,8 @@ def print_trial(found: "Trial") -> None:
             right = {True: ": right", False: ": wrong", None: ""}[one.right]
             print(f"  answer {text(one.answer)} by rule {one.rule}, gold {text(one.gold)}{right}{finish} · {tokens}")
     price = "price unknown" if found.price_usd is None else f"${found.price_usd:.4g}"
-    print(f"\n{found.calls} calls, {price}; {found.reused} answers were in the database already")
+    calls = f"{found.calls} {'call' if found.calls == 1 else 'calls'}"
+    print(f"\n{calls}, {price}; answers in the database already: {found.reused}")
 
 
 def print_indented(words: str) -> None:

@@ -29,15 +29,26 @@ def try_prompt(
     One sample of each of the first training questions; a run of the same spec uses them and asks for the rest.
     """
     import json as words
+    import sys
+    from dataclasses import asdict
 
+    from app.cli.attach import signals
     from app.cli.output import plain
-    from app.cli.prompt_report import print_trial, trial_document
+    from app.cli.prompt_report import print_trial
     from engine.spec.load import load_spec
     from engine.teacher.trial import try_prompt as ask
+    from engine.text import clean
 
-    found = ask(load_spec(spec, list(sets or [])), database(db), examples)
+    with signals(owner=True) as asked:
+        found = ask(
+            load_spec(spec, list(sets or [])),
+            database(db),
+            examples,
+            asked,
+            lambda level, line: print(f"{level}: {clean(line)}", file=sys.stderr),
+        )
     if json:
-        print(words.dumps(plain(trial_document(found)), indent=2))
+        print(words.dumps(plain(asdict(found)), indent=2))
     else:
         print_trial(found)
 

@@ -1,9 +1,7 @@
 """A prompt tried on a few training questions before a run: bought through the ledger, so that the run reuses them."""
 
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,18 +9,17 @@ from typing import Any
 from engine.answers import kinds
 from engine.data.hashing import dataset_hash
 from engine.data.load import load
-from engine.errors import Interrupted, QcrdError, UsageError
-from engine.orders import Orders
+from engine.errors import UsageError
 from engine.records import Dataset, Example
 from engine.spec.run import RunSpec
 from engine.store.connect import open_reader
 from engine.store.ledger import Ledger
-from engine.store.recorder import Recorder
-from engine.store.runs import create_run
+from engine.store.spend import spend
 from engine.store.teacher_texts import texts_of
+from engine.teacher.aside import aside
+from engine.teacher.buying import Orders
 from engine.teacher.messages import Prompt, load_prompt, messages_for
 from engine.teacher.sampling import sample
-from engine.worker import work
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,84 +61,36 @@ class Trial:
     """Answers that were paid for already."""
 
 
-def try_prompt(spec: RunSpec, database: Path, examples: int) -> Trial:
-    """One sample of each of the first training questions, as a run of its own, worked on here and now.
+def try_prompt(spec: RunSpec, database: Path, examples: int, orders: Orders, say: Callable[[str, str], None]) -> Trial:
+    """One sample of each of the first training questions, as a run of its own in this process.
 
-    Raises UsageError where there is no teacher, QcrdError and Interrupted as the run ends.
+    Raises UsageError where there is no teacher, and as `sampling.sample` does.
     """
     if not spec.needs_teacher:
         raise UsageError(f"the method {spec.method.name} asks no teacher: there is no prompt to try")
     prompt = load_prompt(spec.teacher, spec.data.answer)
     asked = load(spec).splits["train"][:examples]
-    given = {"name": f"{spec.name[:80]} (prompt trial)", "teacher": spec.teacher.model_copy(update={"samples": 1})}
-    run_id = create_run(database, spec.model_copy(update=given))
-
-    def stages(spec: RunSpec, database: Path, run_id: int, recorder: Recorder, orders: Orders) -> None:
-        with _ctrl_c_stops(orders):
-            _ask(spec, asked, recorder, orders)
-
-    code = work(database, run_id, stages)
-    if code == Interrupted.exit_code:
-        raise Interrupted("the trial was stopped; what is paid for is stored")
+    one = spec.model_copy(update={"teacher": spec.teacher.model_copy(update={"samples": 1})})
+    with aside(one, database, "prompt trial") as recorder:
+        splits = {"train": asked}
+        recorder.dataset(Dataset(spec.data.dataset, splits, dataset_hash(splits)))
+        recorder.stage("sample", state="running", total=len(asked))
+        sample(one, asked, Ledger(recorder.writer, recorder.run_id), orders, say=say)
+        recorder.stage("sample", state="done", done=len(asked))
     with closing(open_reader(database)) as conn:
-        if code:
-            error = conn.execute("SELECT error FROM runs WHERE id = ?", (run_id,)).fetchone()["error"]
-            raise QcrdError(str(error))
-        rows = {row["example"]: row for row in texts_of(conn, run_id)}
-        calls, price, unknown, reused = conn.execute(
-            "SELECT coalesce(sum(calls), 0), coalesce(sum(price_usd), 0), coalesce(sum(unknown_prices), 0),"
-            " coalesce(sum(reused_samples), 0) FROM teacher_spend WHERE run_id = ?",
-            (run_id,),
-        ).fetchone()
+        rows = {row["example"]: row for row in texts_of(conn, recorder.run_id)}
+        paid = spend(conn, recorder.run_id)
     return Trial(
-        run_id=run_id,
+        run_id=recorder.run_id,
         model=spec.teacher.model,
         prompt_hash=prompt.hash,
         style=prompt.style,
         tried_rules=kinds.rules(spec.data.answer, spec.data.answer_pattern),
         tried=tuple(_tried(spec, prompt, example, rows.get(example.id)) for example in asked),
-        calls=calls,
-        price_usd=None if unknown else price,
-        reused=reused,
+        calls=sum(row["calls"] for row in paid),
+        price_usd=None if any(row["unknown_prices"] for row in paid) else sum(row["price_usd"] or 0 for row in paid),
+        reused=sum(row["reused_samples"] for row in paid),
     )
-
-
-def _ask(spec: RunSpec, examples: tuple[Example, ...], recorder: Recorder, orders: Orders) -> None:
-    splits = {"train": examples}
-    recorder.dataset(Dataset(spec.data.dataset, splits, dataset_hash(splits)))
-    recorder.declare_stages([("sample", "questions")])
-    recorder.stage("sample", state="running", total=len(examples))
-    sample(
-        spec,
-        examples,
-        Ledger(recorder.writer, recorder.run_id),
-        _Stop(orders),
-        on_progress=lambda done, total: recorder.stage("sample", done=done, total=total),
-        say=lambda level, line: recorder.log(level, line, "sample"),
-    )
-    recorder.stage("sample", state="done", done=len(examples))
-
-
-@dataclass(frozen=True, slots=True)
-class _Stop:
-    orders: Orders
-
-    def poll(self) -> None:
-        """Raises Interrupted once the trial is to stop."""
-        self.orders.raise_if_stopped()
-
-
-@contextmanager
-def _ctrl_c_stops(orders: Orders) -> Iterator[None]:
-    """The trial runs in the user's own process: Ctrl-C lets what is under way land, as SIGTERM does in a worker."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, lambda _number, _frame: orders.request_stop())
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _tried(spec: RunSpec, prompt: Prompt, example: Example, row: Any) -> Tried:

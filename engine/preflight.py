@@ -24,6 +24,9 @@ BYTES_OF_4BIT = 0.55
 """A parameter in NF4, with its quantised constants."""
 BYTES_PER_PARAMETER = 16
 """fp32: weight, gradient and AdamW's two moments."""
+IMPORTED_BYTES = 490e6
+"""Python with torch, transformers and litellm in a process on the CPU: VmRSS of /proc/self/status after importing
+engine.pipeline (370 MB) and litellm (488 MB), torch 2.13 without CUDA."""
 ACTIVATION_BYTES = 68
 """Kept for the backward pass per token, layer and unit of width; arXiv 2205.05198 has 34 for fp16."""
 
@@ -200,11 +203,15 @@ def _student(report: Report, spec: RunSpec, dataset: Dataset) -> None:
         frozen = sizes.parameters * (BYTES_OF_4BIT if spec.student.lora.quantise == "4bit" else 4)
     fixed = trained * BYTES_PER_PARAMETER + frozen
     moving = _activations(spec, config, min(lengths[-1], limit))
-    report.lines.append(
-        ("memory", f"about {_bytes(fixed + moving)} (an estimate: {_bytes(fixed)} for weights and AdamW)")
-    )
+    imported, said = 0.0, ""
+    if device.type == "cpu":  # whose memory all processes share, with what they load
+        fixed *= spec.compute.processes
+        imported = IMPORTED_BYTES * spec.compute.processes
+        said = f", {_bytes(imported)} for Python and its libraries"
+    total = fixed + moving + imported
+    report.lines.append(("memory", f"about {_bytes(total)} (an estimate: {_bytes(fixed)} for weights and AdamW{said})"))
     have = _memory(device.type)
-    if have is not None and fixed > have:
+    if have is not None and fixed + imported > have:
         report.problems.append(
             f"student.model: weights and optimiser alone want about {_bytes(fixed)}, {device} has {_bytes(have)}: "
             "take a smaller student"

@@ -8,16 +8,16 @@ from itertools import pairwise
 
 from engine import step_judge
 from engine.answers import kinds
-from engine.records import Rationale, Voted
+from engine.records import Rationale, Reason, Voted
 from engine.spec.sections import AnswerKind, SelectionConfig
 from engine.step_judge import Ask
 from engine.vote import Vote, balance
 
-NOT_GOLD = "not gold"
-TOO_SHORT = "too short"
-TOO_LONG = "too long"
-NEAR_DUPLICATE = "near duplicate"
-UNSOUND = "unsound step"
+NOT_GOLD: Reason = "not gold"
+TOO_SHORT: Reason = "too short"
+TOO_LONG: Reason = "too long"
+NEAR_DUPLICATE: Reason = "near duplicate"
+UNSOUND: Reason = "unsound step"
 REASONS = frozenset((NOT_GOLD, TOO_SHORT, TOO_LONG, NEAR_DUPLICATE, UNSOUND))
 """Why a rationale was dropped by selection, and not by the vote."""
 WORD = re.compile(r"\d+(?:[.,]\d+)*|\w+|[^\w\s]")
@@ -50,7 +50,7 @@ def select(vote: Vote, config: SelectionConfig, *, kind: AnswerKind, labels: str
     return replace(vote, voted=tuple(voted), facts={**vote.facts, **dict(facts), **balance(voted)})
 
 
-def _checks(config: SelectionConfig) -> list[str]:
+def _checks(config: SelectionConfig) -> list[Reason]:
     """Reasons that could be given."""
     on = {
         TOO_SHORT: config.min_words or config.min_characters,
@@ -62,7 +62,7 @@ def _checks(config: SelectionConfig) -> list[str]:
     return [reason for reason, wanted in on.items() if wanted]
 
 
-def _drop(voted: Voted, why: Callable[[Rationale], str | None]) -> Voted:
+def _drop(voted: Voted, why: Callable[[Rationale], Reason]) -> Voted:
     """The vote without the positives and negatives that there is a reason against."""
     reasons = {r.number: why(r) for r in (*voted.positives, *voted.negatives)}
     gone = [
@@ -78,13 +78,13 @@ def _drop(voted: Voted, why: Callable[[Rationale], str | None]) -> Voted:
     )
 
 
-def _length(config: SelectionConfig, text: str) -> str | None:
+def _length(config: SelectionConfig, text: str) -> Reason:
     words = len(text.split())
     if words < (config.min_words or 0) or len(text) < (config.min_characters or 0):
         return TOO_SHORT
     if words > (config.max_words or words) or len(text) > (config.max_characters or len(text)):
         return TOO_LONG
-    return None
+    return ""
 
 
 def _by_gold(kind: AnswerKind, voted: Voted) -> Voted:
@@ -94,9 +94,9 @@ def _by_gold(kind: AnswerKind, voted: Voted) -> Voted:
     if not kinds.equal(kind, gold, voted.answer):
         return replace(_drop(voted, lambda r: NOT_GOLD), rejected=True)
 
-    def why(r: Rationale) -> str | None:  # latex: equal to the vote is not always equal to what the vote equals
+    def why(r: Rationale) -> Reason:  # latex: equal to the vote is not always equal to what the vote equals
         right = r.answer is not None and kinds.equal(kind, gold, r.answer)
-        return None if right == (r.polarity == "positive") else NOT_GOLD
+        return "" if right == (r.polarity == "positive") else NOT_GOLD
 
     return _drop(voted, why)
 
@@ -110,7 +110,7 @@ def _without_near_duplicates(voted: Voted, threshold: float) -> Voted:
             gone.add(r.number)
         else:
             kept.append(pairs)
-    return _drop(voted, lambda r: NEAR_DUPLICATE if r.number in gone else None)
+    return _drop(voted, lambda r: NEAR_DUPLICATE if r.number in gone else "")
 
 
 def _pairs(text: str) -> frozenset[tuple[str, ...]]:
@@ -131,4 +131,4 @@ def _judged(voted: Sequence[Voted], ask: Ask, facts: Counter[str]) -> list[Voted
     facts["judged"] = sum(v is not None for v in verdicts)
     facts["judge unreadable"] = sum(v is None for v in verdicts)
     unsound = {r.number for (_, r), verdict in zip(asked, verdicts, strict=True) if verdict is False}
-    return [_drop(v, lambda r: UNSOUND if r.number in unsound else None) for v in voted]
+    return [_drop(v, lambda r: UNSOUND if r.number in unsound else "") for v in voted]

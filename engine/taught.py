@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 
 from engine.batches import explain_prompt, predict_prompt, target_text
-from engine.errors import QcrdError
+from engine.errors import SpecError
 from engine.evaluate import is_right
 from engine.intervals import t_interval
 from engine.orders import Orders
@@ -76,11 +76,11 @@ def take_vote(
     answered = any(v.answer is not None and not v.rejected for v in result.voted)
     if not (answered if spec.method.name == "single-task" else any(v.positives for v in result.voted)):
         if gone := sum(int(n) for name, n in result.facts.items() if name.startswith("dropped/")):
-            raise QcrdError(
+            raise SpecError(
                 f"nothing to learn from {count} samples: [selection] dropped {gone} rationales; loosen it "
                 "(`qcrd query \"SELECT name, value FROM facts WHERE stage = 'vote'\"` has the counts)"
             )
-        raise QcrdError(
+        raise SpecError(
             f"nothing to learn from {count} samples: {int(result.facts['rule/miss'])} have no answer of the kind "
             f"{spec.data.answer!r}, {int(result.facts['ties'])} questions are ties; look at "
             f"`qcrd misses {recorder.run_id}`, then mend data.answer, data.answer_pattern, the prompt or vote.tie"

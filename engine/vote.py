@@ -7,13 +7,8 @@ from typing import Literal
 
 from engine.answers import kinds
 from engine.answers import pattern as own
-from engine.records import Example, Parsed, Polarity, Rationale, Sample, Voted
+from engine.records import Example, Parsed, Polarity, Rationale, Reason, Sample, Voted
 from engine.spec.sections import AnswerKind
-
-Fate = tuple[Polarity, str | None]
-"""What becomes of a sample, and why it is dropped where it is."""
-RIGHT = "right answer"
-NO_RATIONALE = "answer alone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +67,10 @@ def vote(
         mine = sorted(samples.get(example.id, ()), key=lambda s: s.slot)
         parsed = [kinds.parse(kind, s.text, example.choices, pattern) for s in mine]
         ballot = _count(kind, [p.answer for p in parsed], tie)
-        fates = _fates(kind, example, parsed, ballot, labels, drop_right_negatives)
+        polarities = _polarities(kind, example, parsed, ballot, labels, drop_right_negatives)
         rationales = tuple(
-            _rationale(number + i, sample, p, fate)
-            for i, (sample, p, fate) in enumerate(zip(mine, parsed, fates, strict=True))
+            _rationale(number + i, sample, p, *polarity)
+            for i, (sample, p, polarity) in enumerate(zip(mine, parsed, polarities, strict=True))
         )
         number += len(mine)
         voted.append(
@@ -133,37 +128,36 @@ def _count(kind: AnswerKind, answers: Sequence[str | None], tie: Literal["drop",
     return _Ballot(answers[largest[0][0]], most, tied, frozenset(largest[0]))
 
 
-def _fates(
+def _polarities(
     kind: AnswerKind,
     example: Example,
     parsed: Sequence[Parsed],
     ballot: _Ballot,
     labels: Literal["teacher", "gold"],
     drop_right_negatives: Literal["auto", "never"],
-) -> list[Fate]:
+) -> list[tuple[Polarity, Reason]]:
     by_gold = labels == "gold" and example.answer is not None
-    found: list[Fate] = []
+    found: list[tuple[Polarity, Reason]] = []
     for i, p in enumerate(parsed):
         if p.answer is None:
-            found.append(("unparsed", None))
+            found.append(("unparsed", ""))
         elif not p.rationale:
-            found.append(("dropped", NO_RATIONALE))
+            found.append(("dropped", "no rationale"))
         elif ballot.answer is None and not by_gold:
-            found.append(("dropped", "tie"))
+            found.append(("dropped", "no vote"))
         elif by_gold:
             assert example.answer is not None
-            found.append(("positive" if kinds.equal(kind, example.answer, p.answer) else "negative", None))
+            found.append(("positive" if kinds.equal(kind, example.answer, p.answer) else "negative", ""))
         elif i in ballot.winners:
-            found.append(("positive", None))
+            found.append(("positive", ""))
         else:
             assert ballot.answer is not None
             right = drop_right_negatives == "auto" and kinds.equal(kind, ballot.answer, p.answer)
-            found.append(("dropped", RIGHT) if right else ("negative", None))
+            found.append(("dropped", "right") if right else ("negative", ""))
     return found
 
 
-def _rationale(number: int, sample: Sample, parsed: Parsed, fate: Fate) -> Rationale:
-    polarity, reason = fate
+def _rationale(number: int, sample: Sample, parsed: Parsed, polarity: Polarity, reason: Reason) -> Rationale:
     return Rationale(
         number=number,
         example_id=sample.example_id,
@@ -185,7 +179,7 @@ def _tally(tally: Counter[str], kind: AnswerKind, voted: Voted, parsed: Sequence
     tally["ties"] += voted.tie
     tally["unanswered"] += voted.parsed == 0
     if voted.answer is not None:
-        tally["right negatives dropped"] += sum(r.reason == RIGHT for r in voted.others)
+        tally["right negatives dropped"] += sum(r.reason == "right" for r in voted.others)
     gold = voted.example.answer
     if gold is None or not parsed:
         return None

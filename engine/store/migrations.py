@@ -12,7 +12,7 @@ from engine.store.schema import (
     FIRST_TABLES,
     GROUP_TABLES,
     LEDGER_TABLES,
-    REASON_COLUMNS,
+    REASONS,
     SCHEMA_VERSION,
     VIEWS,
 )
@@ -50,7 +50,7 @@ def _ledger(db: "Database") -> None:
 
 
 def _reasons(db: "Database") -> None:
-    _run(db.conn, REASON_COLUMNS)
+    _run(db.conn, REASONS)
 
 
 def _make_views(conn: sqlite3.Connection) -> None:

@@ -311,11 +311,11 @@ UPDATE attempts SET billed = CASE state WHEN 'done' THEN 1 WHEN 'failed' THEN
     CASE WHEN error = 'the worker ended before the answer came' THEN NULL ELSE 0 END END;
 """
 
-REASON_COLUMNS = """
-ALTER TABLE rationales ADD COLUMN reason TEXT;  -- why it was dropped; null elsewhere, and in older rows
+REASONS = """
+ALTER TABLE rationales ADD COLUMN reason TEXT;  -- of a dropped one: see docs/schema.md; else null
 """
 
-TABLES = FIRST_TABLES + GROUP_TABLES + LEDGER_TABLES + REASON_COLUMNS
+TABLES = FIRST_TABLES + GROUP_TABLES + LEDGER_TABLES + REASONS
 
 STALE_AFTER = 15.0
 """Seconds without a heartbeat after which a running worker counts as dead."""

@@ -22,6 +22,7 @@ def sample(
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     say: Callable[[str, str], None] = lambda level, line: None,
     backoff: float = 1.0,
+    on_failed: Callable[[int], None] = lambda failed: None,
 ) -> dict[str, list[Sample]]:
     """Up to `spec.teacher.samples` samples for every example, in slot order; all are in the database on return.
 
@@ -30,7 +31,8 @@ def sample(
     if spec.teacher.model.startswith("replay:"):
         return _replay(spec.teacher, examples, ledger, on_progress, say)
     requests = requests_for(spec.teacher, load_prompt(spec.teacher, spec.data.answer), examples)
-    fill(spec.teacher, requests, len(examples), ledger, orders, on_progress, say, backoff)
+    on_failed(0)
+    fill(spec.teacher, requests, len(examples), ledger, orders, on_progress, say, backoff, on_failed)
     on_progress(len(examples), len(examples))
     found = {e: [Sample(e, slot, r.texts[slot]) for slot in sorted(r.texts)] for r in requests for e in r.examples}
     return {example.id: found[example.id] for example in examples}
@@ -45,6 +47,7 @@ def fill(
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     say: Callable[[str, str], None] = lambda level, line: None,
     backoff: float = 1.0,
+    on_failed: Callable[[int], None] = lambda failed: None,
 ) -> None:
     """Gives every request its texts: what any run has stored for nothing, the rest bought within the limits' budget.
 
@@ -56,7 +59,8 @@ def fill(
         say("info", f"{reused} samples are in the database already and are not asked for again")
     _settle_doubts(limits, requests, ledger, stray, say)
     if any(r.missing for r in requests):
-        buy(requests, ledger, orders, budget_of(limits, ledger.spent().result()), total, on_progress, say, backoff)
+        budget = budget_of(limits, ledger.spent().result())
+        buy(requests, ledger, orders, budget, total, on_progress, say, backoff, on_failed)
 
 
 def reuse(requests: Sequence[Request], ledger: Ledger, keep: bool = True) -> int:

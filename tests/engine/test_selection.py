@@ -40,8 +40,8 @@ def test_without_checks_nothing_changes():
 
 
 def test_the_vote_says_why_it_drops():
-    assert fates(voted(FOUR, FIVE).voted[0]) == ["tie", "tie"]
-    assert fates(voted(("", "4"), FOUR, FIVE).voted[0]) == ["answer alone", "positive", "negative"]
+    assert fates(voted(FOUR, FIVE).voted[0]) == ["no vote", "no vote"]
+    assert fates(voted(("", "4"), FOUR, FIVE).voted[0]) == ["no rationale", "positive", "negative"]
 
 
 def test_lengths_of_positives_and_negatives():

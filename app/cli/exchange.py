@@ -75,9 +75,9 @@ def export_samples(
         Literal["qcrd", "preference", "kto"],
         typer.Option(
             "--format",
-            help="qcrd: all samples, as import-samples reads them; preference: prompt, chosen, rejected, each rationale "
-            "of a question at least once; kto: prompt, completion, label. The last two are TRL's, of training "
-            "questions.",
+            help="qcrd: all samples, as import-samples reads them; preference: prompt, chosen, rejected, each "
+            "rationale of a question at least once; kto: prompt, completion, label. The last two are TRL's, of "
+            "training questions.",
         ),
     ] = "qcrd",
     force: Annotated[bool, typer.Option("--force", help="Overwrite FILE if it is there.")] = False,

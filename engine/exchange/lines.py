@@ -36,8 +36,8 @@ def read_lines(path: Path, option: str) -> Iterator[Line]:
         if path.name.lower().endswith(".parquet"):
             yield from _parquet(path, option)
             return
-        with path.open("rb") as file:
-            yield from _jsonl(gzip.open(file) if path.name.lower().endswith(".gz") else file)
+        with gzip.open(path, "rb") if path.name.lower().endswith(".gz") else path.open("rb") as file:
+            yield from _jsonl(file)
     except OSError as error:
         raise UsageError(f"{option}: cannot read {path}: {error.strerror or error}") from None
 

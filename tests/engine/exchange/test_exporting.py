@@ -141,8 +141,10 @@ def test_kto_rows_are_labelled(tmp_path: Path) -> None:
     database = tmp_path / "e.db"
     rows = list(export_rows(database, a_run(database, spec()), "kto"))
     assert [(row["id"], row["label"]) for row in rows if row["completion_source"] != "self"] == [
-        ("a", True), ("a", False), ("a", True), ("b", True), ("b", True), ("c'; --", True), ("c'; --", False), ("c'; --", True)
-    ]  # fmt: skip
+        *(("a", True), ("a", False), ("a", True)),
+        *(("b", True), ("b", True)),
+        *(("c'; --", True), ("c'; --", False), ("c'; --", True)),
+    ]
     assert rows[0]["completion"] == [{"role": "assistant", "content": f"why 0 {HOSTILE} Answer: 0"}]
     write_rows(tmp_path / "k.parquet", rows)
     assert read(tmp_path / "k.parquet") == rows

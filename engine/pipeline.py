@@ -15,7 +15,7 @@ from engine.batches import Item, items, iterations_of
 from engine.data.load import load
 from engine.data.splits import asked
 from engine.discriminator import Discriminator, build
-from engine.errors import QcrdError
+from engine.errors import BudgetReached, Interrupted, QcrdError
 from engine.export import export
 from engine.final import evaluate_finally
 from engine.limits import count_cut, within_limits
@@ -35,6 +35,7 @@ from engine.store.connect import open_reader
 from engine.store.ledger import Ledger
 from engine.store.recorder import Recorder
 from engine.store.runs import folder_of
+from engine.store.spend import note_spend
 from engine.students.load import check
 from engine.students.load import student as load_student
 from engine.students.seam import Student
@@ -80,6 +81,10 @@ def run_stages(spec: RunSpec, database: Path, run_id: int, recorder: Recorder, o
         orders.raise_if_stopped()
         with _stage(recorder, "vote", len(examples)):
             taught = take_vote(spec, dataset.splits["train"], _validated(spec, dataset), samples, recorder, orders)
+            if spec.until == "vote":
+                record_votes(taught, spec, set(), recorder)
+        if spec.until == "vote":
+            return
     else:
         taught = Taught(unasked(dataset.splits["train"]), unasked(_validated(spec, dataset)), 0)
     orders.raise_if_stopped()
@@ -179,6 +184,8 @@ def learn(spec: RunSpec, lesson: Lesson, recorder: Recorder, orders: Orders, ran
 def stages(spec: RunSpec) -> list[tuple[str, str]]:
     """The stages that a run of this spec has, each with the unit of its progress."""
     teacher = [("sample", "questions"), ("vote", "questions")] if spec.needs_teacher else []
+    if spec.until == "vote":
+        return [("data", ""), *teacher]
     judge = [("judge", "steps")] if isinstance(spec.method, Qcrd) and spec.method.judged else []
     return [("data", ""), *teacher, *judge, ("train", "steps"), ("evaluate", "questions"), ("export", "")]
 
@@ -191,7 +198,7 @@ def _stage(recorder: Recorder, name: str, total: int | None = None) -> Iterator[
     try:
         yield
     except QcrdError as error:
-        recorder.stage(name, state="waiting" if error.exit_code == 130 else "failed")
+        recorder.stage(name, state="waiting" if isinstance(error, Interrupted | BudgetReached) else "failed")
         raise
     except Exception:
         recorder.stage(name, state="failed")
@@ -203,14 +210,17 @@ def _stage(recorder: Recorder, name: str, total: int | None = None) -> Iterator[
 def _sample(
     spec: RunSpec, examples: tuple[Example, ...], recorder: Recorder, orders: Orders
 ) -> Mapping[str, list[Sample]]:
-    return sample(
-        spec,
-        examples,
-        Ledger(recorder.writer, recorder.run_id),
-        SimpleNamespace(poll=orders.raise_if_stopped),
-        on_progress=lambda done, total: recorder.stage("sample", done=done, total=total),
-        say=lambda level, line: recorder.log(level, line, "sample"),
-    )
+    try:
+        return sample(
+            spec,
+            examples,
+            Ledger(recorder.writer, recorder.run_id),
+            SimpleNamespace(poll=orders.raise_if_stopped),
+            on_progress=lambda done, total: recorder.stage("sample", done=done, total=total),
+            say=lambda level, line: recorder.log(level, line, "sample"),
+        )
+    finally:
+        note_spend(recorder)
 
 
 def _pretrain(

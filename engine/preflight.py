@@ -7,13 +7,16 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.data.splits import asked as asked_questions
 from engine.errors import QcrdError, UsageError
 from engine.records import Dataset
 from engine.spec.methods import OWN_ENCODERS, Qcrd
 from engine.spec.run import RunSpec
+
+if TYPE_CHECKING:
+    from engine.teacher.estimate import Estimate
 
 T = TypeVar("T")
 
@@ -31,6 +34,8 @@ class Report:
 
     lines: list[tuple[str, str]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    estimates: "list[Estimate]" = field(default_factory=list)
+    """Of what its teachers will take; empty where nothing is asked."""
 
 
 def check(spec: RunSpec, database: Path) -> Report:
@@ -40,7 +45,9 @@ def check(spec: RunSpec, database: Path) -> Report:
     _attempt(report, lambda: _database(report, database))
     dataset = _attempt(report, lambda: _dataset(report, spec))
     if spec.needs_teacher:
-        _attempt(report, lambda: _teacher(report, spec, dataset))
+        _attempt(report, lambda: _teacher(report, spec, dataset, database))
+    if spec.until == "vote":
+        return report
     if spec.negatives and spec.negatives.peers:
         _attempt(report, lambda: _peers(report, spec, database))
     if dataset is not None:
@@ -92,8 +99,9 @@ def _dataset(report: Report, spec: RunSpec) -> Dataset:
     return dataset
 
 
-def _teacher(report: Report, spec: RunSpec, dataset: Dataset | None) -> None:
+def _teacher(report: Report, spec: RunSpec, dataset: Dataset | None, database: Path) -> None:
     from engine.teacher import client
+    from engine.teacher.estimate import estimate, lines
     from engine.teacher.messages import load_prompt
     from engine.teacher.replay import read_recorded, replay
 
@@ -114,9 +122,27 @@ def _teacher(report: Report, spec: RunSpec, dataset: Dataset | None) -> None:
     where = f" at {teacher.api_base}" if teacher.api_base else ""
     report.lines.append(("teacher", f"{teacher.model}{where}, {key}"))
     if dataset is not None:
-        calls = len(asked) * teacher.samples
-        stored = "free of charge" if built_in else "those already in the database are not asked for again"
-        report.lines.append(("samples", f"{len(asked)} questions × {teacher.samples} = {calls} completions; {stored}"))
+        report.lines.append(("questions", f"{len(asked)} for the teacher, {teacher.samples} samples each"))
+        report.estimates = estimate([(spec, asked)], database)
+        for one in report.estimates:
+            report.lines += lines(one, teacher)
+
+
+def all_together(specs: Sequence[RunSpec], database: Path) -> "list[Estimate]":
+    """What the teachers of several runs will take, samples that they share counted once. Raises as `data.load` does."""
+    from engine.data.load import load
+    from engine.teacher.estimate import estimate
+
+    datasets: dict[str, Dataset] = {}
+    asked = []
+    for spec in specs:
+        if not spec.needs_teacher or spec.teacher.model.startswith("replay:"):
+            continue
+        key = f"{spec.data.model_dump_json()} {spec.data_seed}"
+        if key not in datasets:
+            datasets[key] = load(spec)
+        asked.append((spec, asked_questions(spec, datasets[key])))
+    return estimate(asked, database)
 
 
 def _key(variable: str) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from engine.errors import Interrupted, QcrdError
+from engine.errors import BudgetReached, Interrupted, QcrdError
 from engine.orders import Orders
 from engine.spec.run import RunSpec
 from engine.store.connect import open_reader
@@ -86,6 +86,9 @@ def _outcome(
         except Interrupted as error:
             recorder.log("info", str(error))
             return _end(recorder, session, "interrupted", None, Interrupted.exit_code)
+        except BudgetReached as error:
+            recorder.log("warning", str(error), "sample")
+            return _end(recorder, session, "interrupted", str(error), BudgetReached.exit_code)
         except QcrdError as error:
             recorder.log("error", str(error), detail=_traceback(error) if error.__cause__ else None)
             return _end(recorder, session, "failed", str(error), 1)

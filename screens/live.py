@@ -265,6 +265,8 @@ def state_line(live: Live) -> Content:
     if run.status == "failed":
         why = run.error or next((entry.message for entry in reversed(live.logs) if entry.level == "error"), None)
         return Content(f"✗ {line(why, 600) if why else 'failed without a word: see the log'}   r tries again")
+    if run.status == "interrupted" and run.error:
+        return Content(f"■ {line(run.error, 600)}")
     if run.status == "interrupted":
         return Content(f"■ stopped at step {count(run.step)}: r resumes it from its checkpoint")
     if run.status == "queued":

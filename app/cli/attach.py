@@ -57,6 +57,8 @@ def finish(database: Path, run_id: int) -> None:
         hint = command(database, f"resume {run_id}")
         reason = (live.run.error or "no reason was stored").rstrip(".")
         raise QcrdError(f"run {run_id} failed: {reason}; `{hint}` tries again")
+    if live.run.status == "interrupted" and live.run.error:  # at a limit of its own, which a resume alone does not move
+        raise QcrdError(f"run {run_id} stopped: {live.run.error}")
     if live.run.status == "interrupted":
         hint = command(database, f"resume {run_id}")
         print(f"run {run_id} stopped at step {live.run.step} and can go on: `{hint}`", file=sys.stderr)

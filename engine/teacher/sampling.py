@@ -59,8 +59,8 @@ def fill(
         buy(requests, ledger, orders, budget_of(limits, ledger.spent().result()), total, on_progress, say, backoff)
 
 
-def reuse(requests: Sequence[Request], ledger: Ledger) -> int:
-    """Takes what any run has stored; how many samples that were."""
+def reuse(requests: Sequence[Request], ledger: Ledger, keep: bool = True) -> int:
+    """Takes what any run has stored; how many samples that were. `keep`: note that this run uses them."""
     older = {slot_key(r.key, slot): slot_key(r.older_key, slot) for r in requests if r.older_key for slot in r.missing}
     keys = [slot_key(r.key, slot) for r in requests for slot in r.missing]
     stored = ledger.stored(keys).result()
@@ -75,7 +75,7 @@ def reuse(requests: Sequence[Request], ledger: Ledger) -> int:
             if sample is not None:
                 request.texts[slot] = sample.text
                 used += [(example, slot, sample.id) for example in request.examples]
-    if used:
+    if used and keep:
         ledger.use(used).result()
     return len(used)
 

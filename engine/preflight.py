@@ -118,7 +118,7 @@ def _teacher(report: Report, spec: RunSpec, dataset: Dataset | None, database: P
     load_prompt(teacher, spec.data.answer)
     client.check(teacher)
     built_in = teacher.model.startswith("builtin/")
-    key = "no key needed" if built_in else _key(client.key_variable(teacher))
+    key = "no key needed" if built_in else _key(client.key_variable(teacher), teacher.api_key_keyring)
     where = f" at {teacher.api_base}" if teacher.api_base else ""
     report.lines.append(("teacher", f"{teacher.model}{where}, {key}"))
     if dataset is not None:
@@ -145,8 +145,10 @@ def all_together(specs: Sequence[RunSpec], database: Path) -> "list[Estimate]":
     return estimate(asked, database)
 
 
-def _key(variable: str) -> str:
+def _key(variable: str, entry: str | None) -> str:
     """Where the key comes from; never the key. Servers at an api_base often want none."""
+    if entry:
+        return f"key from the keyring's entry {entry}"
     return f"key from {variable}" if os.environ.get(variable) else f"no key ({variable} is not set)"
 
 

@@ -1,8 +1,9 @@
 """The sections of a run's TOML file. Keys are a contract: `docs/spec.md` lists them, `qcrd init` writes them out."""
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 AnswerKind = Literal["number", "equation", "choice", "text", "latex"]
 
@@ -27,6 +28,30 @@ def _count_or_epoch(value: Any) -> Any:
     if value == "epoch" or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
         return value
     raise ValueError(f'{value!r} should be a whole number from 1, or "epoch"')
+
+
+def _variable(name: str) -> str:
+    if not re.fullmatch("[A-Z_][A-Z0-9_]*", name):  # not repeated: it may be the key
+        raise ValueError("give the name of an environment variable, in capitals such as OPENAI_API_KEY, never the key")
+    return name
+
+
+def _entry(name: str) -> str:
+    service, _, user = name.rpartition("/")
+    if not (service.strip() and user.strip()):
+        raise ValueError('give "service/user", the name of an entry in the keyring, never the key')
+    return name
+
+
+def _server(url: str) -> str:
+    if "@" in url.partition("://")[2].partition("/")[0]:
+        raise ValueError("a URL with a user or password would be stored; give the key with api_key_env")
+    return url
+
+
+KeyVariable = Annotated[str, AfterValidator(_variable)]
+KeyringEntry = Annotated[str, AfterValidator(_entry)]
+Server = Annotated[str, AfterValidator(_server)]
 
 
 class ArithmeticConfig(Section):
@@ -82,10 +107,12 @@ class TeacherConfig(Section):
     """Longest completion, in tokens."""
     prompt: str = "default"
     """"default" (few-shot, by kind of answer, in the paper's layout), or a TOML file with system, shots and format."""
-    api_base: str | None = None
+    api_base: Server | None = None
     """URL of an OpenAI-compatible server, e.g. http://127.0.0.1:8000/v1."""
-    api_key_env: str | None = None
+    api_key_env: KeyVariable | None = None
     """Name of the environment variable that holds the key; LiteLLM's own name for the provider where unset."""
+    api_key_keyring: KeyringEntry | None = None
+    """"service/user": the key's entry in the system's keyring, in place of an environment variable."""
     concurrency: Annotated[int, Field(ge=1)] = 16
     """Requests in flight at once."""
     timeout: Annotated[float, Field(gt=0)] = 120.0
@@ -108,7 +135,9 @@ class TeacherConfig(Section):
     """Requests over the wire, retries included."""
 
     @model_validator(mode="after")
-    def _both_prices(self) -> "TeacherConfig":
+    def _fits_together(self) -> "TeacherConfig":
+        if self.api_key_env and self.api_key_keyring:
+            raise ValueError("api_key_env and api_key_keyring: give one of them")
         if (self.input_usd_per_million is None) != (self.output_usd_per_million is None):
             raise ValueError("input_usd_per_million and output_usd_per_million: give both prices or none")
         return self

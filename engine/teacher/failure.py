@@ -3,6 +3,7 @@
 from engine.errors import QcrdError, UsageError
 from engine.spec.sections import TeacherConfig
 from engine.teacher import client
+from engine.teacher.keys import place_of
 from engine.teacher.outcome import Fault
 
 SHORTEST_STREAK = 8
@@ -19,10 +20,9 @@ def why_it_ends(
     """
     where = f"the teacher {teacher.model}" + (f" at {teacher.api_base}" if teacher.api_base else "")
     if fault.kind == "key":
-        variable = client.key_variable(teacher)
+        place = place_of(client.key_variable(teacher), teacher.api_key_keyring)
         return UsageError(
-            f"{where} refused the key (HTTP {fault.status}: {fault.message}); set the environment variable {variable} "
-            "to a valid key, then resume"
+            f"{where} refused the key (HTTP {fault.status}: {fault.message}); set {place} to a valid key, then resume"
         )
     if not reached and fault.kind == "request":
         return UsageError(f"{where} refused the request (HTTP {fault.status}: {fault.message}); check the model's name")

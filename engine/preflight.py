@@ -24,6 +24,9 @@ BYTES_OF_4BIT = 0.55
 """A parameter in NF4, with its quantised constants."""
 BYTES_PER_PARAMETER = 16
 """fp32: weight, gradient and AdamW's two moments."""
+IMPORTED_BYTES = 490e6
+"""Python with torch, transformers and litellm in a process on the CPU: VmRSS of /proc/self/status after importing
+engine.pipeline (370 MB) and litellm (488 MB), torch 2.13 without CUDA."""
 ACTIVATION_BYTES = 68
 """Kept for the backward pass per token, layer and unit of width; arXiv 2205.05198 has 34 for fp16."""
 
@@ -111,21 +114,28 @@ def _teacher(report: Report, spec: RunSpec, dataset: Dataset | None, database: P
         recorded = read_recorded(teacher.model)
         text = f"{recorded.path}: {len(recorded.by_question)} questions with recorded outputs, nothing to pay for"
         if dataset is not None:
-            found = replay(recorded, asked, teacher.samples)
-            text += f"; none for {found.missing}, fewer than {teacher.samples} for {found.short} of {len(asked)}"
+            replayed = replay(recorded, asked, teacher.samples)
+            text += f"; none for {replayed.missing}, fewer than {teacher.samples} for {replayed.short} of {len(asked)}"
         report.lines.append(("teacher", text))
         return
-    load_prompt(teacher, spec.data.answer)
-    client.check(teacher)
-    built_in = teacher.model.startswith("builtin/")
-    key = "no key needed" if built_in else _key(client.key_variable(teacher), teacher.api_key_keyring)
-    where = f" at {teacher.api_base}" if teacher.api_base else ""
-    report.lines.append(("teacher", f"{teacher.model}{where}, {key}"))
+    shares = [1 - sum(other.share for other in teacher.others), *(other.share for other in teacher.others)]
+    for one, share in zip(teacher.everyone, shares, strict=True):
+        load_prompt(one, spec.data.answer)
+        client.check(one)
+        key = (
+            "no key needed"
+            if one.model.startswith(client.IN_PROCESS)
+            else _key(client.key_variable(one), one.api_key_keyring)
+        )
+        where = f" at {one.api_base}" if one.api_base else ""
+        part = f", {share:.0%} of the samples" if teacher.others else ""
+        report.lines.append(("teacher", f"{one.model}{where}, {key}{part}"))
     if dataset is not None:
         report.lines.append(("questions", f"{len(asked)} for the teacher, {teacher.samples} samples each"))
         report.estimates = estimate([(spec, asked)], database)
-        for one in report.estimates:
-            report.lines += lines(one, teacher)
+        for found in report.estimates:
+            report.lines += [("for", found.model)] if teacher.others else []
+            report.lines += lines(found, teacher)
 
 
 def all_together(specs: Sequence[RunSpec], database: Path) -> "list[Estimate]":
@@ -189,11 +199,15 @@ def _student(report: Report, spec: RunSpec, dataset: Dataset) -> None:
         frozen = sizes.parameters * (BYTES_OF_4BIT if spec.student.lora.quantise == "4bit" else 4)
     fixed = trained * BYTES_PER_PARAMETER + frozen
     moving = _activations(spec, config, min(lengths[-1], limit))
-    report.lines.append(
-        ("memory", f"about {_bytes(fixed + moving)} (an estimate: {_bytes(fixed)} for weights and AdamW)")
-    )
+    imported, said = 0.0, ""
+    if device.type == "cpu":  # whose memory all processes share, with what they load
+        fixed *= spec.compute.processes
+        imported = IMPORTED_BYTES * spec.compute.processes
+        said = f", {_bytes(imported)} for Python and its libraries"
+    total = fixed + moving + imported
+    report.lines.append(("memory", f"about {_bytes(total)} (an estimate: {_bytes(fixed)} for weights and AdamW{said})"))
     have = _memory(device.type)
-    if have is not None and fixed > have:
+    if have is not None and fixed + imported > have:
         report.problems.append(
             f"student.model: weights and optimiser alone want about {_bytes(fixed)}, {device} has {_bytes(have)}: "
             "take a smaller student"

@@ -103,7 +103,8 @@ def print_rationales(rows: Sequence[Row]) -> None:
     """All rationales of one question."""
     signs = {"positive": "+", "negative": "−"}
     for row in rows:
-        marks = [row["polarity"], row["source"], f"answer {text(row['answer'])} ({row['rule']})"]
+        why = f" ({row['reason']})" if row["reason"] else ""
+        marks = [row["polarity"] + why, row["source"], f"answer {text(row['answer'])} ({row['rule']})"]
         if row["iteration"]:
             marks.append(f"iteration {row['iteration']}")
         if row["step"] is not None:

@@ -42,9 +42,7 @@ def base_name(value: str) -> str:
 
 def took(row: Row) -> str:
     """How long a stage took, or has taken so far."""
-    if row["started_at"] is None:
-        return UNKNOWN
-    return duration((row["ended_at"] or time.time()) - row["started_at"])
+    return UNKNOWN if row["state"] == "waiting" and not row["seconds"] else duration(row["seconds"])
 
 
 def usd(value: float | None) -> str:
@@ -66,6 +64,7 @@ RUNS = [
     Column("method", lambda r: r["method"]),
     Column("explain", lambda r: score(r, "explain"), right=True, keep=True),
     Column("predict", lambda r: score(r, "predict"), right=True, keep=True),
+    Column("on", lambda r: "val" if r["accuracy_split"] == "validation" else text(r["accuracy_split"]), keep=True),
     Column("step", progress, right=True),
     Column("seed", lambda r: str(r["seed"]), right=True),
     Column("age", lambda r: duration(time.time() - r["created_at"]), right=True),

@@ -21,11 +21,12 @@ QUESTIONS = 500
 Row = dict[str, Any]
 
 SAMPLES = """
-SELECT u.example, x.split, x.question, x.answer AS gold, t.text, s.model, r.answer, r.rule, r.polarity,
-    v.answer AS vote, v.votes
+SELECT u.example, x.split, x.question, x.answer AS gold, t.text, h.text AS reasoning, s.model, r.answer, r.rule,
+    r.polarity, v.answer AS vote, v.votes
 FROM run_samples u
 JOIN samples s ON s.id = u.sample_id
 JOIN texts t ON t.id = s.text_id
+LEFT JOIN texts h ON h.id = s.reasoning_id
 JOIN run_datasets d ON d.run_id = u.run_id
 JOIN examples x ON x.dataset_id = d.dataset_id AND x.key = u.example
 LEFT JOIN votes v ON v.run_id = u.run_id AND v.example = u.example
@@ -105,6 +106,7 @@ def _recorded(rows: Sequence[sqlite3.Row]) -> Row:
         "answer": first["gold"],
         "samples": [row["text"] for row in rows],
         "models": [row["model"] for row in rows],
+        "reasoning": [row["reasoning"] for row in rows],
         "split": first["split"],
         "answers": [row["answer"] for row in rows],
         "rules": [row["rule"] for row in rows],

@@ -12,8 +12,8 @@ from engine.exchange.lines import Line, read_lines
 from engine.exchange.recorded import LAYOUTS, Layout, Recorded, Unreadable, asked_of, layout_of, read
 from engine.records import Example
 from engine.spec.run import RunSpec
-from engine.store.imports import Found, Origin, Place, Slot, store
-from engine.teacher.messages import Prompt, ask, load_prompt
+from engine.store.imports import MOST_SLOTS, Found, Origin, Place, Slot, store
+from engine.teacher.messages import ask
 from engine.teacher.replay import plain
 from engine.teacher.requests import requests_for, slot_key
 
@@ -97,13 +97,12 @@ def import_samples(
         )
     layout = layout or _layout(path)
     questions = _questions(examples, requests)
-    prompt = load_prompt(teacher, spec.data.answer)
     origin = Origin(str(path), _hash(path), layout)
     result = Imported(str(path), layout, asked=len(examples))
     told: Counter[tuple[bytes, bytes]] = Counter()
     lines = read_lines(path, "FILE")
     while batch := list(islice(lines, ROWS)):
-        places = _places(batch, result, questions, spec, prompt)
+        places = _places(batch, result, questions, spec)
         stored = store(database, origin, places, told)
         result.new += stored.new
         result.known += stored.known
@@ -146,9 +145,7 @@ def _questions(examples: Sequence[Example], requests: Path | None) -> _Questions
     return _Questions({example.id: example for example in examples}, by_text, by_request)
 
 
-def _places(
-    lines: Sequence[Line], result: Imported, questions: _Questions, spec: RunSpec, prompt: Prompt
-) -> list[Place]:
+def _places(lines: Sequence[Line], result: Imported, questions: _Questions, spec: RunSpec) -> list[Place]:
     """Of the rows that are of use; what is not is counted in the result."""
     places: dict[bytes, Place] = {}
     for line in lines:
@@ -167,28 +164,42 @@ def _places(
             _name(result.unmatched_named, f"{result.file}:{line.number}: {row.id or plain(row.question or '')[:60]}")
             continue
         for output in row.outputs:
-            if not output.completion.text.strip():
+            if not (output.completion.text.strip() or output.completion.reasoning):
                 result.empty += 1
                 continue
             result.questions.add(example.id)
             if output.model is not None:
                 result.models[output.model] += 1
-            place = _place(spec, prompt, example)
+            place = _place(spec, example, _named(spec, output.model))
             places.setdefault(place.asked, place).outputs.append(Found(output.completion, line.number, output.model))
     return list(places.values())
 
 
-def _place(spec: RunSpec, prompt: Prompt, example: Example) -> Place:
+def _named(spec: RunSpec, model: str | None) -> str | None:
+    """Of several teachers the one that the file names, by its whole name or without provider and date; else None."""
+    if model is None or not spec.teacher.others:
+        return None
+    said = model.rpartition("/")[2]
+    teachers = [one.model for one in spec.teacher.everyone]
+    near = [name for name in teachers if name == model or said.startswith(name.rpartition("/")[2])]
+    return max(near, key=lambda name: (name == model, len(name)), default=None)
+
+
+def _place(spec: RunSpec, example: Example, model: str | None) -> Place:
+    """All slots of the example, or those of one of its teachers."""
+
     def slots(below: int) -> list[Slot]:
         teacher = spec.teacher.model_copy(update={"samples": below})
         found = [
             Slot(number, slot_key(request.key, number), request.teacher.model)
-            for request in requests_for(teacher, prompt, [example])
+            for request in requests_for(teacher, spec.data.answer, [example])
+            if model in (None, request.teacher.model)
             for number in request.slots
         ]
         return sorted(found, key=lambda slot: slot.number)
 
-    return Place(slots(1)[0].key, slots)
+    first = slots(8) or slots(MOST_SLOTS)
+    return Place(first[0].key, slots) if first else _place(spec, example, None)
 
 
 def _name(named: list[str], what: str) -> None:

@@ -55,14 +55,18 @@ def asked_of(messages: Any) -> str | None:
 
 
 def _qcrd(values: dict[str, Any]) -> Recorded:
-    """id (may be missing), question, samples; models or model where the samples' writers are named."""
+    """id (may be missing), question, samples; beside these may be models (or model), and hidden reasoning."""
     question, samples = values.get("question"), values.get("samples")
     if not isinstance(question, str):
         raise Unreadable('"question" is missing or no text')
     if not isinstance(samples, list) or not all(isinstance(s, str) for s in samples):
         raise Unreadable('"samples" is missing or no list of texts')
     models = _models(values.get("models") or values.get("model"), len(samples))
-    outputs = tuple(Output(Completion(text), model) for text, model in zip(samples, models, strict=True))
+    thoughts = _models(values["reasoning"] if isinstance(values.get("reasoning"), list) else None, len(samples))
+    outputs = tuple(
+        Output(Completion(text, reasoning=thought), model)
+        for text, model, thought in zip(samples, models, thoughts, strict=True)
+    )
     return Recorded(_id(values.get("id")), question, outputs)
 
 
@@ -105,11 +109,14 @@ def _openai_batch(values: dict[str, Any]) -> Recorded:
     choices = body.get("choices") if isinstance(body, dict) else None
     if not isinstance(body, dict) or not isinstance(choices, list):
         raise Unreadable('"response.body.choices" is missing or no list')
-    texts = [(_chosen(c), c.get("finish_reason")) for c in choices if isinstance(c, dict)]
+    texts = [(_chosen(c), c.get("finish_reason"), _thought(c)) for c in choices if isinstance(c, dict)]
     model = body.get("model")
     outputs = tuple(
-        Output(Completion(text, finish if isinstance(finish, str) else None), model if isinstance(model, str) else None)
-        for text, finish in texts
+        Output(
+            Completion(text, finish if isinstance(finish, str) else None, reasoning=thought),
+            model if isinstance(model, str) else None,
+        )
+        for text, finish, thought in texts
         if text is not None
     )
     return Recorded(name, None, outputs)
@@ -119,6 +126,12 @@ def _chosen(choice: dict[str, Any]) -> str | None:
     """The text of a chat's choice, or of a completion's."""
     message = choice.get("message")
     return _said(message.get("content")) if isinstance(message, dict) else _said(choice.get("text"))
+
+
+def _thought(choice: dict[str, Any]) -> str | None:
+    """The hidden reasoning beside a chat's choice."""
+    message = choice.get("message")
+    return _said(message.get("reasoning_content")) if isinstance(message, dict) else None
 
 
 def _said(content: Any) -> str | None:

@@ -91,12 +91,53 @@ class DataConfig(Section):
     """The dataset "arithmetic" alone: how much, and how hard."""
 
 
+def _both_or_none(input_price: float | None, output_price: float | None) -> None:
+    if (input_price is None) != (output_price is None):
+        raise ValueError("input_usd_per_million and output_usd_per_million: give both prices or none")
+
+
+def _one_key(variable: str | None, entry: str | None) -> None:
+    if variable and entry:
+        raise ValueError("api_key_env and api_key_keyring: give one of them")
+
+
+class OtherTeacher(Section):
+    """One of several teachers: server, key, ceilings and prices are its own, all else is as in [teacher]."""
+
+    model: str
+    """As teacher.model; recorded outputs cannot be mixed."""
+    share: Annotated[float, Field(gt=0, le=1)]
+    """Share of the samples that it writes, in (0, 1]; what is left over is teacher.model's."""
+    api_base: Server | None = None
+    """URL of its server; unset: the provider's own."""
+    api_key_env: KeyVariable | None = None
+    """Name of the environment variable that holds its key; LiteLLM's own name for the provider where unset."""
+    api_key_keyring: KeyringEntry | None = None
+    """"service/user": its key's entry in the system's keyring, in place of an environment variable."""
+    concurrency: Annotated[int, Field(ge=1)] | None = None
+    """Requests in flight at once, at most; unset: as teacher.concurrency."""
+    rpm: Annotated[int, Field(ge=1)] | None = None
+    """Requests a minute, at most."""
+    tpm: Annotated[int, Field(ge=1)] | None = None
+    """Tokens a minute, at most."""
+    input_usd_per_million: Annotated[float, Field(ge=0)] | None = None
+    """Price of a million input tokens in US dollars; unset: from LiteLLM's list, where it has the model."""
+    output_usd_per_million: Annotated[float, Field(ge=0)] | None = None
+    """Price of a million output tokens in US dollars; unset: as for input."""
+
+    @model_validator(mode="after")
+    def _both_prices(self) -> "OtherTeacher":
+        _one_key(self.api_key_env, self.api_key_keyring)
+        _both_or_none(self.input_usd_per_million, self.output_usd_per_million)
+        return self
+
+
 class TeacherConfig(Section):
     """Who writes the rationales."""
 
     model: str = "builtin/arithmetic"
-    """Any LiteLLM model string, builtin/arithmetic, builtin/arithmetic-careful (errs less), or replay:FILE
-    (recorded outputs)."""
+    """Any LiteLLM model string, builtin/arithmetic, builtin/arithmetic-careful (errs less), local/FOLDER (a
+    transformers model, in this process), or replay:FILE (recorded outputs)."""
     samples: Annotated[int, Field(ge=1)] = 5
     """Rationales sampled for each training question (the paper's K)."""
     temperature: Annotated[float, Field(ge=0)] = 0.7
@@ -114,11 +155,21 @@ class TeacherConfig(Section):
     api_key_keyring: KeyringEntry | None = None
     """"service/user": the key's entry in the system's keyring, in place of an environment variable."""
     concurrency: Annotated[int, Field(ge=1)] = 16
-    """Requests in flight at once."""
+    """Requests in flight at once, at most: it begins with 8, goes up while answers come and down on 429 and 5xx."""
+    rpm: Annotated[int, Field(ge=1)] | None = None
+    """Requests a minute, at most; unset: no ceiling."""
+    tpm: Annotated[int, Field(ge=1)] | None = None
+    """Tokens a minute, at most, questions and answers; a request counts with max_tokens until it is billed."""
+    give_up_after: Annotated[float, Field(ge=0)] = 3600.0
+    """Seconds that a teacher may be down before the run ends; until then it is asked now and then."""
     timeout: Annotated[float, Field(gt=0)] = 120.0
     """Seconds to wait for one answer."""
     attempts: Annotated[int, Field(ge=1)] = 5
-    """Tries per request before it counts as failed; each is a row."""
+    """Tries per request before it counts as failed; each is a row. Being turned away (429) and tries while a teacher is
+    down do not count."""
+    reasoning: Literal["apart", "use"] = "apart"
+    """Hidden reasoning of a model that thinks before it answers. apart: stored beside the answer, which alone is the
+    rationale. use: the hidden reasoning is the rationale, with the answer's answer."""
     in_doubt: Literal["again", "stop"] = "again"
     """Requests that were under way when a worker was killed, and may be on the bill: again: bought once more, their
     greatest possible cost counted as spent; stop: end, and leave the choice to you."""
@@ -133,13 +184,43 @@ class TeacherConfig(Section):
     """Input and output tokens of all requests together."""
     budget_calls: Annotated[int, Field(ge=0)] | None = None
     """Requests over the wire, retries included."""
+    others: tuple[OtherTeacher, ...] = ()
+    """More teachers of the same questions, e.g. [{model = "openai/gpt-4o-mini", share = 0.4}]: which samples are
+    whose is told by question and number, so that it stays when there are more samples."""
+
+    @property
+    def name(self) -> str:
+        """All its models, for lists of runs."""
+        return " + ".join(one.model for one in self.everyone)
+
+    @property
+    def everyone(self) -> "tuple[TeacherConfig, ...]":
+        """This teacher and the others, each as if it were alone."""
+        alone = self.model_copy(update={"others": ()})
+        own = set(OtherTeacher.model_fields) - {"share", "concurrency"}
+        return alone, *(
+            alone.model_copy(
+                update={name: getattr(other, name) for name in own}
+                | {"concurrency": other.concurrency or self.concurrency}
+            )
+            for other in self.others
+        )
 
     @model_validator(mode="after")
-    def _fits_together(self) -> "TeacherConfig":
-        if self.api_key_env and self.api_key_keyring:
-            raise ValueError("api_key_env and api_key_keyring: give one of them")
-        if (self.input_usd_per_million is None) != (self.output_usd_per_million is None):
-            raise ValueError("input_usd_per_million and output_usd_per_million: give both prices or none")
+    def _both_prices(self) -> "TeacherConfig":
+        _one_key(self.api_key_env, self.api_key_keyring)
+        _both_or_none(self.input_usd_per_million, self.output_usd_per_million)
+        return self
+
+    @model_validator(mode="after")
+    def _shares(self) -> "TeacherConfig":
+        if not self.others:
+            return self
+        if sum(other.share for other in self.others) > 1 + 1e-9:  # 0.7 + 0.2 + 0.1 is more than 1 in some orders
+            raise ValueError("teacher.others: their shares add up to more than 1")
+        models = [self.model, *(other.model for other in self.others)]
+        if any(model.startswith("replay:") for model in models):
+            raise ValueError("teacher.others: recorded outputs (replay:FILE) cannot be mixed with other teachers")
         return self
 
 
@@ -234,8 +315,11 @@ class ComputeConfig(Section):
     on the machine the run says so and goes on as it is. A resumed run then equals an unbroken one but for rounding."""
     choice: Literal["step", "iteration"] = "step"
     """step: all candidates of a batch are scored, then the chosen are learnt from. iteration: all that an iteration
-    needs are scored in bulk at its start, and a step only learns: less time, by a choice up to an iteration old. The
-    cross-entropy of a visit is then that of the iteration's start, but where it is chosen and active."""
+    needs are scored in bulk at its start, and a step only learns: less time, by an older choice. The cross-entropy of a
+    visit is then the one chosen by, but where it is chosen and active."""
+    choice_age: Annotated[int, Field(ge=1)] = 1
+    """With choice = "iteration": iterations for which a candidate's cross-entropy is chosen by before it is scored
+    again. 1 saves little where an iteration is shorter than an epoch, since each visit is then scored for itself."""
     on_nonfinite: Literal["stop", "skip"] = "stop"
     """A loss or gradient that is no number: stop, or leave the step out (20 in a row stop the run all the same)."""
 

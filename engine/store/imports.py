@@ -113,7 +113,7 @@ def _free(db: sqlite3.Connection, place: Place) -> tuple[list[Slot], Counter[byt
         slots = place.slots(min(width, MOST_SLOTS))
         stored = _texts(db, [slot.key for slot in slots])
         free = [slot for slot in reversed(slots) if slot.key not in stored]
-        enough = len(free) >= len(place.outputs) and slots[-1].key not in stored
+        enough = bool(slots) and len(free) >= len(place.outputs) and slots[-1].key not in stored
         if enough or width >= MOST_SLOTS:
             return free, Counter(stored.values())
         width *= 2
@@ -144,9 +144,10 @@ def _import(db: sqlite3.Connection, origin: Origin) -> int:
 def _insert(db: sqlite3.Connection, slot: Slot, output: Found, import_id: int) -> None:
     completion = output.completion
     (text_id,) = store_texts(db, [completion.text])
+    reasoning_id = store_texts(db, [completion.reasoning])[0] if completion.reasoning else None
     sample = db.execute(
-        "INSERT INTO samples (key, model, text_id, finish, created_at) VALUES (?, ?, ?, ?, ?)",
-        (slot.key, slot.model, text_id, completion.finish and storable(completion.finish), time.time()),
+        "INSERT INTO samples (key, model, text_id, reasoning_id, finish, created_at) VALUES (?, ?, ?, ?, ?, ?)",
+        (slot.key, slot.model, text_id, reasoning_id, completion.finish and storable(completion.finish), time.time()),
     ).lastrowid
     db.execute(
         "INSERT INTO imported_samples (sample_id, import_id, line, model) VALUES (?, ?, ?, ?)",

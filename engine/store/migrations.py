@@ -13,6 +13,8 @@ from engine.store.schema import (
     GROUP_TABLES,
     IMPORT_TABLES,
     LEDGER_TABLES,
+    REASONING_TABLES,
+    REASONS,
     SCHEMA_VERSION,
     VIEWS,
 )
@@ -30,7 +32,9 @@ def migrate(conn: sqlite3.Connection) -> None:
     steps(name="0001_first_schema")(_first_schema)
     steps(name="0002_groups")(_groups)
     steps(name="0003_ledger")(_ledger)
-    steps(name="0004_imports")(_imports)
+    steps(name="0004_reasons")(_reasons)
+    steps(name="0005_reasoning")(_reasoning)
+    steps(name="0006_imports")(_imports)
     steps.apply(Database(conn, recursive_triggers=False, execute_plugins=False))
     _make_views(conn)
     conn.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -47,6 +51,14 @@ def _groups(db: "Database") -> None:
 
 def _ledger(db: "Database") -> None:
     _run(db.conn, LEDGER_TABLES)
+
+
+def _reasons(db: "Database") -> None:
+    _run(db.conn, REASONS)
+
+
+def _reasoning(db: "Database") -> None:
+    _run(db.conn, REASONING_TABLES)
 
 
 def _imports(db: "Database") -> None:

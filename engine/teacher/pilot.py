@@ -14,7 +14,6 @@ from engine.store.spend import note_spend
 from engine.store.writer import Writer
 from engine.teacher import client
 from engine.teacher.buying import Orders
-from engine.teacher.messages import load_prompt
 from engine.teacher.requests import Request, requests_for
 from engine.teacher.sampling import fill, reuse
 
@@ -32,7 +31,8 @@ def pilot(
     """
     if not spec.needs_teacher or spec.teacher.model.startswith("replay:"):
         raise UsageError("--pilot: there is no teacher to be paid for")
-    client.check(spec.teacher)
+    for one in spec.teacher.everyone:
+        client.check(one)
     dataset = load(spec)
     mine = spec.model_copy(update={"until": "vote", "name": f"{spec.name[:90]} (pilot)"})
     run_id = create_run(database, mine)
@@ -42,12 +42,11 @@ def pilot(
             recorder, ledger = Recorder(writer, run_id), Ledger(writer, run_id)
             recorder.declare_stages([("sample", "questions")])
             recorder.dataset(dataset)
-            prompt = load_prompt(spec.teacher, spec.data.answer)
-            requests = requests_for(spec.teacher, prompt, asked(spec, dataset))
+            requests = requests_for(spec.teacher, spec.data.answer, asked(spec, dataset))
             reuse(requests, ledger, keep=False)
             chosen = _spread([r for r in requests if r.missing], calls)
-            if not client.accepts_n(spec.teacher):
-                for request in chosen:
+            for request in chosen:
+                if not client.accepts_n(request.teacher):
                     request.slots = tuple(request.missing[:1])
             recorder.stage("sample", state="running", total=len(chosen))
             try:

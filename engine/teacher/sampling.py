@@ -9,7 +9,6 @@ from engine.spec.sections import TeacherConfig
 from engine.store.ledger import Ledger
 from engine.teacher.budget import budget_of
 from engine.teacher.buying import Orders, buy
-from engine.teacher.messages import load_prompt
 from engine.teacher.replay import read_recorded, replay
 from engine.teacher.requests import Request, requests_for, slot_key
 
@@ -22,6 +21,7 @@ def sample(
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     say: Callable[[str, str], None] = lambda level, line: None,
     backoff: float = 1.0,
+    on_failed: Callable[[int], None] = lambda failed: None,
 ) -> dict[str, list[Sample]]:
     """Up to `spec.teacher.samples` samples for every example, in slot order; all are in the database on return.
 
@@ -29,11 +29,23 @@ def sample(
     """
     if spec.teacher.model.startswith("replay:"):
         return _replay(spec.teacher, examples, ledger, on_progress, say)
-    requests = requests_for(spec.teacher, load_prompt(spec.teacher, spec.data.answer), examples)
-    fill(spec.teacher, requests, len(examples), ledger, orders, on_progress, say, backoff)
+    requests = requests_for(spec.teacher, spec.data.answer, examples)
+    on_failed(0)
+    fill(spec.teacher, requests, len(examples), ledger, orders, on_progress, say, backoff, on_failed)
     on_progress(len(examples), len(examples))
-    found = {e: [Sample(e, slot, r.texts[slot]) for slot in sorted(r.texts)] for r in requests for e in r.examples}
-    return {example.id: found[example.id] for example in examples}
+    unended = sum(not text.strip() for r in requests for text in r.texts.values())
+    if unended:
+        say(
+            "warning",
+            f"{unended} samples are hidden reasoning alone, cut off before the answer: raise teacher.max_tokens "
+            f"(now {spec.teacher.max_tokens})",
+        )
+    found: dict[str, list[Sample]] = {example.id: [] for example in examples}
+    for r in requests:
+        reasoning = r.reasoning if spec.teacher.reasoning == "use" else {}
+        for e in r.examples:
+            found[e] += [Sample(e, slot, text, reasoning.get(slot)) for slot, text in r.texts.items()]
+    return {e: sorted(mine, key=lambda s: s.slot) for e, mine in found.items()}
 
 
 def fill(
@@ -45,6 +57,7 @@ def fill(
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     say: Callable[[str, str], None] = lambda level, line: None,
     backoff: float = 1.0,
+    on_failed: Callable[[int], None] = lambda failed: None,
 ) -> None:
     """Gives every request its texts: what any run has stored for nothing, the rest bought within the limits' budget.
 
@@ -56,7 +69,8 @@ def fill(
         say("info", f"{reused} samples are in the database already and are not asked for again")
     _settle_doubts(limits, requests, ledger, stray, say)
     if any(r.missing for r in requests):
-        buy(requests, ledger, orders, budget_of(limits, ledger.spent().result()), total, on_progress, say, backoff)
+        budget = budget_of(limits, ledger.spent().result())
+        buy(requests, ledger, orders, budget, total, on_progress, say, backoff, on_failed)
 
 
 def reuse(requests: Sequence[Request], ledger: Ledger, keep: bool = True) -> int:
@@ -73,7 +87,7 @@ def reuse(requests: Sequence[Request], ledger: Ledger, keep: bool = True) -> int
         for slot in request.missing:
             sample = stored.get(slot_key(request.key, slot))
             if sample is not None:
-                request.texts[slot] = sample.text
+                request.take(slot, sample)
                 used += [(example, slot, sample.id) for example in request.examples]
     if used and keep:
         ledger.use(used).result()

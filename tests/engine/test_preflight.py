@@ -38,6 +38,7 @@ def test_the_built_in_experiment_has_no_problem_and_says_what_it_takes(tmp_path:
     assert "22,500 wanted, 0 of them are in the database already, 22,500 to buy" in text
     assert "0 of 4000 longer than student.max_question_tokens = 512" in text
     assert "an estimate" in text
+    assert "490 MB for Python and its libraries" in text
     assert not (tmp_path / "experiments.db").exists()
 
 

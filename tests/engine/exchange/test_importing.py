@@ -274,6 +274,37 @@ def test_an_openai_batch_by_ids_and_by_its_request_file(tmp_path: Path) -> None:
     assert rows(tmp_path, "SELECT DISTINCT finish FROM samples") == [("length",)]
 
 
+def test_of_several_teachers_each_gets_what_the_file_says_is_its(tmp_path: Path) -> None:
+    both = spec(samples=4, others=({"model": "openai/second", "share": 0.5, "api_base": NOBODY},))
+    row = {"id": "a", "question": "How many apples?"}
+    texts = {"theirs": [f"theirs {i}" for i in range(9)], "second-2026-01-01": [f"second {i}" for i in range(9)]}
+    file = write(tmp_path / "o.jsonl", *({**row, "samples": s, "model": model} for model, s in texts.items()))
+    assert take(file, both, EXAMPLES[:1]).new == 18
+    assert take(file, both, EXAMPLES[:1]).new == 0
+    found = run_of(tmp_path, both, EXAMPLES[:1])["a"]
+    assert len(found) == 4
+    stored = rows(
+        tmp_path, "SELECT DISTINCT s.model, substr(t.text, 1, 6) FROM samples s JOIN texts t ON t.id = text_id"
+    )
+    assert sorted(stored) == [("openai/second", "second"), ("openai/theirs", "theirs")]
+
+
+def test_hidden_reasoning_comes_along(tmp_path: Path) -> None:
+    message = {"role": "assistant", "content": "7", "reasoning_content": "3 + 4"}
+    write(
+        tmp_path / "b.jsonl",
+        {"custom_id": "a", "response": {"status_code": 200, "body": {"choices": [{"message": message}]}}},
+    )
+    take(tmp_path / "b.jsonl")
+    take(
+        write(
+            tmp_path / "q.jsonl", {"id": "b", "question": "How many pears?", "samples": ["8"], "reasoning": ["5 + 3"]}
+        )
+    )
+    stored = "SELECT t.text, h.text FROM samples s JOIN texts t ON t.id = s.text_id JOIN texts h ON h.id = reasoning_id"
+    assert sorted(rows(tmp_path, stored)) == [("7", "3 + 4"), ("8", "5 + 3")]
+
+
 def test_parquet(tmp_path: Path) -> None:
     import pyarrow
     import pyarrow.parquet

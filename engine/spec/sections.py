@@ -257,9 +257,9 @@ class StepJudgeConfig(Section):
 
     model: Annotated[str, AfterValidator(_not_recorded)] | None = None
     """Any LiteLLM model string; unset: no judge."""
-    api_base: str | None = None
+    api_base: Server | None = None
     """URL of an OpenAI-compatible server."""
-    api_key_env: str | None = None
+    api_key_env: KeyVariable | None = None
     """Name of the environment variable that holds the key; LiteLLM's own name for the provider where unset."""
     max_tokens: Annotated[int, Field(ge=1)] = 512
     """Longest verdict, in tokens: about 4 a step."""

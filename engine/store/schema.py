@@ -377,6 +377,35 @@ LEFT JOIN samples ns ON ns.id = nu.sample_id
 WHERE v.chosen = 1""".strip()
 
 
+def spend_sql(of_run: str) -> str:
+    """The view teacher_spend; `of_run`: a WHERE on run_id, which SQLite would not carry into the view by itself."""
+    return f"""
+SELECT
+    run_id, model, sum(call) AS calls, sum(failed) AS failed_calls, sum(bought) AS bought_samples,
+    sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens, sum(reasoning_tokens) AS reasoning_tokens,
+    sum(price_usd) AS price_usd, sum(unknown) AS unknown_prices, sum(doubt) AS in_doubt, sum(doubt_usd) AS in_doubt_usd,
+    sum(reused) AS reused_samples, sum(reused_usd) AS reused_usd
+FROM (
+    SELECT
+        run_id, model, 1 AS call, state = 'failed' AS failed, 0 AS bought, input_tokens, output_tokens,
+        reasoning_tokens, price_usd, billed IS 1 AND price_usd IS NULL AS unknown, billed IS NULL AS doubt,
+        CASE WHEN billed IS NULL THEN greatest_usd END AS doubt_usd, 0 AS reused, NULL AS reused_usd
+    FROM teacher_requests {of_run}
+    UNION ALL
+    SELECT
+        run_id, model, 0, 0, mine, NULL, NULL, NULL, NULL, 0, 0, NULL, NOT mine, CASE WHEN NOT mine THEN price END
+    FROM (
+        SELECT DISTINCT u.run_id AS run_id, s.model, s.id, coalesce(a.run_id = u.run_id, 0) AS mine,
+            CASE WHEN a.run_id = u.run_id THEN NULL
+                 ELSE p.price_usd / (SELECT count(*) FROM samples o WHERE o.response_id = p.id) END AS price
+        FROM run_samples u
+        JOIN samples s ON s.id = u.sample_id
+        LEFT JOIN responses p ON p.id = s.response_id
+        LEFT JOIN attempts a ON a.id = p.attempt_id
+        {of_run.replace("run_id", "u.run_id")}))
+GROUP BY run_id, model""".strip()
+
+
 VIEWS = f"""
 CREATE VIEW run_summary AS
 SELECT
@@ -467,32 +496,5 @@ LEFT JOIN requests q ON q.id = a.request_id
 LEFT JOIN responses p ON p.attempt_id = a.id;
 
 CREATE VIEW teacher_spend AS
-WITH bought AS (
-    SELECT
-        run_id, model, count(*) AS calls, sum(state = 'failed') AS failed_calls,
-        sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens,
-        sum(reasoning_tokens) AS reasoning_tokens, sum(price_usd) AS price_usd,
-        sum(billed IS 1 AND price_usd IS NULL) AS unknown_prices,
-        sum(billed IS NULL) AS in_doubt, sum(CASE WHEN billed IS NULL THEN greatest_usd END) AS in_doubt_usd
-    FROM teacher_requests GROUP BY run_id, model),
-used AS (
-    SELECT
-        run_id, model, sum(mine) AS bought_samples, sum(NOT mine) AS reused_samples,
-        sum(CASE WHEN NOT mine THEN price END) AS reused_usd
-    FROM (
-        SELECT DISTINCT u.run_id, s.model, s.id, coalesce(a.run_id = u.run_id, 0) AS mine,
-            p.price_usd / (SELECT count(*) FROM samples o WHERE o.response_id = p.id) AS price
-        FROM run_samples u
-        JOIN samples s ON s.id = u.sample_id
-        LEFT JOIN responses p ON p.id = s.response_id
-        LEFT JOIN attempts a ON a.id = p.attempt_id)
-    GROUP BY run_id, model)
-SELECT
-    k.run_id, k.model, coalesce(b.calls, 0) AS calls, coalesce(b.failed_calls, 0) AS failed_calls,
-    coalesce(u.bought_samples, 0) AS bought_samples, b.input_tokens, b.output_tokens, b.reasoning_tokens, b.price_usd,
-    coalesce(b.unknown_prices, 0) AS unknown_prices, coalesce(b.in_doubt, 0) AS in_doubt, b.in_doubt_usd,
-    coalesce(u.reused_samples, 0) AS reused_samples, u.reused_usd
-FROM (SELECT run_id, model FROM bought UNION SELECT run_id, model FROM used) k
-LEFT JOIN bought b ON b.run_id = k.run_id AND b.model = k.model
-LEFT JOIN used u ON u.run_id = k.run_id AND u.model = k.model;
+{spend_sql("")};
 """

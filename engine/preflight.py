@@ -49,6 +49,7 @@ def check(spec: RunSpec, database: Path) -> Report:
     dataset = _attempt(report, lambda: _dataset(report, spec))
     if spec.needs_teacher:
         _attempt(report, lambda: _teacher(report, spec, dataset, database))
+        _attempt(report, lambda: _step_judge(report, spec))
     if spec.until == "vote":
         return report
     if spec.negatives and spec.negatives.peers:
@@ -122,7 +123,11 @@ def _teacher(report: Report, spec: RunSpec, dataset: Dataset | None, database: P
     for one, share in zip(teacher.everyone, shares, strict=True):
         load_prompt(one, spec.data.answer)
         client.check(one)
-        key = "no key needed" if one.model.startswith(client.IN_PROCESS) else _key(client.key_variable(one))
+        key = (
+            "no key needed"
+            if one.model.startswith(client.IN_PROCESS)
+            else _key(client.key_variable(one), one.api_key_keyring)
+        )
         where = f" at {one.api_base}" if one.api_base else ""
         part = f", {share:.0%} of the samples" if teacher.others else ""
         report.lines.append(("teacher", f"{one.model}{where}, {key}{part}"))
@@ -151,8 +156,22 @@ def all_together(specs: Sequence[RunSpec], database: Path) -> "list[Estimate]":
     return estimate(asked, database)
 
 
-def _key(variable: str) -> str:
+def _step_judge(report: Report, spec: RunSpec) -> None:
+    from engine.teacher import client
+    from engine.teacher.verdicts import step_judge_of
+
+    judge = step_judge_of(spec)
+    if judge is not None:
+        key = _key(client.key_variable(judge), judge.api_key_keyring)
+        report.lines.append(
+            ("judge", f"{judge.model}, {key}; one call for each positive rationale, besides the samples")
+        )
+
+
+def _key(variable: str, entry: str | None) -> str:
     """Where the key comes from; never the key. Servers at an api_base often want none."""
+    if entry:
+        return f"key from the keyring's entry {entry}"
     return f"key from {variable}" if os.environ.get(variable) else f"no key ({variable} is not set)"
 
 

@@ -4,7 +4,7 @@ Keys are given by the worker, not by SQLite, wherever a resumed run writes the s
 free of duplicates. What is tailed by id has AUTOINCREMENT, since SQLite may give a deleted rowid out again.
 """
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 """Also in PRAGMA user_version, so that a reader can tell without sqlite-utils."""
 APPLICATION_ID = 0x71637264
 """In PRAGMA application_id: "qcrd", so that another program's database is never taken for ours."""
@@ -312,14 +312,32 @@ UPDATE attempts SET billed = CASE state WHEN 'done' THEN 1 WHEN 'failed' THEN
 """
 
 REASONS = """
-ALTER TABLE rationales ADD COLUMN reason TEXT;  -- of a dropped one: right, no rationale, no vote, band; else null
+ALTER TABLE rationales ADD COLUMN reason TEXT;  -- of a dropped one: see docs/schema.md; else null
 """
 
 REASONING_TABLES = """
 ALTER TABLE samples ADD COLUMN reasoning_id INTEGER REFERENCES texts(id);  -- hidden reasoning, apart from the answer
 """
 
-TABLES = FIRST_TABLES + GROUP_TABLES + LEDGER_TABLES + REASONS + REASONING_TABLES
+IMPORT_TABLES = """
+CREATE TABLE imports (                  -- a file of recorded outputs that samples were taken from
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    file TEXT NOT NULL,                 -- as it was named
+    hash TEXT NOT NULL,                 -- SHA-256 of its bytes
+    layout TEXT NOT NULL,               -- qcrd, distilabel, openai-batch
+    created_at REAL NOT NULL,
+    UNIQUE (hash, file, layout)
+);
+CREATE TABLE imported_samples (
+    sample_id INTEGER PRIMARY KEY REFERENCES samples(id),
+    import_id INTEGER NOT NULL REFERENCES imports(id),
+    line INTEGER NOT NULL,              -- of the file, or the row of a Parquet file, from 1
+    model TEXT                          -- as the file names it; null: it does not
+);
+CREATE INDEX imported_samples_import ON imported_samples (import_id);
+"""
+
+TABLES = FIRST_TABLES + GROUP_TABLES + LEDGER_TABLES + REASONS + REASONING_TABLES + IMPORT_TABLES
 
 STALE_AFTER = 15.0
 """Seconds without a heartbeat after which a running worker counts as dead."""
@@ -423,7 +441,8 @@ CREATE VIEW teacher_samples AS
 SELECT
     u.run_id, u.example, u.slot, x.question, x.answer AS gold, t.text, s.model, s.finish,
     s.input_tokens, s.output_tokens, s.created_at,
-    r.polarity, r.answer, r.rule, rt.text AS rationale, h.text AS reasoning
+    r.polarity, r.answer, r.rule, rt.text AS rationale, r.reason, h.text AS reasoning,
+    f.file AS imported_from, i.model AS imported_model
 FROM run_samples u
 JOIN samples s ON s.id = u.sample_id
 JOIN texts t ON t.id = s.text_id
@@ -431,7 +450,9 @@ LEFT JOIN texts h ON h.id = s.reasoning_id
 JOIN run_datasets d ON d.run_id = u.run_id
 JOIN examples x ON x.dataset_id = d.dataset_id AND x.key = u.example
 LEFT JOIN rationales r ON r.run_id = u.run_id AND r.example = u.example AND r.slot = u.slot AND r.iteration = 0
-LEFT JOIN texts rt ON rt.id = r.text_id;
+LEFT JOIN texts rt ON rt.id = r.text_id
+LEFT JOIN imported_samples i ON i.sample_id = s.id
+LEFT JOIN imports f ON f.id = i.import_id;
 
 CREATE VIEW teacher_requests AS
 SELECT

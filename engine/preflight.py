@@ -49,6 +49,7 @@ def check(spec: RunSpec, database: Path) -> Report:
     dataset = _attempt(report, lambda: _dataset(report, spec))
     if spec.needs_teacher:
         _attempt(report, lambda: _teacher(report, spec, dataset, database))
+        _attempt(report, lambda: _step_judge(report, spec))
     if spec.until == "vote":
         return report
     if spec.negatives and spec.negatives.peers:
@@ -153,6 +154,18 @@ def all_together(specs: Sequence[RunSpec], database: Path) -> "list[Estimate]":
             datasets[key] = load(spec)
         asked.append((spec, asked_questions(spec, datasets[key])))
     return estimate(asked, database)
+
+
+def _step_judge(report: Report, spec: RunSpec) -> None:
+    from engine.teacher import client
+    from engine.teacher.verdicts import step_judge_of
+
+    judge = step_judge_of(spec)
+    if judge is not None:
+        key = _key(client.key_variable(judge), judge.api_key_keyring)
+        report.lines.append(
+            ("judge", f"{judge.model}, {key}; one call for each positive rationale, besides the samples")
+        )
 
 
 def _key(variable: str, entry: str | None) -> str:

@@ -30,6 +30,19 @@ def _count_or_epoch(value: Any) -> Any:
     raise ValueError(f'{value!r} should be a whole number from 1, or "epoch"')
 
 
+def _one_group(pattern: str) -> str:
+    from engine.answers.pattern import compiled
+
+    compiled(pattern)
+    return pattern
+
+
+def _not_recorded(model: str) -> str:
+    if model.startswith("replay:"):
+        raise ValueError("recorded outputs cannot judge: name a model")
+    return model
+
+
 def _variable(name: str) -> str:
     if not re.fullmatch("[A-Z_][A-Z0-9_]*", name):  # not repeated: it may be the key
         raise ValueError("give the name of an environment variable, in capitals such as OPENAI_API_KEY, never the key")
@@ -79,6 +92,9 @@ class DataConfig(Section):
     """Which column of the file holds what, e.g. {question = "body", answer = "label"}."""
     answer: AnswerKind = "number"
     """Kind of answer: how it is parsed and compared."""
+    answer_pattern: Annotated[str, AfterValidator(_one_group)] | None = None
+    """A regular expression with one group around the answer, for teacher's texts that the kind's own rules do not
+    read; tried right after the strict layout, its last match counts. `qcrd reparse` shows what it would change."""
     labels: Literal["teacher", "gold"] = "teacher"
     """Who supervises: the teacher's vote, or the dataset's gold answers."""
     train_share: Annotated[float, Field(gt=0, le=1)] = 1.0
@@ -148,6 +164,9 @@ class TeacherConfig(Section):
     """Longest completion, in tokens."""
     prompt: str = "default"
     """"default" (few-shot, by kind of answer, in the paper's layout), or a TOML file with system, shots and format."""
+    prompt_style: Literal["auto", "chat", "completion"] = "auto"
+    """chat: the prompt as turns; completion: as one text that the model goes on with, for models that were not tuned to
+    chat; auto: completion for LiteLLM's text-completion-openai/… and its kin, else chat."""
     api_base: Server | None = None
     """URL of an OpenAI-compatible server, e.g. http://127.0.0.1:8000/v1."""
     api_key_env: KeyVariable | None = None
@@ -231,6 +250,49 @@ class VoteConfig(Section):
     """A tie for the largest cluster: drop the example from every teacher-supervised method, or take the first one."""
     drop_right_negatives: Literal["auto", "never"] = "auto"
     """auto: a negative with the right answer is dropped (by gold where labels = "gold", by the vote elsewhere)."""
+
+
+class StepJudgeConfig(Section):
+    """A model that is asked of every positive whether each of its steps is sound; paid for as the teacher is."""
+
+    model: Annotated[str, AfterValidator(_not_recorded)] | None = None
+    """Any LiteLLM model string; unset: no judge."""
+    api_base: Server | None = None
+    """URL of an OpenAI-compatible server."""
+    api_key_env: KeyVariable | None = None
+    """Name of the environment variable that holds the key; LiteLLM's own name for the provider where unset."""
+    max_tokens: Annotated[int, Field(ge=1)] = 512
+    """Longest verdict, in tokens: about 4 a step."""
+    input_usd_per_million: Annotated[float, Field(ge=0)] | None = None
+    """Price of a million input tokens in US dollars; unset: from LiteLLM's list, where it has the model."""
+    output_usd_per_million: Annotated[float, Field(ge=0)] | None = None
+    """Price of a million output tokens in US dollars; unset: as for input."""
+
+    @model_validator(mode="after")
+    def _both_prices(self) -> "StepJudgeConfig":
+        if (self.input_usd_per_million is None) != (self.output_usd_per_million is None):
+            raise ValueError("input_usd_per_million and output_usd_per_million: give both prices or none")
+        return self
+
+
+class SelectionConfig(Section):
+    """Which of the vote's rationales are trained on; what a check drops is kept with its reason, counted and shown."""
+
+    require_gold: bool = False
+    """Leave a question out where it has a gold answer and the vote is another (labels = "gold" sorts by gold)."""
+    near_duplicate: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Drop a positive that resembles an earlier one of its question so much: Jaccard index of pairs of neighbouring
+    words, in (0, 1]; 0.8 finds texts of forty words with two exchanged. Unset: only equal texts count once."""
+    min_words: Annotated[int, Field(ge=1)] | None = None
+    """Drop shorter rationales, positive or negative; in words between white space, without the answer."""
+    max_words: Annotated[int, Field(ge=1)] | None = None
+    """Drop longer ones."""
+    min_characters: Annotated[int, Field(ge=1)] | None = None
+    """Drop shorter ones, in characters."""
+    max_characters: Annotated[int, Field(ge=1)] | None = None
+    """Drop longer ones, in characters."""
+    judge: StepJudgeConfig = StepJudgeConfig()
+    """A judge of steps."""
 
 
 class LoraConfig(Section):

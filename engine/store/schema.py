@@ -312,7 +312,7 @@ UPDATE attempts SET billed = CASE state WHEN 'done' THEN 1 WHEN 'failed' THEN
 """
 
 REASONS = """
-ALTER TABLE rationales ADD COLUMN reason TEXT;  -- of a dropped one: right, no rationale, no vote, band; else null
+ALTER TABLE rationales ADD COLUMN reason TEXT;  -- of a dropped one: see docs/schema.md; else null
 """
 
 REASONING_TABLES = """
@@ -441,7 +441,7 @@ CREATE VIEW teacher_samples AS
 SELECT
     u.run_id, u.example, u.slot, x.question, x.answer AS gold, t.text, s.model, s.finish,
     s.input_tokens, s.output_tokens, s.created_at,
-    r.polarity, r.answer, r.rule, rt.text AS rationale, h.text AS reasoning,
+    r.polarity, r.answer, r.rule, rt.text AS rationale, r.reason, h.text AS reasoning,
     f.file AS imported_from, i.model AS imported_model
 FROM run_samples u
 JOIN samples s ON s.id = u.sample_id

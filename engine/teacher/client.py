@@ -13,6 +13,7 @@ from engine.errors import SpecError, UsageError
 from engine.spec.sections import TeacherConfig
 from engine.teacher.keys import check_key, from_keyring
 from engine.teacher.local import check_folder, let_go, register_local
+from engine.teacher.messages import STOP, style_of
 from engine.teacher.outcome import Answer, Completion, Fault, TeacherError, redact
 from engine.teacher.reasoning import of_message
 
@@ -39,6 +40,8 @@ async def complete(teacher: TeacherConfig, messages: Messages, n: int, first_slo
         options["top_p"] = teacher.top_p
     if teacher.model.startswith(IN_PROCESS):
         options["seed"] = first_slot
+    if style_of(teacher) == "completion":
+        options["stop"] = list(STOP)
     if teacher.api_base:
         options["api_base"] = teacher.api_base
     if key:

@@ -44,7 +44,7 @@ def import_samples(
 
     Questions are found by id, else by their text. What is in the database already is not stored again.
     """
-    from dataclasses import asdict
+    from dataclasses import fields
     from json import dumps
 
     from engine.data.load import load
@@ -61,9 +61,10 @@ def import_samples(
     examples = asked(loaded, load(loaded))
     found = run(file, database(db), loaded, examples, None if form == "auto" else form, requests)
     if json:
-        print(dumps(asdict(found) | {"questions": len(found.questions), "teacher": loaded.teacher.model}))
+        said = {field.name: getattr(found, field.name) for field in fields(found)}
+        print(dumps(said | {"questions": len(found.questions), "teacher": loaded.teacher.name}))
         return
-    _tell(found, loaded.teacher.model)
+    _tell(found, [one.model for one in loaded.teacher.everyone])
 
 
 def export_samples(
@@ -103,13 +104,15 @@ def export_samples(
     print(f"{count} rows" + ("" if str(file) == "-" else f" in {file}"), file=sys.stderr)
 
 
-def _tell(found: "Imported", teacher: str) -> None:
+def _tell(found: "Imported", teachers: list[str]) -> None:
     """The report, for a person."""
     import sys
 
     from engine.text import clean, one_line
 
-    print(f"{found.new} samples of {clean(teacher)} for {len(found.questions)} of {found.asked} questions")
+    print(
+        f"{found.new} samples of {clean(' and '.join(teachers))} for {len(found.questions)} of {found.asked} questions"
+    )
     others = [
         (found.known, "were in the database already"),
         (found.spare, "lie beyond teacher.samples and are used when it is raised"),
@@ -120,7 +123,7 @@ def _tell(found: "Imported", teacher: str) -> None:
         if count:
             print(f"{count} {what}")
     for model, count in found.models.most_common(5):
-        if model not in (teacher, teacher.rpartition("/")[2]):
+        if all(model not in (teacher, teacher.rpartition("/")[2]) for teacher in teachers):
             print(f"the file names {one_line(model)} as the writer of {count}: it is kept with each", file=sys.stderr)
     for count, what, named in (
         (found.unmatched, "rows are of no question that the teacher is asked", found.unmatched_named),

@@ -11,6 +11,7 @@ from engine.answers.kinds import join
 from engine.spec.run import RunSpec
 from engine.store.connect import open_reader
 from engine.store.runs import stored_spec
+from engine.teacher.messages import style_of
 
 Form = Literal["qcrd", "preference", "kto"]
 OF_EACH = ("source", "iteration", "model", "answer")
@@ -157,7 +158,7 @@ def _completion(spec: RunSpec, row: sqlite3.Row) -> str:
 
 def is_chat(spec: RunSpec) -> bool:
     """Whether the teacher was asked in turns; recorded outputs and completion models were not."""
-    return not spec.teacher.model.startswith(("replay:", "text-completion-"))
+    return not spec.teacher.model.startswith("replay:") and style_of(spec.teacher) == "chat"
 
 
 def _turn(spec: RunSpec, role: str, text: str) -> Any:

@@ -150,9 +150,10 @@ def test_kto_rows_are_labelled(tmp_path: Path) -> None:
     assert read(tmp_path / "k.parquet") == rows
 
 
-def test_texts_where_the_teacher_had_no_turns(tmp_path: Path) -> None:
+@pytest.mark.parametrize("model", ["replay:some.jsonl", "text-completion-openai/davinci-002"])
+def test_texts_where_the_teacher_had_no_turns(tmp_path: Path, model: str) -> None:
     database = tmp_path / "e.db"
-    rows = list(export_rows(database, a_run(database, spec("replay:some.jsonl")), "preference"))
+    rows = list(export_rows(database, a_run(database, spec(model)), "preference"))
     assert (rows[0]["prompt"], rows[0]["rejected"]) == (EXAMPLES[0].question, "not so Answer: 1")
 
 

@@ -127,7 +127,7 @@ def _difference(mine: Sequence[Result], base: Sequence[Result], head: str, pairs
 def total(costs: Sequence[Cost]) -> Cost:
     """Their sum; a number that no run knows stays unknown."""
 
-    def added(name: str) -> int | None:
+    def added(name: str) -> float | None:
         known = [getattr(cost, name) for cost in costs if getattr(cost, name) is not None]
         return sum(known) if known else None
 

@@ -98,7 +98,8 @@ def reparse(conn: sqlite3.Connection, run_id: int, overrides: Sequence[str]) -> 
     other = read_spec(spec.model_dump(), overrides, where=f"the spec of run {run_id}", folder=Path.cwd())
     samples: dict[str, list[Sample]] = {}
     for row in texts_of(conn, run_id):
-        samples.setdefault(row["example"], []).append(Sample(row["example"], row["slot"], row["text"]))
+        thought = row["reasoning"] if spec.teacher.reasoning == "use" else None
+        samples.setdefault(row["example"], []).append(Sample(row["example"], row["slot"], row["text"], thought))
     mine = [x for x in _questions(conn, run_id, spec) if x.id in samples]
     # another kind of answer may come with gold answers of its own
     theirs = (

@@ -89,7 +89,8 @@ def _flat(row: Any, reference: str, drawn: list[tuple[str, str]]) -> dict[str, A
         "samples_reused": row.cost.reused,
         "input_tokens_reused": row.cost.reused_input_tokens,
         "output_tokens_reused": row.cost.reused_output_tokens,
-        "price": None,  # no price list: unknown, not nothing
+        "price_usd": None if row.cost.unpriced else row.cost.price_usd,
+        "requests_of_unknown_price": row.cost.unpriced,
     }
 
 
@@ -107,6 +108,7 @@ def _estimate(name: str, estimate: Any) -> dict[str, Any]:
 
 def _columns(rows: list[dict[str, Any]], reference: str) -> list[Any]:
     from app.cli.output import Column, Row, share
+    from app.cli.tables import usd
     from screens.widgets.words import UNKNOWN, count, three
 
     def accuracy(name: str) -> Any:
@@ -142,7 +144,7 @@ def _columns(rows: list[dict[str, Any]], reference: str) -> list[Any]:
         Column("bought", lambda row: count(row["samples_bought"]), right=True),
         Column("reused", lambda row: count(row["samples_reused"]), right=True),
         Column("tokens in + out", tokens, right=True),
-        Column("price", lambda _row: UNKNOWN, right=True),
+        Column("price", lambda row: usd(row["price_usd"]), right=True),
     ]
 
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from engine.store.spend import spend
+
 SPLIT = "test"
 
 
@@ -34,6 +36,10 @@ class Cost:
     reused_input_tokens: int | None = None
     """As those, of the reused samples."""
     reused_output_tokens: int | None = None
+    price_usd: float | None = 0.0
+    """Of what was bought, as far as it is known."""
+    unpriced: int = 0
+    """Requests that are or may be on the bill and whose price nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +125,7 @@ def _cost(conn: sqlite3.Connection, run_id: int) -> Cost:
         )
     }
     bought, reused = parts.get(1), parts.get(0)
+    paid = spend(conn, run_id)
     return Cost(
         calls=calls,
         bought=bought["samples"] if bought else 0,
@@ -127,4 +134,6 @@ def _cost(conn: sqlite3.Connection, run_id: int) -> Cost:
         output_tokens=bought["output"] if bought else None,
         reused_input_tokens=reused["input"] if reused else None,
         reused_output_tokens=reused["output"] if reused else None,
+        price_usd=sum(row["price_usd"] or 0.0 for row in paid),
+        unpriced=sum(row["unknown_prices"] + row["in_doubt"] for row in paid),
     )

@@ -64,9 +64,9 @@ def test_every_method_with_every_seed_ends_in_one_table(qcrd, database: Path) ->
     rows = json.loads(qcrd("compare", "g1", "--json").stdout)
     assert rows == [json.loads(line) for line in qcrd("compare", "--jsonl").stdout.splitlines()]
     assert list(csv.DictReader(io.StringIO(qcrd("compare", "g1", "--csv").stdout)))[1]["explain_accuracy"] == "0.64"
-    assert [(row["method"], row["seeds"], row["price"]) for row in rows] == [
-        ("dss", "0 1", None),
-        ("positives", "0 1", None),
+    assert [(row["method"], row["seeds"], row["price_usd"]) for row in rows] == [
+        ("dss", "0 1", 0.0),
+        ("positives", "0 1", 0.0),
     ]
     two = json.loads(qcrd("compare", "1", "2", "--reference", "positives", "--json").stdout)
     assert two[0]["explain_accuracy_interval"] == "one seed, over questions"

@@ -159,8 +159,8 @@ def test_what_a_comparison_reads(finished: Path) -> None:
             ("explain", "pass@8"): 0.375,
         }
         assert (second.scores["explain", "pass@8"].low, second.scores["explain", "pass@8"].high) == (0.1, 0.9)
-        assert first.cost == Cost(calls=1, bought=3, reused=0, input_tokens=30)
-        assert second.cost == Cost(calls=1, bought=1, reused=2, input_tokens=10, reused_input_tokens=20)
+        assert first.cost == Cost(calls=1, bought=3, reused=0, input_tokens=30, price_usd=0.5)
+        assert second.cost == Cost(1, bought=1, reused=2, input_tokens=10, reused_input_tokens=20, price_usd=0.5)
         assert first.spec["method"]["name"] == "dss"
         assert paired_verdicts(conn, 1, 2, "explain") == (1, 1, 2, 0)
         assert paired_verdicts(conn, 2, 1, "explain") == (1, 2, 1, 0)

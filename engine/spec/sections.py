@@ -92,11 +92,15 @@ class TeacherConfig(Section):
     """Seconds to wait for one answer."""
     attempts: Annotated[int, Field(ge=1)] = 5
     """Tries per request before it counts as failed; each is a row."""
+    batch: bool = False
+    """Through the provider's batch API: half price, answers within 24 h. A run that stops meanwhile, or whose machine
+    does, finds them when it is resumed."""
     in_doubt: Literal["again", "stop"] = "again"
     """Requests that were under way when a worker was killed, and may be on the bill: again: bought once more, their
     greatest possible cost counted as spent; stop: end, and leave the choice to you."""
     input_usd_per_million: Annotated[float, Field(ge=0)] | None = None
-    """Price of a million input tokens in US dollars; unset: from LiteLLM's list, where it has the model."""
+    """Price of a million input tokens in US dollars; unset: from LiteLLM's list, where it has the model. In a batch
+    half of it is counted."""
     output_usd_per_million: Annotated[float, Field(ge=0)] | None = None
     """Price of a million output tokens in US dollars; unset: as for input."""
     budget_usd: Annotated[float, Field(ge=0)] | None = None

@@ -7,7 +7,15 @@ import sqlite3
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from engine.store.schema import APPLICATION_ID, FIRST_TABLES, GROUP_TABLES, LEDGER_TABLES, SCHEMA_VERSION, VIEWS
+from engine.store.schema import (
+    APPLICATION_ID,
+    BATCH_TABLES,
+    FIRST_TABLES,
+    GROUP_TABLES,
+    LEDGER_TABLES,
+    SCHEMA_VERSION,
+    VIEWS,
+)
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -22,6 +30,7 @@ def migrate(conn: sqlite3.Connection) -> None:
     steps(name="0001_first_schema")(_first_schema)
     steps(name="0002_groups")(_groups)
     steps(name="0003_ledger")(_ledger)
+    steps(name="0006_batches")(_batches)
     steps.apply(Database(conn, recursive_triggers=False, execute_plugins=False))
     _make_views(conn)
     conn.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -38,6 +47,10 @@ def _groups(db: "Database") -> None:
 
 def _ledger(db: "Database") -> None:
     _run(db.conn, LEDGER_TABLES)
+
+
+def _batches(db: "Database") -> None:
+    _run(db.conn, BATCH_TABLES)
 
 
 def _make_views(conn: sqlite3.Connection) -> None:

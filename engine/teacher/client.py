@@ -25,7 +25,7 @@ async def complete(teacher: TeacherConfig, messages: Messages, n: int, first_slo
     provider or the network may cause.
     """
     litellm = load_litellm()
-    key = _key(teacher)
+    key = key_of(teacher)
     options: dict[str, Any] = {"n": n} if n > 1 else {}
     if teacher.top_p is not None:
         options["top_p"] = teacher.top_p
@@ -47,8 +47,8 @@ async def complete(teacher: TeacherConfig, messages: Messages, n: int, first_slo
             **options,
         )
     except Exception as error:  # noqa: BLE001 - litellm lets through whatever the provider's client or a broken body raised
-        raise TeacherError(_fault(error, key)) from None
-    return _answer(response, n, key)
+        raise TeacherError(fault_of(error, key)) from None
+    return answer_of(response, n, key)
 
 
 def accepts_n(teacher: TeacherConfig) -> bool:
@@ -125,7 +125,8 @@ def load_litellm() -> Any:
     return litellm
 
 
-def _key(teacher: TeacherConfig) -> str | None:
+def key_of(teacher: TeacherConfig) -> str | None:
+    """The key to send; None: litellm reads the provider's own variable."""
     if teacher.api_key_env:
         return os.environ.get(teacher.api_key_env) or NO_KEY
     if teacher.api_base and not os.environ.get(key_variable(teacher)):
@@ -133,7 +134,8 @@ def _key(teacher: TeacherConfig) -> str | None:
     return None  # litellm reads its own variable
 
 
-def _answer(response: Any, n: int, key: str | None) -> Answer:
+def answer_of(response: Any, n: int, key: str | None, raw: str | None = None) -> Answer:
+    """What litellm's response holds. `raw`: what came, where that is more than the response."""
     choices = list(response.choices or [])
     texts = [(_without(c.message.content or "", key), c.finish_reason) for c in choices[:n]]
     full = [(text, finish) for text, finish in texts if text.strip()]
@@ -162,7 +164,7 @@ def _answer(response: Any, n: int, key: str | None) -> Answer:
         input_tokens=sent,
         output_tokens=written,
         reasoning_tokens=getattr(details, "reasoning_tokens", None),
-        raw=_without(json.dumps(response.model_dump(warnings=False), default=str), key),
+        raw=_without(raw or json.dumps(response.model_dump(warnings=False), default=str), key),
     )
 
 
@@ -172,7 +174,7 @@ def _without(text: str, key: str | None) -> str:
     return text.replace(secret, "[redacted]") if len(secret) >= SHORTEST_KEY and secret in text else text
 
 
-def _fault(error: Exception, key: str | None) -> Fault:
+def fault_of(error: Exception, key: str | None) -> Fault:
     """What litellm's exception means; it gives status 500 to much that never had one."""
     litellm = load_litellm()
     said = str(error).removeprefix(f"litellm.{type(error).__name__}: ").split("Traceback (most recent call last)")[0]

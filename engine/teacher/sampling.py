@@ -7,6 +7,7 @@ from engine.records import Example, Sample
 from engine.spec.run import RunSpec
 from engine.spec.sections import TeacherConfig
 from engine.store.ledger import Ledger
+from engine.teacher.batch import buy_in_batches
 from engine.teacher.budget import budget_of
 from engine.teacher.buying import Orders, buy
 from engine.teacher.messages import load_prompt
@@ -55,8 +56,13 @@ def fill(
     if reused:
         say("info", f"{reused} samples are in the database already and are not asked for again")
     _settle_doubts(limits, requests, ledger, stray, say)
-    if any(r.missing for r in requests):
-        buy(requests, ledger, orders, budget_of(limits, ledger.spent().result()), total, on_progress, say, backoff)
+    batched = [r for r in requests if r.teacher.batch]
+    others = [r for r in requests if not r.teacher.batch]
+    budget = budget_of(limits, ledger.spent().result())
+    if any(r.missing for r in others):
+        buy(others, ledger, orders, budget, total, on_progress, say, backoff)
+    if batched:
+        buy_in_batches(batched, ledger, orders, budget, total, on_progress, say, backoff)
 
 
 def reuse(requests: Sequence[Request], ledger: Ledger) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from engine.answers.kinds import join
-from engine.errors import UsageError
+from engine.errors import SpecError
 from engine.randomness import generator
 from engine.records import Example, Rationale, Voted
 from engine.spec.run import RunSpec
@@ -126,7 +126,7 @@ def iterations_of(spec: RunSpec, items: int) -> int:
         return training.iterations
     found = min(training.steps, max(1, round(training.steps * training.batch_size / items)))
     if negatives and negatives.waits and negatives.lag >= found:
-        raise UsageError(
+        raise SpecError(
             f'training.iterations = "epoch" makes {found} of {training.steps} steps over {items} examples, and '
             f"method.negatives.lag = {negatives.lag} must be smaller: raise training.steps or lower the lag"
         )

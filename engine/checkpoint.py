@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from engine.errors import QcrdError
-from engine.records import Rationale
+from engine.records import Rationale, Scored
 
 
 @dataclass
@@ -24,6 +24,8 @@ class Progress:
     """Steps done."""
     number: int = 0
     """The next rationale's number."""
+    unevaluated: bool = False
+    """An order to stop came in the evaluation that is due at this step: it is still to be made."""
     best_value: float = -1.0
     best_step: int = 0
     pending: dict[int, list[Rationale]] = field(default_factory=dict)
@@ -37,8 +39,8 @@ class Progress:
     skipped_in_a_row: int = 0
     scored_in: int = 0
     """The iteration whose candidates were last scored in bulk."""
-    scored: dict[int, float] = field(default_factory=dict)
-    """Their cross-entropies by the rationale's number."""
+    scored: dict[int, Scored] = field(default_factory=dict)
+    """Candidates that a bulk scoring has found, by the rationale's number."""
     qualities: dict[str, list[float]] = field(default_factory=lambda: {"positive": []})
     """The discriminator's scores of fully judged rows since the last evaluation, for its AUC."""
 
@@ -118,7 +120,7 @@ def load(run_folder: Path, step: int, trained: Trained) -> Progress:
         ) from error
     state["pending"] = {int(t): [Rationale(**r) for r in rows] for t, rows in state["pending"].items()}
     state["fixed"] = [Rationale(**r) for r in state.get("fixed", [])]
-    state["scored"] = {int(number): ce for number, ce in state.get("scored", {}).items()}
+    state["scored"] = {int(number): Scored(**one) for number, one in state.get("scored", {}).items()}
     return Progress(**state)
 
 

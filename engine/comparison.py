@@ -11,6 +11,7 @@ from typing import Any
 
 from engine.errors import UsageError
 from engine.intervals import newcombe_paired, t_interval
+from engine.spec.load import CHANGEABLE
 from engine.store.results import Cost, Result, Score
 
 HEADS = ("predict", "explain")
@@ -157,10 +158,10 @@ def _labels(firsts: Sequence[Result]) -> list[str]:
 
 
 def _settings(spec: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    """A spec as key -> value, e.g. "training.lr"; without the name and the seed of the run."""
+    """A spec as key -> value, e.g. "training.lr"; without the name and the seed of the run, and what it may spend."""
     found: dict[str, Any] = {}
     for key, value in spec.items():
-        if before or key not in ("name", "seed"):
+        if (before or key not in ("name", "seed")) and f"{before}{key}" not in CHANGEABLE:
             found |= _settings(value, f"{before}{key}.") if isinstance(value, dict) else {f"{before}{key}": value}
     return found
 

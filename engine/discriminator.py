@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerBase
 from engine import judge_encoders
 from engine.judge_encoders import read
 from engine.losses import anchored, bradley_terry, ranking
+from engine.memory import AtOnce
 from engine.randomness import derive, generator
 from engine.spec.methods import JudgeLoss
 from engine.students.seam import Student, Tokens, cut
@@ -44,6 +45,8 @@ class Discriminator(nn.Module):
         self.separator: int | None = tokenizer.sep_token_id if self.template else None
         self.max_question, self.max_rationale = _limits(encoder, tokenizer, max_question, max_rationale)
         self.end = tokenizer.eos_token_id
+        self.at_once = AtOnce()
+        """Of `judge`; the run puts in its own."""
         disarm = disarmed(tokenizer, but=self.mask_word)
         self.tokens = lru_cache(maxsize=CACHED_TEXTS)(
             lambda text: [*tokenizer(disarm(text), add_special_tokens=False)["input_ids"], self.end]
@@ -67,17 +70,21 @@ class Discriminator(nn.Module):
 
     def logits(self, pairs: Sequence[Tokens]) -> Tensor:
         """(pairs,) scores before the sigmoid; read in groups of similar length."""
-        order = sorted(range(len(pairs)), key=lambda j: len(pairs[j]))
+        groups = self._groups(pairs)
+        scores = torch.cat([self._read([pairs[j] for j in group]) for group in groups])
+        back = torch.empty(len(pairs), dtype=torch.long)
+        back[torch.tensor([j for group in groups for j in group])] = torch.arange(len(pairs))
+        return scores[back.to(scores.device)]
+
+    def _groups(self, pairs: Sequence[Tokens]) -> list[list[int]]:
+        """The places of pairs that are read together, shortest first."""
         most = GROUP_CPU if next(self.parameters()).device.type == "cpu" else GROUP
         groups: list[list[int]] = [[]]
-        for j in order:
+        for j in sorted(range(len(pairs)), key=lambda j: len(pairs[j])):
             if groups[-1] and (len(groups[-1]) + 1) * len(pairs[j]) ** 2 > most:
                 groups.append([])
             groups[-1].append(j)
-        scores = torch.cat([self._read([pairs[j] for j in group]) for group in groups])
-        back = torch.empty(len(order), dtype=torch.long)
-        back[torch.tensor(order)] = torch.arange(len(order))
-        return scores[back.to(scores.device)]
+        return groups
 
     def _read(self, pairs: Sequence[Tokens]) -> Tensor:
         device = next(self.parameters()).device
@@ -96,10 +103,19 @@ class Discriminator(nn.Module):
         """Scores in evaluation mode, without gradient."""
         if not pairs:
             return torch.zeros(0)
+
+        def read(group: Sequence[int]) -> list[float]:
+            return torch.sigmoid(self._read([pairs[j] for j in group])).tolist()
+
+        groups = self._groups(pairs)
         was_training = self.training
         self.eval()
-        found = self(pairs).cpu()
-        self.train(was_training)
+        try:
+            scores = self.at_once.each("the discriminator's reading", groups, read)
+        finally:
+            self.train(was_training)
+        found = torch.empty(len(pairs))
+        found[[j for group in groups for j in group]] = torch.tensor(scores)
         return found
 
 

@@ -13,6 +13,14 @@ class UsageError(QcrdError):
     exit_code = 2
 
 
+class SpecError(UsageError):
+    """The run's own spec is at fault: it is stored with the run, so to resume meets the same error again."""
+
+
+ANOTHER_RUN = "the run keeps its spec: mend the file and start another with `qcrd run`"
+"""What the stored error of a run that failed by a SpecError ends in; who reads it offers no `qcrd resume`."""
+
+
 class Interrupted(QcrdError):
     """The run was asked to stop, saved a checkpoint and can be resumed; exit code 130."""
 

@@ -1,12 +1,13 @@
 """What a student answers: both heads, greedily, and how often it is right."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from engine.answers.kinds import equal, parse
 from engine.batches import explain_prompt, predict_prompt
+from engine.memory import AtOnce
 from engine.randomness import derive, uniforms
 from engine.ranks import ALONE, Ranks
 from engine.records import Example
@@ -39,20 +40,28 @@ def answer(
     temperature: float = 0.0,
     seed: int = 0,
     ranks: Ranks = ALONE,
+    at_once: AtOnce | None = None,
+    between: Callable[[], None] = lambda: None,
 ) -> list[Answered]:
-    """One answer an example, in order. The predict head's text is its answer; the explain head's ends in one."""
+    """One answer an example, in order. The predict head's text is its answer; the explain head's ends in one.
+
+    `between` is called before each group of questions: to end it, it raises.
+    """
+    at_once = at_once or AtOnce()
     prompt = predict_prompt if head == "predict" else explain_prompt
     prompts = [student.prompt(prompt(x.question)) for x in examples]
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     streams = derive(seed, "evaluate", head)
 
     def some(places: Sequence[int]) -> list[Answered]:
-        texts: list[str] = []
-        for at in range(0, len(places), batch_size):
-            part = places[at : at + batch_size]
-            draws = uniforms(streams, part, max_new) if temperature > 0 else None
-            texts += student.generate([prompts[i] for i in part], max_new, temperature, draws)
+        groups = [places[at : at + batch_size] for at in range(0, len(places), batch_size)]
+        texts = at_once.each("answering", groups, write)
         return [found(i, text) for i, text in zip(places, texts, strict=True)]
+
+    def write(part: Sequence[int]) -> list[str]:
+        between()
+        draws = uniforms(streams, part, max_new) if temperature > 0 else None
+        return student.generate([prompts[i] for i in part], max_new, temperature, draws)
 
     def found(place: int, text: str) -> Answered:
         x = examples[place]

@@ -39,7 +39,6 @@ def evaluate_finally(setup: Setup, dataset: Dataset, taught: Sequence[Voted], st
         verdicts = [is_right(kind, g, common) for g in gold.values() if g is not None]
         recorder.score(split, "majority class", "", step, sum(map(bool, verdicts)), len(verdicts))
         for head in setup.validation.heads:
-            setup.orders.raise_if_stopped()
             answered = ask(setup.validation, setup.student, examples, head, setup.ranks)
             record_predictions(recorder, kind, split, head, step, answered, gold)
             right, compared = right_of(kind, answered, gold)
@@ -61,7 +60,6 @@ def _sampled(setup: Setup, examples: Sequence[Example], head: Head, split: str, 
     """Majority vote and pass@k over evaluation.samples answers to each question."""
     rounds = []
     for number in range(setup.spec.evaluation.samples):
-        setup.orders.raise_if_stopped()
         rounds.append(
             answer(
                 setup.student,
@@ -73,6 +71,8 @@ def _sampled(setup: Setup, examples: Sequence[Example], head: Head, split: str, 
                 temperature=SAMPLING_TEMPERATURE,
                 seed=derive(setup.spec.seed, "samples", number),
                 ranks=setup.ranks,
+                at_once=setup.at_once,
+                between=setup.orders.raise_if_stopped,
             )
         )
     judged = judge_sampled(setup.spec.data.answer, {x.id: x.answer for x in examples}, rounds)

@@ -1,7 +1,7 @@
 """What is longer than the student may read or write: counted, said, and cut or left out."""
 
 from engine.batches import Item, explain_prompt
-from engine.errors import QcrdError
+from engine.errors import SpecError
 from engine.records import Dataset
 from engine.spec.run import RunSpec
 from engine.store.recorder import Recorder
@@ -33,7 +33,7 @@ def within_limits(spec: RunSpec, student: Student, supervised: list[Item], recor
     kept = [x for x in supervised if not (skip and x.example.id in long_ids)]
     recorder.fact("train", "examples", len(kept))
     if not kept:
-        raise QcrdError(
+        raise SpecError(
             f"no training example is left for the method {spec.method.name!r}: "
             + ("all questions are too long, raise student.max_question_tokens" if long_ids else "none has a label")
         )

@@ -1,13 +1,16 @@
-"""Out of memory: the step is taken again in smaller micro-batches, as if it had never been tried."""
+"""Out of memory: what was tried is tried again in smaller parts, as if it had never been tried whole."""
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 import torch
 
 from engine.checkpoint import random_state, restore_random
-from engine.errors import QcrdError
-from engine.step import Stepped
+from engine.errors import SpecError
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 SAID_BY_THE_CPU = "can't allocate memory"
 """The CPU's allocator raises a plain RuntimeError."""
@@ -20,13 +23,47 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
+class AtOnce:
+    """How many parts each kind of work without gradient is cut into, as far as a run has had to; for one process."""
+
+    def __init__(self, say: Callable[[str], None] = lambda line: None) -> None:
+        """`say`: told, once a kind of work, that it is cut."""
+        self._say = say
+        self._parts: dict[str, int] = {}
+
+    def each(self, what: str, groups: Iterable[Sequence[T]], work: Callable[[Sequence[T]], Sequence[R]]) -> list[R]:
+        """What `work` makes of all items, one result each, group by group; from where memory runs out of half as many.
+
+        `work` is called again with items it failed on, so it must draw nothing from torch's global generators and wait
+        for no other rank. Raises its error where a single item does not fit.
+        """
+        found: list[R] = []
+        for group in groups:
+            at = 0
+            while at < len(group):
+                part = group[at : at + max(1, -(-len(group) // self._parts.get(what, 1)))]
+                try:
+                    found += work(part)
+                    at += len(part)
+                    continue
+                except (RuntimeError, MemoryError) as error:
+                    if len(part) == 1 or not is_out_of_memory(error):
+                        raise
+                # out here the traceback, and with it the tensors of the failed try, is gone
+                if what not in self._parts:
+                    self._say(f"out of memory in {what} with {len(part)} at once: goes on with half as many, or fewer")
+                self._parts[what] = 2 * self._parts.get(what, 1)
+                _give_back()
+        return found
+
+
 def step_that_fits(
-    take: Callable[[int], Stepped],
+    take: Callable[[int], T],
     module: torch.nn.Module,
     batch: int,
     micro_batch: int,
     halved: Callable[[int, int], None],
-) -> tuple[Stepped, int]:
+) -> tuple[T, int]:
     """`take(micro_batch)`, halving until it fits; with the micro-batch that did, 0 where it is the whole batch.
 
     Gradients, torch's generators and the mode of `module` are as they were before each new try. Tells `halved` the
@@ -42,9 +79,9 @@ def step_that_fits(
         # out here the traceback, and with it the tensors of the failed try, is gone
         size = min(micro_batch or batch, batch)
         if size == 1:
-            raise QcrdError(
+            raise SpecError(
                 "a single question with its rationales does not fit in memory: lower student.max_rationale_tokens or "
-                "student.max_question_tokens, or set compute.gradient_checkpointing = true, and start again"
+                "student.max_question_tokens, or set compute.gradient_checkpointing = true"
             )
         micro_batch = (size + 1) // 2
         halved(size, micro_batch)
@@ -52,6 +89,11 @@ def step_that_fits(
             p.grad = None
         module.train()
         restore_random(before)
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        _give_back()
+
+
+def _give_back() -> None:
+    """What failed tries have left, to the allocator and to the machine."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

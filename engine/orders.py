@@ -1,4 +1,5 @@
-"""What people ask of a running run: rows that the worker looks at between two steps, and signals."""
+"""What people ask of a running run: rows that the worker looks at between two steps or groups of questions, and
+signals."""
 
 import sqlite3
 import time

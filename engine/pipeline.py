@@ -1,7 +1,6 @@
 """A run from data to export, stage by stage. Each stage goes on from what the store and the run's folder hold."""
 
 import os
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -15,14 +14,16 @@ from engine.batches import Item, items, iterations_of
 from engine.data.load import load
 from engine.data.splits import asked
 from engine.discriminator import Discriminator, build
-from engine.errors import QcrdError
+from engine.errors import BudgetReached, Interrupted, QcrdError
 from engine.export import export
 from engine.final import evaluate_finally
 from engine.limits import count_cut, within_limits
+from engine.memory import AtOnce
 from engine.methods.table import METHODS
 from engine.negatives import peer
-from engine.negatives.band import Band, judge_of
+from engine.negatives.band import Band, judge_of, marked
 from engine.negatives.prepared import joined, prepare
+from engine.negatives.sampled import How
 from engine.orders import Orders
 from engine.provenance import collect
 from engine.randomness import generator
@@ -33,8 +34,10 @@ from engine.spec.methods import Qcrd
 from engine.spec.run import RunSpec
 from engine.store.connect import open_reader
 from engine.store.ledger import Ledger
+from engine.store.queries import FAILED
 from engine.store.recorder import Recorder
 from engine.store.runs import folder_of
+from engine.store.spend import note_spend
 from engine.students.load import check
 from engine.students.load import student as load_student
 from engine.students.seam import Student
@@ -80,6 +83,10 @@ def run_stages(spec: RunSpec, database: Path, run_id: int, recorder: Recorder, o
         orders.raise_if_stopped()
         with _stage(recorder, "vote", len(examples)):
             taught = take_vote(spec, dataset.splits["train"], _validated(spec, dataset), samples, recorder, orders)
+            if spec.until == "vote":
+                record_votes(taught, spec, set(), recorder)
+        if spec.until == "vote":
+            return
     else:
         taught = Taught(unasked(dataset.splits["train"]), unasked(_validated(spec, dataset)), 0)
     orders.raise_if_stopped()
@@ -94,6 +101,7 @@ def learn(spec: RunSpec, lesson: Lesson, recorder: Recorder, orders: Orders, ran
     Raises as `run_stages`.
     """
     folder, dataset, taught = lesson.folder, lesson.dataset, lesson.taught
+    at_once = AtOnce(lambda line: recorder.log("warning", line))
     validation = _validated(spec, dataset)
     student = ranks.led(lambda: load_student(spec, training_texts(spec, taught), folder / "tokenizer"))
     method = METHODS[spec.method.name]
@@ -122,6 +130,7 @@ def learn(spec: RunSpec, lesson: Lesson, recorder: Recorder, orders: Orders, ran
             spec.student.max_rationale_tokens,
             spec.seed,
         )
+        judge.at_once = at_once
         judge_optimizer = judge_training.optimizer(judge, spec.method.discriminator)
         if resume_at is None and ranks.first:
             with _stage(recorder, "judge"):
@@ -130,18 +139,32 @@ def learn(spec: RunSpec, lesson: Lesson, recorder: Recorder, orders: Orders, ran
         ranks.copy(judge.parameters())
 
     followed = _followed(spec, supervised)
-    checked = _validation(spec, taught, validation, supervised, followed)
-    band = ranks.led(lambda: _band(spec, student, supervised, held_out, folder, recorder, orders))
+    checked = replace(
+        _validation(spec, taught, validation, supervised, followed),
+        at_once=at_once,
+        between=orders.raise_if_stopped,
+    )
+    band = ranks.led(lambda: _band(spec, student, supervised, held_out, folder, orders))
     if band is not None:
         band = replace(band, ranks=ranks)
-        before = sum(len(x.negatives) for x in supervised)
-        supervised = band.keep(supervised)
-        kept = sum(len(x.negatives) for x in supervised)
+        band.judge.at_once = at_once
+        if ranks.first:
+            found = judge_training.held_out_auc(band.judge, judge_training.judged(held_out), spec.seed)
+            for source, value in found.items():
+                recorder.fact("judge", f"band auc/{source}", value)
+        everything = supervised
+        supervised = band.keep(everything)
+        taught = replace(taught, train=marked(taught.train, everything, supervised))
+        before, kept = (sum(len(x.negatives) for x in some) for some in (everything, supervised))
         recorder.log("info", f"minority negatives within the band: {kept} of {before}", "train")
-    longest = checked.max_new.get("explain", 0)
-    made = prepare(
-        spec, supervised, folder, lesson.peers, band, max_new=longest, first_number=taught.rationales, ranks=ranks
+    sampling = How(
+        kind=spec.data.answer,
+        max_new=checked.max_new["explain"],
+        drop_right=spec.vote.drop_right_negatives == "auto",
+        ranks=ranks,
+        at_once=at_once,
     )
+    made = prepare(spec, supervised, folder, lesson.peers, band, first_number=taught.rationales, how=sampling)
     setup = Setup(
         spec=spec,
         method=method,
@@ -154,10 +177,12 @@ def learn(spec: RunSpec, lesson: Lesson, recorder: Recorder, orders: Orders, ran
         held_out=judge_training.judged(held_out),
         first_number=taught.rationales + len(made),
         band=band,
+        sampling=sampling,
         folder=folder,
         recorder=recorder,
         orders=orders,
         ranks=ranks,
+        at_once=at_once,
     )
     if spec.needs_teacher:
         record_votes(taught, spec, setup.followed, recorder)
@@ -179,6 +204,8 @@ def learn(spec: RunSpec, lesson: Lesson, recorder: Recorder, orders: Orders, ran
 def stages(spec: RunSpec) -> list[tuple[str, str]]:
     """The stages that a run of this spec has, each with the unit of its progress."""
     teacher = [("sample", "questions"), ("vote", "questions")] if spec.needs_teacher else []
+    if spec.until == "vote":
+        return [("data", ""), *teacher]
     judge = [("judge", "steps")] if isinstance(spec.method, Qcrd) and spec.method.judged else []
     return [("data", ""), *teacher, *judge, ("train", "steps"), ("evaluate", "questions"), ("export", "")]
 
@@ -187,30 +214,33 @@ def stages(spec: RunSpec) -> list[tuple[str, str]]:
 def _stage(recorder: Recorder, name: str, total: int | None = None) -> Iterator[None]:
     """running, then done or failed; what interrupts it leaves it waiting."""
     recorder.stage(name, state="running", total=total)
-    started = time.monotonic()
     try:
         yield
     except QcrdError as error:
-        recorder.stage(name, state="waiting" if error.exit_code == 130 else "failed")
+        recorder.stage(name, state="waiting" if isinstance(error, Interrupted | BudgetReached) else "failed")
         raise
     except Exception:
         recorder.stage(name, state="failed")
         raise
     recorder.stage(name, state="done", done=total)
-    recorder.log("info", f"{name} took {time.monotonic() - started:.1f} s", name)
+    recorder.log_time(name)
 
 
 def _sample(
     spec: RunSpec, examples: tuple[Example, ...], recorder: Recorder, orders: Orders
 ) -> Mapping[str, list[Sample]]:
-    return sample(
-        spec,
-        examples,
-        Ledger(recorder.writer, recorder.run_id),
-        SimpleNamespace(poll=orders.raise_if_stopped),
-        on_progress=lambda done, total: recorder.stage("sample", done=done, total=total),
-        say=lambda level, line: recorder.log(level, line, "sample"),
-    )
+    try:
+        return sample(
+            spec,
+            examples,
+            Ledger(recorder.writer, recorder.run_id),
+            SimpleNamespace(poll=orders.raise_if_stopped),
+            on_progress=lambda done, total: recorder.stage("sample", done=done, total=total),
+            say=lambda level, line: recorder.log(level, line, "sample"),
+            on_failed=lambda failed: recorder.fact("sample", FAILED, failed),
+        )
+    finally:
+        note_spend(recorder)
 
 
 def _pretrain(
@@ -247,16 +277,11 @@ def _band(
     supervised: list[Item],
     held_out: list[Item],
     folder: Path,
-    recorder: Recorder,
     orders: Orders,
 ) -> Band | None:
     """The second judge that negatives must satisfy, where the spec asks for one."""
     examples, unseen = judge_training.judged(supervised), judge_training.judged(held_out)
-    band = judge_of(spec, student, examples, unseen, folder, lambda step, loss: orders.raise_if_stopped())
-    if band is not None:
-        for source, value in judge_training.held_out_auc(band.judge, unseen, spec.seed).items():
-            recorder.fact("judge", f"band auc/{source}", value)
-    return band
+    return judge_of(spec, student, examples, unseen, folder, lambda step, loss: orders.raise_if_stopped())
 
 
 def _validated(spec: RunSpec, dataset: Dataset) -> tuple[Example, ...]:

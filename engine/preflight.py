@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.data.splits import asked as asked_questions
 from engine.errors import QcrdError, UsageError
@@ -15,12 +15,18 @@ from engine.records import Dataset
 from engine.spec.methods import OWN_ENCODERS, Qcrd
 from engine.spec.run import RunSpec
 
+if TYPE_CHECKING:
+    from engine.teacher.estimate import Estimate
+
 T = TypeVar("T")
 
 BYTES_OF_4BIT = 0.55
 """A parameter in NF4, with its quantised constants."""
 BYTES_PER_PARAMETER = 16
 """fp32: weight, gradient and AdamW's two moments."""
+IMPORTED_BYTES = 490e6
+"""Python with torch, transformers and litellm in a process on the CPU: VmRSS of /proc/self/status after importing
+engine.pipeline (370 MB) and litellm (488 MB), torch 2.13 without CUDA."""
 ACTIVATION_BYTES = 68
 """Kept for the backward pass per token, layer and unit of width; arXiv 2205.05198 has 34 for fp16."""
 
@@ -31,6 +37,8 @@ class Report:
 
     lines: list[tuple[str, str]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    estimates: "list[Estimate]" = field(default_factory=list)
+    """Of what its teachers will take; empty where nothing is asked."""
 
 
 def check(spec: RunSpec, database: Path) -> Report:
@@ -40,7 +48,9 @@ def check(spec: RunSpec, database: Path) -> Report:
     _attempt(report, lambda: _database(report, database))
     dataset = _attempt(report, lambda: _dataset(report, spec))
     if spec.needs_teacher:
-        _attempt(report, lambda: _teacher(report, spec, dataset))
+        _attempt(report, lambda: _teacher(report, spec, dataset, database))
+    if spec.until == "vote":
+        return report
     if spec.negatives and spec.negatives.peers:
         _attempt(report, lambda: _peers(report, spec, database))
     if dataset is not None:
@@ -92,8 +102,9 @@ def _dataset(report: Report, spec: RunSpec) -> Dataset:
     return dataset
 
 
-def _teacher(report: Report, spec: RunSpec, dataset: Dataset | None) -> None:
+def _teacher(report: Report, spec: RunSpec, dataset: Dataset | None, database: Path) -> None:
     from engine.teacher import client
+    from engine.teacher.estimate import estimate, lines
     from engine.teacher.messages import load_prompt
     from engine.teacher.replay import read_recorded, replay
 
@@ -114,9 +125,27 @@ def _teacher(report: Report, spec: RunSpec, dataset: Dataset | None) -> None:
     where = f" at {teacher.api_base}" if teacher.api_base else ""
     report.lines.append(("teacher", f"{teacher.model}{where}, {key}"))
     if dataset is not None:
-        calls = len(asked) * teacher.samples
-        stored = "free of charge" if built_in else "those already in the database are not asked for again"
-        report.lines.append(("samples", f"{len(asked)} questions × {teacher.samples} = {calls} completions; {stored}"))
+        report.lines.append(("questions", f"{len(asked)} for the teacher, {teacher.samples} samples each"))
+        report.estimates = estimate([(spec, asked)], database)
+        for one in report.estimates:
+            report.lines += lines(one, teacher)
+
+
+def all_together(specs: Sequence[RunSpec], database: Path) -> "list[Estimate]":
+    """What the teachers of several runs will take, samples that they share counted once. Raises as `data.load` does."""
+    from engine.data.load import load
+    from engine.teacher.estimate import estimate
+
+    datasets: dict[str, Dataset] = {}
+    asked = []
+    for spec in specs:
+        if not spec.needs_teacher or spec.teacher.model.startswith("replay:"):
+            continue
+        key = f"{spec.data.model_dump_json()} {spec.data_seed}"
+        if key not in datasets:
+            datasets[key] = load(spec)
+        asked.append((spec, asked_questions(spec, datasets[key])))
+    return estimate(asked, database)
 
 
 def _key(variable: str) -> str:
@@ -161,11 +190,15 @@ def _student(report: Report, spec: RunSpec, dataset: Dataset) -> None:
         frozen = sizes.parameters * (BYTES_OF_4BIT if spec.student.lora.quantise == "4bit" else 4)
     fixed = trained * BYTES_PER_PARAMETER + frozen
     moving = _activations(spec, config, min(lengths[-1], limit))
-    report.lines.append(
-        ("memory", f"about {_bytes(fixed + moving)} (an estimate: {_bytes(fixed)} for weights and AdamW)")
-    )
+    imported, said = 0.0, ""
+    if device.type == "cpu":  # whose memory all processes share, with what they load
+        fixed *= spec.compute.processes
+        imported = IMPORTED_BYTES * spec.compute.processes
+        said = f", {_bytes(imported)} for Python and its libraries"
+    total = fixed + moving + imported
+    report.lines.append(("memory", f"about {_bytes(total)} (an estimate: {_bytes(fixed)} for weights and AdamW{said})"))
     have = _memory(device.type)
-    if have is not None and fixed > have:
+    if have is not None and fixed + imported > have:
         report.problems.append(
             f"student.model: weights and optimiser alone want about {_bytes(fixed)}, {device} has {_bytes(have)}: "
             "take a smaller student"

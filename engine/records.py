@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Polarity = Literal["positive", "negative", "dropped", "unparsed"]
+Reason = Literal["", "right", "no rationale", "no vote", "band"]
+"""Why a rationale was dropped: its answer is the right one; it is an answer alone; its question's vote has no winner;
+its quality is outside `negatives.band`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,8 @@ class Rationale:
     iteration: int = 0
     """Of the student's own negatives ("self", "fixed"): the iteration whose weights wrote it; 0 elsewhere."""
     slot: int = 0
+    reason: Reason = ""
+    """Of a dropped one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,48 @@ class Voted:
     """Unparsed and dropped rationales: stored and shown, never trained on."""
 
 
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What the method made of one rationale when its example was in the batch."""
+
+    number: int
+    """The rationale's, within the run."""
+    example: str
+    quality: float | None
+    """The discriminator's score in [0, 1]; None without one."""
+    cross_entropy: float
+    """Mean over the target's tokens, in nats; with compute.choice = "iteration" of what is not both chosen and active
+    it is that of the iteration's start."""
+    weight: float
+    """Its factor within the explain term: s or beta (1 - s), normalised or not, times its share where many are used;
+    0 where not chosen or silenced. Times alpha / N it is the size of d loss / d cross-entropy."""
+    chosen: bool
+    active: bool
+    """False: the hinge silenced it."""
+    followed: bool
+    """Whether every visit of this example is kept, not the last alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the student answered to one question."""
+
+    example: str
+    text: str
+    answer: str | None
+    correct: bool | None
+    """None where there is nothing to compare with."""
+
+
 def all_rationales(voted: Sequence[Voted]) -> list[Rationale]:
     """Every rationale of the vote, by number."""
     found = [r for v in voted for r in (*v.positives, *v.negatives, *v.others)]
     return sorted(found, key=lambda r: r.number)
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A rationale's cross-entropy, and the iteration at whose start it was found."""
+
+    iteration: int
+    cross_entropy: float

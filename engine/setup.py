@@ -1,6 +1,6 @@
 """What a training is made of."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
@@ -8,7 +8,9 @@ import torch
 
 from engine.batches import Item, Schedule, iterations_of
 from engine.discriminator import Discriminator, Judged
+from engine.memory import AtOnce
 from engine.negatives.band import Band
+from engine.negatives.sampled import How
 from engine.orders import Orders
 from engine.ranks import ALONE, Ranks
 from engine.spec.run import RunSpec
@@ -35,10 +37,12 @@ class Setup:
     """The first number that a self-adversarial negative may take."""
     band: Band | None
     """Which negatives are let in; None: all."""
+    sampling: How
     folder: Path
     recorder: Recorder
     orders: Orders
     ranks: Ranks = ALONE
+    at_once: AtOnce = field(default_factory=AtOnce)
 
     @property
     def schedule(self) -> Schedule:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from engine.batches import explain_prompt, predict_prompt, target_text
-from engine.errors import QcrdError
+from engine.errors import SpecError
 from engine.evaluate import is_right
 from engine.intervals import t_interval
 from engine.orders import Orders
@@ -65,7 +65,7 @@ def take_vote(
     recorder.score("train", "teacher vote", "", 0, right, total)
     answered = any(v.answer is not None for v in result.voted)
     if not (answered if spec.method.name == "single-task" else any(v.positives for v in result.voted)):
-        raise QcrdError(
+        raise SpecError(
             f"nothing to learn from {count} samples: {int(result.facts['rule/miss'])} have no answer of the kind "
             f"{spec.data.answer!r}, {int(result.facts['ties'])} questions are ties; look at "
             "`qcrd query 'SELECT text FROM teacher_samples'`, then mend data.answer, the prompt or vote.tie"

@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from engine import amortised, checkpoint, judge_training
 from engine.checkpoint import Progress, Trained
-from engine.errors import Interrupted, QcrdError
+from engine.errors import Interrupted, QcrdError, SpecError
 from engine.memory import step_that_fits
 from engine.negatives.during import During
 from engine.randomness import derive, generator
@@ -80,6 +81,10 @@ def train(setup: Setup, resume_at: int | None) -> Progress:
     last_visits = schedule.last_visits()
     negatives = During(setup, progress)
     speed = _Speed()
+    if progress.unevaluated:
+        _evaluate(setup, trained, progress, negatives)
+        if ranks.first:
+            _keep(setup, trained, progress)
     gc.collect()
     gc.freeze()  # libraries and examples stay to the end: looking through them again and again cost a step 3 %
     for at in range(progress.step + 1, spec.training.steps + 1):
@@ -88,7 +93,10 @@ def train(setup: Setup, resume_at: int | None) -> Progress:
         rows = negatives.rows(batch, iteration, [last_visits[i] == at for i in batch])
         if spec.compute.choice == "iteration":
             if progress.scored_in != iteration:
-                progress.scored = amortised.score(student, negatives.all_of(schedule.due(iteration)), ranks)
+                due = negatives.all_of(schedule.due(iteration))
+                progress.scored = amortised.renewed(
+                    student, due, progress.scored, iteration, spec.compute.choice_age, ranks, setup.at_once
+                )
                 progress.scored_in = iteration
             rows = amortised.with_earlier(rows, progress.scored)
         for group, peak in zip(optimizer.param_groups, peaks, strict=True):
@@ -121,9 +129,9 @@ def train(setup: Setup, resume_at: int | None) -> Progress:
         recorder.progress(at, iteration)
         recorder.stage("train", done=at)
         if at % spec.evaluation.every == 0 or at == spec.training.steps:
-            _evaluate(setup, progress, negatives, at)
+            _evaluate(setup, trained, progress, negatives)
         if ranks.first:
-            _keep(setup, trained, progress, at)
+            _keep(setup, trained, progress)
         ranks.agree(None)  # while rank 0 is paused or writes, the others wait here, and not in a GPU's collective
     return progress
 
@@ -177,9 +185,7 @@ def _leave_out(
     progress.skipped += 1
     progress.skipped_in_a_row += 1
     if progress.skipped_in_a_row == MOST_SKIPPED:
-        raise QcrdError(
-            f"{what}, as had the {MOST_SKIPPED - 1} before it: training has diverged; lower training.lr and start again"
-        )
+        raise SpecError(f"{what}, as had the {MOST_SKIPPED - 1} before it: training has diverged; lower training.lr")
     setup.recorder.log("warning", f"{what}: it is left out", "train")
     return {"skipped": progress.skipped}
 
@@ -200,39 +206,57 @@ def _update_judge(setup: Setup, rows: Sequence[Row], at: int, iteration: int) ->
     return found
 
 
-def _evaluate(setup: Setup, progress: Progress, negatives: During, at: int) -> None:
-    """Validation, the best so far, and the discriminator's AUC by source."""
-    value = setup.ranks.agree(validate(setup.validation, setup.student, setup.recorder, at, setup.ranks))
+def _evaluate(setup: Setup, trained: Trained, progress: Progress, negatives: During) -> None:
+    """Validation, the best so far, and the discriminator's AUC by source.
+
+    Raises Interrupted, with a checkpoint from which it is made again, when an order to stop comes in.
+    """
+    at = progress.step
+    try:
+        value = setup.ranks.agree(validate(setup.validation, setup.student, setup.recorder, at, setup.ranks))
+    except Interrupted:
+        progress.unevaluated = True
+        _save(setup, trained, progress)
+        raise
+    progress.unevaluated = False
     if value >= progress.best_value:
         progress.best_value, progress.best_step = value, at
     if setup.judge is not None:
-        found = judge_training.held_out_auc(setup.judge, setup.held_out, setup.spec.seed) | negatives.take_auc()
+        found = negatives.take_auc()
+        if setup.ranks.first:
+            found = judge_training.held_out_auc(setup.judge, setup.held_out, setup.spec.seed) | found
         setup.recorder.points(at, {f"auc/{source}": value for source, value in found.items()})
 
 
-def _keep(setup: Setup, trained: Trained, progress: Progress, at: int) -> None:
+def _keep(setup: Setup, trained: Trained, progress: Progress) -> None:
     """A checkpoint where one is due, is the best, or is asked for; and the end of the session where that is asked."""
     setup.orders.poll()
-    config = setup.spec.training
+    at, config = progress.step, setup.spec.training
     asked, setup.orders.checkpoint = setup.orders.checkpoint, False
     if setup.orders.taken_over:
         raise QcrdError("another process has taken over this run: this one ends")
     due = at % config.checkpoint_every == 0 or at == config.steps or progress.best_step == at
     if not (due or asked or setup.orders.stop):
         return
-    if not all(bool(p.isfinite().all()) for p in setup.student.model.parameters()):
-        raise QcrdError(
-            f"the weights after step {at} are not all numbers and are not kept; lower training.lr and start again, "
-            f"or resume from step {checkpoint.latest(setup.folder) or 0}"
-        )
-    setup.recorder.flush()  # rows first: a checkpoint never knows more than the database
-    folder = checkpoint.save(setup.folder, trained, progress)
-    checkpoint.tidy(setup.folder, config.keep, progress.best_step)
+    folder = _save(setup, trained, progress)
     if asked:
         setup.recorder.log("info", f"checkpoint of step {at} in {folder.name}, as ordered", "train")
         setup.orders.poll()  # a paused run saves, and stays paused
     if setup.orders.stop and at < config.steps:
         raise Interrupted(f"stopped after step {at}; `qcrd resume {setup.recorder.run_id}` goes on from there")
+
+
+def _save(setup: Setup, trained: Trained, progress: Progress) -> Path:
+    """The checkpoint's folder. Raises QcrdError where the weights are not all numbers."""
+    if not all(bool(p.isfinite().all()) for p in setup.student.model.parameters()):
+        raise QcrdError(
+            f"the weights after step {progress.step} are not all numbers and are not kept; lower training.lr and start "
+            f"again, or resume from step {checkpoint.latest(setup.folder) or 0}"
+        )
+    setup.recorder.flush()  # rows first: a checkpoint never knows more than the database
+    folder = checkpoint.save(setup.folder, trained, progress)
+    checkpoint.tidy(setup.folder, setup.spec.training.keep, progress.best_step)
+    return folder
 
 
 class _Speed:

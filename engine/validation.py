@@ -4,15 +4,16 @@ Agreement is with the label that supervises (the vote, unless labels = gold) and
 gold is known, and is only shown: a label-free run must not choose by it.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from engine.evaluate import Answered, Head, answer, is_right, right_of
+from engine.memory import AtOnce
 from engine.ranks import ALONE, Ranks
-from engine.records import Example
+from engine.records import Example, Prediction
 from engine.spec.run import RunSpec
 from engine.spec.sections import AnswerKind
-from engine.store.recorder import Prediction, Recorder
+from engine.store.recorder import Recorder
 from engine.students.seam import Student
 
 
@@ -29,6 +30,9 @@ class Validation:
     """Training questions whose answer is kept at every evaluation."""
     followed_wanted: dict[str, str | None]
     max_new: dict[Head, int]
+    at_once: AtOnce = field(default_factory=AtOnce)
+    between: Callable[[], None] = lambda: None
+    """Called before each group of questions; raises Interrupted where the run is to end."""
 
 
 def validate(validation: Validation, student: Student, recorder: Recorder, step: int, ranks: Ranks = ALONE) -> float:
@@ -84,4 +88,6 @@ def ask(
         max_new=validation.max_new[head],
         batch_size=validation.spec.evaluation.batch_size,
         ranks=ranks,
+        at_once=validation.at_once,
+        between=validation.between,
     )

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from engine.losses import mean_over
-from engine.records import Rationale
+from engine.records import Rationale, Visit
 from engine.step import Row, Stepped
-from engine.store.recorder import Visit
 
 
 def visits(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from engine.answers import kinds
-from engine.records import Example, Parsed, Polarity, Rationale, Sample, Voted
+from engine.records import Example, Parsed, Polarity, Rationale, Reason, Sample, Voted
 from engine.spec.sections import AnswerKind
 
 
@@ -65,7 +65,7 @@ def vote(
         ballot = _count(kind, [p.answer for p in parsed], tie)
         polarities = _polarities(kind, example, parsed, ballot, labels, drop_right_negatives)
         rationales = tuple(
-            _rationale(number + i, sample, p, polarity)
+            _rationale(number + i, sample, p, *polarity)
             for i, (sample, p, polarity) in enumerate(zip(mine, parsed, polarities, strict=True))
         )
         number += len(mine)
@@ -129,27 +129,29 @@ def _polarities(
     ballot: _Ballot,
     labels: Literal["teacher", "gold"],
     drop_right_negatives: Literal["auto", "never"],
-) -> list[Polarity]:
+) -> list[tuple[Polarity, Reason]]:
     by_gold = labels == "gold" and example.answer is not None
-    found: list[Polarity] = []
+    found: list[tuple[Polarity, Reason]] = []
     for i, p in enumerate(parsed):
         if p.answer is None:
-            found.append("unparsed")
-        elif not p.rationale or (ballot.answer is None and not by_gold):
-            found.append("dropped")
+            found.append(("unparsed", ""))
+        elif not p.rationale:
+            found.append(("dropped", "no rationale"))
+        elif ballot.answer is None and not by_gold:
+            found.append(("dropped", "no vote"))
         elif by_gold:
             assert example.answer is not None
-            found.append("positive" if kinds.equal(kind, example.answer, p.answer) else "negative")
+            found.append(("positive" if kinds.equal(kind, example.answer, p.answer) else "negative", ""))
         elif i in ballot.winners:
-            found.append("positive")
+            found.append(("positive", ""))
         else:
             assert ballot.answer is not None
             right = drop_right_negatives == "auto" and kinds.equal(kind, ballot.answer, p.answer)
-            found.append("dropped" if right else "negative")
+            found.append(("dropped", "right") if right else ("negative", ""))
     return found
 
 
-def _rationale(number: int, sample: Sample, parsed: Parsed, polarity: Polarity) -> Rationale:
+def _rationale(number: int, sample: Sample, parsed: Parsed, polarity: Polarity, reason: Reason) -> Rationale:
     return Rationale(
         number=number,
         example_id=sample.example_id,
@@ -159,6 +161,7 @@ def _rationale(number: int, sample: Sample, parsed: Parsed, polarity: Polarity) 
         polarity=polarity,
         source="minority" if polarity == "negative" else "teacher",
         slot=sample.slot,
+        reason=reason,
     )
 
 

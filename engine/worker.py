@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from engine.errors import Interrupted, QcrdError
+from engine.errors import ANOTHER_RUN, BudgetReached, Interrupted, QcrdError, SpecError
 from engine.orders import Orders
 from engine.spec.run import RunSpec
 from engine.store.connect import open_reader
@@ -86,9 +86,13 @@ def _outcome(
         except Interrupted as error:
             recorder.log("info", str(error))
             return _end(recorder, session, "interrupted", None, Interrupted.exit_code)
+        except BudgetReached as error:
+            recorder.log("warning", str(error), "sample")
+            return _end(recorder, session, "interrupted", str(error), BudgetReached.exit_code)
         except QcrdError as error:
-            recorder.log("error", str(error), detail=_traceback(error) if error.__cause__ else None)
-            return _end(recorder, session, "failed", str(error), 1)
+            line = f"{error}; {ANOTHER_RUN}" if isinstance(error, SpecError) else str(error)
+            recorder.log("error", line, detail=_traceback(error) if error.__cause__ else None)
+            return _end(recorder, session, "failed", line, 1)
         except (Exception, SystemExit) as error:  # noqa: BLE001  the boundary: every end of a run is a row
             line = _line(error)
             recorder.log("error", line, detail=_traceback(error))

@@ -8,6 +8,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Footer, RichLog, Static, Tab, Tabs
 
+from engine.errors import ANOTHER_RUN
 from engine.store.browse import Live, Stage
 from engine.store.runs import Order
 from screens.base import Ask, View
@@ -264,7 +265,10 @@ def state_line(live: Live) -> Content:
         return Content(f"? no sign of life since {beat}{at}: r starts a new worker from the last checkpoint")
     if run.status == "failed":
         why = run.error or next((entry.message for entry in reversed(live.logs) if entry.level == "error"), None)
-        return Content(f"✗ {line(why, 600) if why else 'failed without a word: see the log'}   r tries again")
+        again = "" if why and why.endswith(ANOTHER_RUN) else "   r tries again"
+        return Content(f"✗ {line(why, 600) if why else 'failed without a word: see the log'}{again}")
+    if run.status == "interrupted" and run.error:
+        return Content(f"■ {line(run.error, 600)}")
     if run.status == "interrupted":
         return Content(f"■ stopped at step {count(run.step)}: r resumes it from its checkpoint")
     if run.status == "queued":
@@ -276,20 +280,9 @@ def state_line(live: Live) -> Content:
     return Content("")
 
 
-def rate(live: Live, stage: Stage) -> float | None:
-    """Units a second of a stage, by what its present process has done of it."""
-    if stage.started_at is None:
-        return None
-    begun, before = stage.started_at, 0
-    end = stage.ended_at
-    if end is None:
-        if live.session is None:
-            return None
-        end = live.session.last_at
-        if live.session.started_at > begun:
-            begun = live.session.started_at
-            before = live.session.first_step if stage.name == "train" else 0
-    return (stage.done - before) / (end - begun) if end > begun and stage.done > before else None
+def rate(stage: Stage) -> float | None:
+    """Units a second of a stage, over all the time that was worked on it."""
+    return stage.done / stage.seconds if stage.done and stage.seconds > 0 else None
 
 
 def time_left(live: Live) -> float | None:
@@ -297,7 +290,7 @@ def time_left(live: Live) -> float | None:
     if live.run.status != "running":
         return None
     stage = next((s for s in live.stages if s.state == "running"), None)
-    speed = None if stage is None else rate(live, stage)
+    speed = None if stage is None else rate(stage)
     if stage is None or stage.total is None or not speed:
         return None
     return max(0.0, (stage.total - stage.done) / speed)
@@ -316,14 +309,20 @@ def stage_table(live: Live) -> Content:
         done = f"{count(stage.done)}{total} {line(stage.unit, 12) if stage.unit else ''}".strip()
         if not stage.done and not stage.total:
             done = ""  # a stage that counts nothing
-        took = duration(stage.ended_at - stage.started_at) if stage.ended_at and stage.started_at else ""
+        took = "" if stage.state == "running" else duration(stage.seconds)
         left = time_left(live) if stage.state == "running" else None
         if left is not None:
             took = f"≈ {duration(left)} left"
-        speed = rate(live, stage)
+        speed = rate(stage)
         per_second = f"{three(speed)}/s" if speed else ""
         parts.append(
-            Content.assemble((glyph, style), f" {title:<10}", f"{done:>20}", (f" {per_second:>8} {took:>12}", "dim"))
+            Content.assemble(
+                (glyph, style),
+                f" {title:<10}",
+                f"{done:>20}",
+                (f" {per_second:>8} {took:>12}", "dim"),
+                (f"  {count(stage.failed)} failed" if stage.failed else "", "$error"),
+            )
         )
     if live.scores:
         parts += [Content(""), score_table(live.scores)]

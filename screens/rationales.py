@@ -266,6 +266,10 @@ def title(question: Question) -> Content:
     return Content(f"{line(question.run_name, 50)} · {when}")
 
 
+DROPPED = {"right": "right answer", "no rationale": "no rationale", "no vote": "no vote", "band": "outside the band"}
+"""Why, in words."""
+
+
 def top_text(question: Question) -> Content:
     """The question, and who says what of it."""
     parts: list[Content | tuple[str, str]] = [
@@ -281,7 +285,8 @@ def top_text(question: Question) -> Content:
     if question.vote_right is not None:
         parts.append(_mark(question.vote_right))
     parts += _student(question)
-    rest = [f"{n} {what}" for n, what in ((question.dropped, "dropped"), (question.unparsed, "unparsed")) if n]
+    rest = [f"{n} dropped" + (f" ({DROPPED.get(why, line(why, 30))})" if why else "") for why, n in question.dropped]
+    rest += [f"{question.unparsed} unparsed"] if question.unparsed else []
     if rest:
         parts.append(Content.styled(" · " + ", ".join(rest), "dim"))
     return Content.assemble(*parts)

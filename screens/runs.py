@@ -9,7 +9,7 @@ from textual.containers import Container, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import DataTable, Footer, Static
 
-from engine.store.browse import RunRow, Score
+from engine.store.browse import Accuracy, RunRow, Score
 from screens.base import Look, Open, View
 from screens.keys import bindings, hints
 from screens.reader import Snapshot, Watch
@@ -17,7 +17,7 @@ from screens.widgets.words import STATUS, UNKNOWN, accuracy, count, duration, li
 
 RICH = {"$success": "green", "$error": "red", "$warning": "yellow", "dim": "dim"}
 """The same colours for the table's cells, which are Rich texts."""
-WIDTHS = {"state": 1, "method": 10, "student": 12, "teacher": 18, "explain": 10, "predict": 10, "step": 10, "age": 6}
+WIDTHS = {"state": 1, "method": 10, "student": 12, "teacher": 18, "explain": 11, "predict": 11, "step": 10, "age": 6}
 TITLES = {"state": " "}
 RIGHT = ("explain", "predict", "step", "age")
 BESIDE = 160
@@ -142,7 +142,8 @@ class RunsScreen(View):
             row = table.get_row_index(str(self.selected))
             if row != table.cursor_row:
                 table.move_cursor(row=row, animate=False)
-        self.query_one("#table-pane").border_title = Content(f"Runs · {count(len(self._runs))}")
+        mark = " · v: on validation" if any(r.accuracy_split == "validation" for r in self._runs.values()) else ""
+        self.query_one("#table-pane").border_title = Content(f"Runs · {count(len(self._runs))}{mark}")
 
     def on_data_table_row_highlighted(self) -> None:
         """The cursor moved: show that run below."""
@@ -207,8 +208,8 @@ def _cells(run: RunRow, now: float, room: int) -> dict[str, Cell]:
         "method": line(run.method, WIDTHS["method"]),
         "student": line(run.student.rpartition("/")[2], WIDTHS["student"]),
         "teacher": line(run.teacher, WIDTHS["teacher"]) if run.method != "finetune" else UNKNOWN,
-        "explain": accuracy(run.explain),
-        "predict": accuracy(run.predict),
+        "explain": _accuracy(run, run.explain),
+        "predict": _accuracy(run, run.predict),
         "step": count(run.steps) if run.status == "done" else f"{count(run.step)}/{short(run.steps)}",
         "age": duration(now - (run.started_at or run.created_at)),
     }
@@ -224,6 +225,11 @@ def _cells(run: RunRow, now: float, room: int) -> dict[str, Cell]:
         cell.run_id = run.id
         cells[column] = cell
     return cells
+
+
+def _accuracy(run: RunRow, value: Accuracy | None) -> str:
+    """That on validation, which a run has until it has read the test set, is marked."""
+    return f"v{accuracy(value)}" if value is not None and run.accuracy_split == "validation" else accuracy(value)
 
 
 def short(number: int) -> str:

@@ -267,7 +267,7 @@ def rationales(con: sqlite3.Connection, run_id: int, steps: int) -> None:
         numbers = []
         for polarity, source, it, slot, body, answer in rows:
             con.execute(
-                "INSERT INTO rationales VALUES (?,?,?,?,?,?,?,?,?,?)",
+                "INSERT INTO rationales VALUES (?,?,?,?,?,?,?,?,?,?,NULL)",
                 (
                     run_id,
                     number,

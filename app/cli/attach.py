@@ -16,7 +16,7 @@ import typer
 from app.cli.options import command
 from app.cli.progress import Display, display
 from app.settings import CLAIM_SECONDS, POLL_SECONDS
-from engine.errors import QcrdError
+from engine.errors import ANOTHER_RUN, QcrdError
 from engine.launch import is_alive, log_tail
 from engine.store.browse import Live, LiveReader, Session, with_clock
 from engine.store.connect import open_reader
@@ -56,7 +56,10 @@ def finish(database: Path, run_id: int) -> None:
     if live.run.status == "failed":
         hint = command(database, f"resume {run_id}")
         reason = (live.run.error or "no reason was stored").rstrip(".")
-        raise QcrdError(f"run {run_id} failed: {reason}; `{hint}` tries again")
+        tries_again = "" if reason.endswith(ANOTHER_RUN) else f"; `{hint}` tries again"
+        raise QcrdError(f"run {run_id} failed: {reason}{tries_again}")
+    if live.run.status == "interrupted" and live.run.error:  # at a limit of its own, which a resume alone does not move
+        raise QcrdError(f"run {run_id} stopped: {live.run.error}")
     if live.run.status == "interrupted":
         hint = command(database, f"resume {run_id}")
         print(f"run {run_id} stopped at step {live.run.step} and can go on: `{hint}`", file=sys.stderr)

@@ -42,7 +42,7 @@ def step(
     threads: Threads = 0,
     micro_batch: Annotated[int, typer.Option(min=0, help="Questions computed at once; 0: all.")] = 0,
 ) -> None:
-    """One training step, without the optimiser, every negative active: fast, amortised, naive, and DSS's."""
+    """One training step, AdamW's update included, every negative active: fast, amortised, naive, and DSS's."""
     _prepare(threads)
     from engine.bench.step import measure
 
@@ -97,6 +97,7 @@ def _show(found: Mapping[str, Any]) -> None:
         ("to_dss", "× dss", lambda v: _two(v["wall"])),
         ("to_dss", "× dss, CPU", lambda v: _two(v["cpu"])),
         ("to_dss", "× dss, least CPU", lambda v: _two(v["least"])),
+        ("passes_to_dss", "× dss, no update", lambda v: _two(v["cpu"])),
         ("to_trainer", f"× {found.get('peer')}", lambda v: _two(v["wall"])),
         ("to_trainer", f"× {found.get('peer')}, CPU", lambda v: _two(v["cpu"])),
         ("tokens_per_second", "tokens/s", lambda v: f"{v:,.0f}"),

@@ -124,7 +124,7 @@ def _finish(database: Path, group_id: int) -> None:
     if not left:
         return
     hint = _resume(database, group_id)
-    stopped = [run for run in left if run.status in ("queued", "interrupted")]
+    stopped = [run for run in left if run.status in ("queued", "interrupted") and not run.error]
     failed = [run for run in left if run not in stopped]
     for run in failed:
         why = run.error or "its worker died" if not run.alive else "its worker goes on"

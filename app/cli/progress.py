@@ -86,7 +86,7 @@ class Bars:
         from rich.text import Text
 
         for stage in live.stages:
-            done_of = f"{count(stage.done)}/{count(stage.total)} {stage.unit}" if stage.total else ""
+            done_of = f"{count(stage.done)}/{count(stage.total)} {stage.unit}{_failed(stage)}" if stage.total else ""
             if stage.name not in self._tasks:
                 self._tasks[stage.name] = self._progress.add_task(
                     clean(stage.name), total=stage.total, completed=stage.done, start=False, count="", rate=""
@@ -139,9 +139,13 @@ def latest(live: Live) -> str:
 
 
 def _stage_words(live: Live, stage: Stage) -> list[str]:
-    count = f" {stage.done}/{stage.total} {stage.unit}".rstrip() if stage.total else ""
+    count = f" {stage.done}/{stage.total} {stage.unit}".rstrip() + _failed(stage) if stage.total else ""
     state = "" if stage.state == "running" and live.run.status == "running" else f" ({_state(live, stage)})"
     return [f"{stage.name}{count}{state}"]
+
+
+def _failed(stage: Stage) -> str:
+    return f", {count(stage.failed)} failed" if stage.failed else ""
 
 
 def _state(live: Live, stage: Stage) -> str:

@@ -12,6 +12,7 @@ from app.cli.options import Db, Detach, Set, database
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from engine.preflight import Report
     from engine.spec.run import RunSpec
 
 
@@ -95,7 +96,7 @@ def run(
     if methods is not None or seeds is not None:
         specs, names = load_grid(spec, overrides, methods, seeds)
         if dry_run:
-            _check_grid(specs[: len(names)], len(specs), path)
+            _check_grid(specs, len(names), path)
             return
         from app.cli.grid import begin_group
 
@@ -107,7 +108,7 @@ def run(
     if dry_run:
         _check(loaded, path)
     else:
-        _begin(loaded, path, detach)
+        begin(loaded, path, detach)
 
 
 def demo(
@@ -125,7 +126,7 @@ def demo(
     spec = read_spec({}, [f"seed={seed}", *(sets or [])], where="demo", folder=Path.cwd())
     path = database(db)
     if headless or not (sys.stdin.isatty() and sys.stdout.isatty()):
-        _begin(spec, path, detach=False)
+        begin(spec, path, detach=False)
         return
     from app.cli.attach import finish, look, wait_until_claimed
     from app.cli.options import command
@@ -141,7 +142,8 @@ def demo(
         finish(path, run_id)
 
 
-def _begin(spec: "RunSpec", path: Path, detach: bool) -> None:
+def begin(spec: "RunSpec", path: Path, detach: bool) -> None:
+    """Start a run and follow it; `detach`: print its id instead."""
     from app.cli.attach import follow, wait_until_claimed
     from app.cli.options import command
 
@@ -164,24 +166,35 @@ def _start(spec: "RunSpec", path: Path) -> tuple[int, Popen[bytes]]:
     return run_id, start_worker(path, run_id)
 
 
-def _check_grid(specs: "Sequence[RunSpec]", runs: int, path: Path) -> None:
-    """Check each method once: the seeds differ in nothing that is checked."""
-    for spec in specs:
+def _check_grid(specs: "Sequence[RunSpec]", methods: int, path: Path) -> None:
+    """Check each method once: the seeds differ in nothing that is checked but in what the teacher is asked."""
+    for spec in specs[:methods]:
         _check(spec, path)
-    print(f"{runs} runs", file=sys.stderr)
+    from engine.preflight import all_together
+    from engine.teacher.estimate import lines
+
+    print(f"all {len(specs)} runs together, what they share counted once:")
+    for found in all_together(specs, path):
+        for label, text in lines(found, specs[0].teacher):
+            print(f"{label:<8}  {text}")
 
 
 def _check(spec: "RunSpec", path: Path) -> None:
     """Print the report; exit code 2 where something is wrong."""
     from engine.preflight import check
+
+    report(check(spec, path))
+
+
+def report(found: "Report") -> None:
+    """Print what a check found; exit code 2 where something is wrong."""
     from engine.text import clean, one_line
 
-    report = check(spec, path)
-    width = max(len(label) for label, _ in report.lines)
-    for label, text in report.lines:
+    width = max(len(label) for label, _ in found.lines)
+    for label, text in found.lines:
         print(f"{label:<{width}}  {clean(text)}")
-    for problem in report.problems:
+    for problem in found.problems:
         print(f"error: {one_line(problem)}", file=sys.stderr)
-    if report.problems:
+    if found.problems:
         raise typer.Exit(2)
     print("nothing stands in the way", file=sys.stderr)

@@ -12,10 +12,11 @@ from typing import Any
 
 from app.cli.options import Format
 from app.cli.output import Column, Row, plain, write_table
-from app.cli.tables import FACTS, SCORES, STAGES, text
+from app.cli.tables import FACTS, SCORES, SPEND, STAGES, text
 from app.settings import POLL_SECONDS
 from engine.store import queries
 from engine.store.connect import open_reader
+from engine.store.spend import spend
 from engine.store.summary import auc_by_source, rationale_counts
 from engine.text import clean, one_line
 from screens.widgets.words import count, duration, three, two
@@ -30,6 +31,7 @@ def document(connection: sqlite3.Connection, run: sqlite3.Row) -> dict[str, Any]
         "stages": [dict(row) for row in queries.stages(connection, run_id)],
         "scores": [dict(row) for row in queries.scores(connection, run_id)],
         "facts": [dict(row) for row in queries.facts(connection, run_id)],
+        "teachers": [dict(row) for row in spend(connection, run_id)],
         "rationales": [dict(row) for row in rationale_counts(connection, run_id)],
         "auc": auc_by_source(connection, run_id),
         "sessions": [dict(row) for row in queries.sessions(connection, run_id)],
@@ -62,6 +64,7 @@ def print_document(found: dict[str, Any]) -> None:
         ("stages", found["stages"], STAGES),
         ("accuracies, with 95 % intervals", found["scores"], SCORES),
         ("counts and measures", found["facts"], FACTS),
+        ("teachers", found["teachers"], SPEND),
         ("rationales", found["rationales"], _plain_columns("polarity", "source", "count")),
         (
             "discriminator's AUC",
@@ -100,7 +103,8 @@ def print_rationales(rows: Sequence[Row]) -> None:
     """All rationales of one question."""
     signs = {"positive": "+", "negative": "−"}
     for row in rows:
-        marks = [row["polarity"], row["source"], f"answer {text(row['answer'])} ({row['rule']})"]
+        why = f" ({row['reason']})" if row["reason"] else ""
+        marks = [row["polarity"] + why, row["source"], f"answer {text(row['answer'])} ({row['rule']})"]
         if row["iteration"]:
             marks.append(f"iteration {row['iteration']}")
         if row["step"] is not None:

@@ -51,6 +51,14 @@ def resume(
             help="Go on with so many processes instead of those it began with: the same but for rounding and dropout.",
         ),
     ] = None,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Go on with another limit: teacher.budget_usd, budget_tokens, budget_calls, in_doubt, or a price.",
+        ),
+    ] = None,
     db: Db = None,
 ) -> None:
     """Go on with a run that paused, stopped, failed or died, or with a group (g1)."""
@@ -58,14 +66,14 @@ def resume(
     from engine.errors import UsageError
     from engine.launch import start_worker
     from engine.store.browse import LiveReader
-    from engine.store.runs import order, set_processes
+    from engine.store.runs import order, set_limits, set_processes
 
     path = database(db)
     if (group := _group(path, run)) is not None:
         from app.cli.grid import go_on
 
-        if processes is not None:
-            raise UsageError("--processes is for a run: those of a group keep theirs")
+        if processes is not None or sets:
+            raise UsageError("--processes and --set are for a run: those of a group keep theirs")
         go_on(path, group, None, detach)
         return
     run_id = _find(path, run)
@@ -76,6 +84,8 @@ def resume(
     if live.run.status in ("running", "paused") and not worker_is_gone(live):
         if processes is not None:
             raise UsageError(f"run {run_id} has its processes: `qcrd stop {run_id}` first")
+        if sets:
+            raise UsageError(f"run {run_id} has its limits: `qcrd stop {run_id}` first")
         if live.run.status == "running" and "pause" not in live.waiting:
             raise UsageError(f"run {run_id} is running; `qcrd attach {run_id}` follows it")
         order(path, run_id, "resume")
@@ -86,6 +96,8 @@ def resume(
         return
     if processes is not None:
         set_processes(path, run_id, processes)
+    if sets:
+        set_limits(path, run_id, sets)
     order(path, run_id, "resume")  # takes back a stop or a pause that the last worker did not live to read
     worker = start_worker(path, run_id)
     if detach:

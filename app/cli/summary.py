@@ -7,8 +7,10 @@ from pathlib import Path
 
 from app.cli.options import command
 from app.cli.output import Column, Row, console, share, write_table
+from app.cli.tables import base_name, paid
 from engine.store.connect import open_reader
 from engine.store.queries import find_run, scores
+from engine.store.spend import spend
 from engine.store.summary import auc_by_source, rationale_counts
 from engine.text import one_line
 from screens.widgets.words import UNKNOWN, count, duration, two
@@ -23,10 +25,11 @@ def print_summary(database: Path, run_id: int) -> None:
         run = find_run(connection, run_id)
         found = [dict(row) for row in scores(connection, run_id)]
         counts = rationale_counts(connection, run_id)
+        spent = [dict(row) for row in spend(connection, run_id)]
         aucs = auc_by_source(connection, run_id)
     out = console()
     took = duration(run["seconds"])
-    steps = f"{count(run['step'])} steps in {took}"
+    steps = f"{count(run['step'])} steps in {took}" if run["steps"] else f"samples and votes in {took}"
     print(f"{one_line(run['name'], 60)}: run {run_id}, {run['method']}, seed {run['seed']}, {steps}")
     rows = accuracies(found)
     if rows:
@@ -35,9 +38,16 @@ def print_summary(database: Path, run_id: int) -> None:
     if counts:
         said = [f"{count(row['count'])} {row['polarity']} ({row['source']})" for row in counts]
         print(f"\nrationales: {', '.join(said)}")
+    for row in spent:
+        made = f"{count(row['calls'])} calls, {count(row['bought_samples'])} samples bought for {paid(row)}"
+        again = f", {count(row['reused_samples'])} reused" if row["reused_samples"] else ""
+        print(f"teacher {one_line(base_name(row['model']))}: {made}{again}")
     if aucs:
         said = [f"{two(value)} against {one_line(source)}" for source, value in aucs.items()]
         print(f"discriminator's AUC: {', '.join(said)}")
+    if not run["steps"]:
+        print("\na run of the same file uses these samples without a call")
+        return
     open_console = "qcrd" if command(database, "") == "qcrd " else f"qcrd --db {database}"
     shows = command(database, f"rationales {run_id}")
     print(f"\n`{open_console}` opens the console; `{shows}` shows what it learned from")

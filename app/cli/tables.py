@@ -42,9 +42,19 @@ def base_name(value: str) -> str:
 
 def took(row: Row) -> str:
     """How long a stage took, or has taken so far."""
-    if row["started_at"] is None:
-        return UNKNOWN
-    return duration((row["ended_at"] or time.time()) - row["started_at"])
+    return UNKNOWN if row["state"] == "waiting" and not row["seconds"] else duration(row["seconds"])
+
+
+def usd(value: float | None) -> str:
+    """Dollars with four digits that count."""
+    return UNKNOWN if value is None else f"${value:,.4g}"
+
+
+def paid(row: Row) -> str:
+    """The price of a row of teacher_spend, and of how many answers it does not tell."""
+    if not row["unknown_prices"]:
+        return usd(row["price_usd"] or 0.0)
+    return "unknown" if row["price_usd"] is None else f"{usd(row['price_usd'])} and {row['unknown_prices']} unknown"
 
 
 RUNS = [
@@ -54,6 +64,7 @@ RUNS = [
     Column("method", lambda r: r["method"]),
     Column("explain", lambda r: score(r, "explain"), right=True, keep=True),
     Column("predict", lambda r: score(r, "predict"), right=True, keep=True),
+    Column("on", lambda r: "val" if r["accuracy_split"] == "validation" else text(r["accuracy_split"]), keep=True),
     Column("step", progress, right=True),
     Column("seed", lambda r: str(r["seed"]), right=True),
     Column("age", lambda r: duration(time.time() - r["created_at"]), right=True),
@@ -84,6 +95,30 @@ FACTS = [
     Column("stage", lambda r: r["stage"]),
     Column("what", lambda r: r["name"]),
     Column("value", lambda r: measure(r["value"]), right=True),
+]
+
+REQUESTS = [
+    Column("request", lambda r: text(r["request"]), right=True, keep=True),
+    Column("state", lambda r: r["request_state"], keep=True),
+    Column("example", lambda r: one_line(r["example"], 30), keep=True),
+    Column("slots", lambda r: text(r["slots"], 24)),
+    Column("try", lambda r: str(r["try"]), right=True),
+    Column("price", lambda r: usd(r["price_usd"]), right=True),
+    Column("at most", lambda r: usd(r["greatest_usd"]), right=True, keep=True),
+    Column("tokens", lambda r: f"{text(r['input_tokens'])} + {text(r['output_tokens'])}", right=True),
+    Column("model", lambda r: one_line(base_name(r["model"]), 30)),
+    Column("error", lambda r: text(r["error"], 80)),
+]
+SPEND = [
+    Column("teacher", lambda r: one_line(base_name(r["model"]), 40), keep=True),
+    Column("calls", lambda r: count(r["calls"]), right=True, keep=True),
+    Column("failed", lambda r: count(r["failed_calls"]), right=True),
+    Column("bought", lambda r: count(r["bought_samples"]), right=True),
+    Column("tokens", lambda r: f"{text(r['input_tokens'])} + {text(r['output_tokens'])}", right=True),
+    Column("price", paid, right=True, keep=True),
+    Column("in doubt", lambda r: f"{usd(r['in_doubt_usd'])} at most" if r["in_doubt"] else "", right=True),
+    Column("reused", lambda r: count(r["reused_samples"]), right=True, keep=True),
+    Column("worth", lambda r: usd(r["reused_usd"]) if r["reused_samples"] else "", right=True),
 ]
 
 

@@ -1,4 +1,4 @@
-"""`qcrd bench step`: one step, forward and backward without the optimiser, beside the naive one and DSS's."""
+"""`qcrd bench step`: one training step, forward, backward and AdamW's update, beside the naive one and DSS's."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +20,9 @@ from engine.students.load import pick_device
 
 WARM_UP = 2
 ITERATION = 4
+AGE = 4
+AGED = f"amortised, age {AGE}"
+"""`compute.choice_age` of the arm whose questions are scored at every fourth visit."""
 EVERY_NEGATIVE = 1e9
 """delta at which no hinge silences a negative."""
 
@@ -30,9 +33,11 @@ def measure(
     """All arms on one batch; times in seconds, memory in bytes.
 
     fast: the step as trained; amortised: a step that only learns, and its share of the bulk scoring of an iteration of
-    ITERATION steps that sees each question once (padding: of the step alone); judged: fast, with a discriminator of
-    the student's size; naive: everything with gradient; dss: label and one rationale by transformers' own forward, as
-    its Trainer calls it; dss-ours by ours; bare (GPU): the same plain cross-entropy, compiled whole.
+    ITERATION steps that sees each question once (padding: of the step alone); the other of that name: scored anew at
+    every AGE-th visit; judged: fast, with a discriminator of the student's size; naive: everything with gradient; dss:
+    label and one rationale by transformers' own forward, as its Trainer calls it; dss-ours by ours; bare (GPU): the
+    same plain cross-entropy, compiled whole.
+    update: gradients clipped, and AdamW; it is part of every arm's time. passes_to_dss: the ratios without it.
     passes_per_second: tokens, a forward pass counted once and a backward pass twice; to_bare: their ratio to bare's.
     """
     device = pick_device(device_name)
@@ -46,10 +51,11 @@ def measure(
     ours = partial(step, student, None, contrast, draw=draw, micro_batch=micro_batch)
     one = [Row(replace(row.item, positives=row.item.positives[:1]), (), judge_all=False) for row in rows]
     due = shapes.rows(student, shape, batch_size * ITERATION, positives, negatives, 1)
-    known = amortised.with_earlier(rows, amortised.score(student, rows))
+    known = amortised.with_earlier(rows, amortised.renewed(student, rows, {}, 1, 1))
     arms: dict[str, Arm] = {
         "fast": lambda: ours(rows=rows),
         "amortised": lambda: ours(rows=known),
+        AGED: lambda: ours(rows=known),
         "scoring": lambda: amortised.score(student, due),
         "judged": lambda: step(student, judge, contrast, rows, draw, micro_batch=micro_batch),
         "naive": lambda: _naive(student, contrast, rows, draw),
@@ -60,11 +66,13 @@ def measure(
         compiled = torch.compile(student.model)
         arms["bare"] = lambda: _dss(compiled, student, _dss_batches(student, one))
     fresh = {name: _from_zero(student, arm) for name, arm in arms.items()}
-    taken = in_turns(fresh, WARM_UP, repeats, device)
-    taken["amortised"] = [
-        Taken(a.wall + b.wall / ITERATION, a.cpu + b.cpu / ITERATION)
-        for a, b in zip(taken["amortised"], taken.pop("scoring"), strict=True)
-    ]
+    taken = in_turns({**fresh, "update": _update(student, arms["dss"])}, WARM_UP, repeats, device)
+    scoring = taken.pop("scoring")
+    for name, visits in (("amortised", 1), (AGED, AGE)):
+        taken[name] = _added(taken[name], scoring, ITERATION * visits)
+    update = taken.pop("update")
+    passes = taken
+    taken = {name: _added(times, update) for name, times in passes.items()}
     bulk = fresh.pop("scoring")
     stepped = ours(rows=rows)
     choice = stepped.outcome.choice
@@ -72,14 +80,15 @@ def measure(
     found: dict[str, dict[str, Any]] = {}
     for name, arm in fresh.items():
         times = spread([t.wall for t in taken[name]])
-        passes = made[name]
+        tokens = made[name]
         found[name] = {
             "seconds": times,
             "to_dss": ratio(taken[name], taken["dss"]),
-            "tokens_per_second": passes.supervised / times["median"],
-            "passes_per_second": passes.all / times["median"],
+            "passes_to_dss": ratio(passes[name], passes["dss"]),
+            "tokens_per_second": tokens.supervised / times["median"],
+            "passes_per_second": tokens.all / times["median"],
             "padding": _padding(
-                student, arm, passes.supervised + passes.scored * (name != "amortised"), passes.prompts
+                student, arm, tokens.supervised + tokens.scored * (name not in ("amortised", AGED)), tokens.prompts
             ),
             "peak_bytes": peak_bytes(arm, device),
         }
@@ -87,7 +96,8 @@ def measure(
         for values in found.values():
             values["to_bare"] = values["passes_per_second"] / found["bare"]["passes_per_second"]
     if (grown := peak_bytes(bulk, device)) is not None:
-        found["amortised"]["peak_bytes"] = max(found["amortised"]["peak_bytes"] or 0, grown)
+        for name in ("amortised", AGED):
+            found[name]["peak_bytes"] = max(found[name]["peak_bytes"] or 0, grown)
     return {
         "bench": "step",
         "shape": shape,
@@ -100,6 +110,7 @@ def measure(
         "repeats": repeats,
         "parameters": sum(p.numel() for p in student.model.parameters()),
         "active_share": float(choice.active.sum()) / max(int(choice.negative.sum()), 1),
+        "update_seconds": spread([t.wall for t in update]),
         "naive_to_fast": ratio(taken["naive"], taken["fast"]),
         "arms": found,
     }
@@ -113,7 +124,7 @@ class _Passes:
     """With gradient."""
     supervised: int
     """Of targets, with gradient."""
-    scored: int = 0
+    scored: float = 0
     """Of targets, without."""
     scored_prompts: float = 0
     """Read once more for those."""
@@ -140,6 +151,7 @@ def _passes(rows: Sequence[Row], stepped: Stepped) -> dict[str, _Passes]:
         "fast": fast,
         "judged": fast,
         "amortised": replace(fast, scored_prompts=explain),
+        AGED: replace(fast, scored=scored / AGE, scored_prompts=explain / AGE),
         "naive": _Passes(prompts + again, scored + labels),
         "dss": plain,
         "dss-ours": plain,
@@ -151,6 +163,26 @@ def _from_zero(student: shapes.BenchStudent, arm: Arm) -> Arm:
     def run() -> None:
         student.model.zero_grad()
         arm()
+
+    return run
+
+
+def _added(times: list[Taken], more: list[Taken], share: int = 1) -> list[Taken]:
+    """Each time and the other of its turn, or a share of that."""
+    return [Taken(a.wall + b.wall / share, a.cpu + b.cpu / share) for a, b in zip(times, more, strict=True)]
+
+
+def _update(student: shapes.BenchStudent, step: Arm) -> Arm:
+    """Clipping and AdamW as in training, on that step's gradients; at a learning rate of 0, so that arms stay alike."""
+    optimizer = torch.optim.AdamW(student.parameter_groups(0.0, 0.0), fused=True)
+    step()
+    gradients = [p.grad for p in student.model.parameters()]
+
+    def run() -> None:
+        for parameter, gradient in zip(student.model.parameters(), gradients, strict=True):
+            parameter.grad = gradient
+        torch.nn.utils.clip_grad_norm_(student.model.parameters(), 1.0)
+        optimizer.step()
 
     return run
 
@@ -175,12 +207,12 @@ def _dss(model: Any, student: shapes.BenchStudent, both: tuple[Batch, Batch]) ->
     (0.5 * losses[0] + 0.5 * losses[1]).backward()
 
 
-def _padding(student: shapes.BenchStudent, arm: Arm, targets: int, prompts: int) -> float:
+def _padding(student: shapes.BenchStudent, arm: Arm, targets: float, prompts: int) -> float:
     """The share of the decoder's positions that are pads (of a causal model: pads, or prompts read once more).
 
     Each of its passes counts. `targets`, `prompts`: tokens that it has to read; an encoder-decoder's reads no prompts.
     """
-    positions, real = 0, targets
+    positions, real = 0, float(targets)
     if student.model.config.is_encoder_decoder:
         watched = student.model.decoder.block[0].layer[2]
     else:

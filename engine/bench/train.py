@@ -17,6 +17,7 @@ from engine.bench.trainers import WARM_UP
 from engine.discriminator import build
 from engine.methods.table import METHODS
 from engine.negatives.during import During
+from engine.negatives.sampled import How
 from engine.setup import Setup
 from engine.spec.methods import Qcrd
 from engine.spec.run import RunSpec
@@ -192,6 +193,7 @@ def _setup(
         held_out=[],
         first_number=10**9,
         band=None,
+        sampling=How(kind=spec.data.answer, max_new=LONGEST, drop_right=True),
         folder=folder,
         recorder=Recorder(writer, run_id),
         orders=clock,

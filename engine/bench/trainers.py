@@ -75,7 +75,7 @@ def sft(student: BenchStudent, rows: Sequence[Row], batch_size: int, steps: int)
             **_settings(folder, student, 2 * batch_size, steps),
             completion_only_loss=True,
             max_length=None,
-            gradient_checkpointing=False,
+            activation_checkpointing=False,  # its default is on, by the older name
         )
         SFTTrainer(
             model=student.model,

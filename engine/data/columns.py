@@ -9,7 +9,7 @@ from typing import Any
 from engine.answers import choice
 from engine.data.presets import with_choices
 from engine.data.rows import Row
-from engine.errors import UsageError
+from engine.errors import SpecError, UsageError
 from engine.records import Example
 from engine.spec.sections import AnswerKind
 
@@ -28,7 +28,7 @@ def to_examples(
     for what, column in mapping.items():
         needed = what in columns or what in ("question", "answer")
         if needed and column not in there and not (what == "answer" and column == ""):
-            raise UsageError(_missing(name, what, column, list(there)))
+            raise SpecError(_missing(name, what, column, list(there)))
     places: dict[str, str] = {}
     found: dict[str, list[Example]] = {}
     for split, rows in splits.items():
@@ -42,7 +42,7 @@ def to_examples(
 
 def _example(row: Row, split: str, mapping: dict[str, str], kind: AnswerKind, show_choices: bool) -> Example:
     if mapping["question"] not in row.values:
-        raise UsageError(_missing(row.place, "question", mapping["question"], list(row.values)))
+        raise SpecError(_missing(row.place, "question", mapping["question"], list(row.values)))
     question = _scalar(row, "question", row.values[mapping["question"]])
     if question is None:
         raise UsageError(f"{row.place}: the question is empty; fill it in or take the row out")

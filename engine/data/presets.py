@@ -7,7 +7,7 @@ from typing import Any
 from engine.answers import layout
 from engine.data import hub
 from engine.data.rows import Row
-from engine.errors import UsageError
+from engine.errors import SpecError, UsageError
 from engine.spec.sections import AnswerKind
 
 NLI_LABELS = ("entailment", "neutral", "contradiction")
@@ -35,7 +35,7 @@ def read_preset(name: str, kind: AnswerKind) -> dict[str, list[Row]]:
     preset = PRESETS[name]
     if kind not in preset.kinds:
         wanted = " or ".join(f'"{k}"' for k in preset.kinds)
-        raise UsageError(f'dataset "{name}" has answers of another kind: set data.answer = {wanted}, not "{kind}"')
+        raise SpecError(f'dataset "{name}" has answers of another kind: set data.answer = {wanted}, not "{kind}"')
     found: dict[str, list[Row]] = {}
     for config in preset.configs:
         for split, rows in hub.read_hub(preset.hub_id, config, preset.revision, dict(preset.splits)).items():

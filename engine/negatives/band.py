@@ -18,7 +18,7 @@ from engine.checkpoint import load_weights, weights
 from engine.discriminator import Discriminator, Judged, build
 from engine.randomness import derive
 from engine.ranks import ALONE, Ranks
-from engine.records import Rationale
+from engine.records import Rationale, Voted
 from engine.spec.methods import QcrdDiscriminator
 from engine.spec.run import RunSpec
 from engine.students.seam import Student
@@ -52,12 +52,31 @@ class Band:
         judged = [r for r in written if r.polarity == "negative"]
         verdicts = self.within([(questions[r.example_id], r.text) for r in judged])
         outside = {r.number for r, keep in zip(judged, verdicts, strict=True) if not keep}
-        return [replace(r, polarity="dropped") if r.number in outside else r for r in written]
+        return [_outside(r) if r.number in outside else r for r in written]
 
     def keep(self, items: Sequence[Item]) -> list[Item]:
         """The items, with those of their negatives that lie in the band."""
         verdicts = iter(self.within([(x.example.question, c.text) for x in items for c in x.negatives]))
         return [replace(x, negatives=tuple(c for c in x.negatives if next(verdicts))) for x in items]
+
+
+def _outside(negative: Rationale) -> Rationale:
+    return replace(negative, polarity="dropped", reason="band")
+
+
+def marked(voted: Sequence[Voted], before: Sequence[Item], after: Sequence[Item]) -> tuple[Voted, ...]:
+    """The votes, with those negatives dropped that the items had before the band and have no more."""
+    there, kept = ({c.rationale.number for x in items for c in x.negatives} for items in (before, after))
+
+    def of(v: Voted) -> Voted:
+        out = [r for r in v.negatives if r.number in there - kept]
+        if not out:
+            return v
+        return replace(
+            v, negatives=tuple(r for r in v.negatives if r not in out), others=(*v.others, *map(_outside, out))
+        )
+
+    return tuple(map(of, voted))
 
 
 def judge_of(

@@ -1,7 +1,6 @@
 """Negatives over a training: which ones a visit has, and writing the student's own at the ends of iterations."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 
@@ -58,29 +57,28 @@ class During:
         setup, config = self.setup, self.setup.spec.negatives
         if config is None:
             return
+        how = setup.sampling
         if "fixed" in config.sources and iteration == config.lag:
-            self.progress.fixed = self._kept(fixed.write(setup.student, setup.items, config, **self._how()))
+            number = self.progress.number
+            self.progress.fixed = self._kept(
+                fixed.write(setup.student, setup.items, config, seed=setup.spec.seed, first_number=number, how=how)
+            )
             self.fixed = self._candidates(self.progress.fixed)
         use_at = iteration + config.lag
         if "self" not in config.sources or use_at > setup.schedule.iterations:
             return
-        due = [setup.items[i] for i in setup.schedule.due(use_at)]
-        written = self_adversarial.write(setup.student, due, config, iteration=iteration, **self._how())
+        written = self_adversarial.write(
+            setup.student,
+            [setup.items[i] for i in setup.schedule.due(use_at)],
+            config,
+            iteration=iteration,
+            seed=setup.spec.seed,
+            first_number=self.progress.number,
+            how=how,
+        )
         right = sum(r.polarity == "dropped" for r in written)
         self.progress.pending[use_at] = self._kept(written)
         setup.recorder.points(self.progress.step, {"self_right_share": right / max(len(written), 1)})
-
-    def _how(self) -> dict[str, Any]:
-        """What the writing of both sources is told."""
-        spec = self.setup.spec
-        return {
-            "kind": spec.data.answer,
-            "max_new": self.setup.validation.max_new["explain"],
-            "seed": spec.seed,
-            "drop_right": spec.vote.drop_right_negatives == "auto",
-            "first_number": self.progress.number,
-            "ranks": self.setup.ranks,
-        }
 
     def _kept(self, written: list[Rationale]) -> list[Rationale]:
         """Stores what was written and returns the negatives among it."""

@@ -8,10 +8,8 @@ from collections.abc import Sequence
 from engine.batches import Item
 from engine.negatives import sampled
 from engine.randomness import derive
-from engine.ranks import ALONE, Ranks
 from engine.records import Rationale
 from engine.spec.methods import Negatives
-from engine.spec.sections import AnswerKind
 from engine.students.seam import Student
 
 
@@ -20,12 +18,9 @@ def write(
     items: Sequence[Item],
     config: Negatives,
     *,
-    kind: AnswerKind,
-    max_new: int,
     seed: int,
-    drop_right: bool,
     first_number: int,
-    ranks: Ranks = ALONE,
+    how: sampled.How,
 ) -> list[Rationale]:
     """`per_example` samples for each item from the weights as they are now."""
     return sampled.write(
@@ -34,11 +29,8 @@ def write(
         [x.explain for x in items],
         config,
         source="fixed",
-        kind=kind,
         iteration=config.lag,
-        max_new=max_new,
         seed=derive(seed, "fixed"),
-        drop_right=drop_right,
         first_number=first_number,
-        ranks=ranks,
+        how=how,
     )

@@ -8,7 +8,6 @@ from engine.batches import Item, explain_prompt
 from engine.errors import UsageError
 from engine.negatives import sampled
 from engine.randomness import derive
-from engine.ranks import ALONE, Ranks
 from engine.records import Rationale
 from engine.spec.methods import Negatives
 from engine.spec.run import RunSpec
@@ -47,10 +46,9 @@ def write(
     items: Sequence[Item],
     config: Negatives,
     *,
-    max_new: int,
     first_number: int,
     first_slot: int,
-    ranks: Ranks = ALONE,
+    how: sampled.How,
 ) -> list[Rationale]:
     """`per_example` samples of each peer for each item. A peer reads the prompt in its own tokens."""
     written: list[Rationale] = []
@@ -63,13 +61,10 @@ def write(
             [student.prompt(explain_prompt(x.example.question)) for x in items],
             config,
             source="peer",
-            kind=spec.data.answer,
             iteration=0,
-            max_new=max_new,
             seed=derive(spec.seed, "peer", place),
-            drop_right=spec.vote.drop_right_negatives == "auto",
             first_number=first_number + len(written),
+            how=how,
             first_slot=first_slot + place * config.per_example,
-            ranks=ranks,
         )
     return written

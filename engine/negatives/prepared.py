@@ -8,7 +8,7 @@ from pathlib import Path
 from engine.batches import Item, all_parted, candidate
 from engine.negatives import peer, perturbed
 from engine.negatives.band import Band
-from engine.ranks import ALONE, Ranks
+from engine.negatives.sampled import How
 from engine.records import Rationale
 from engine.spec.run import RunSpec
 from engine.students.seam import Student
@@ -21,9 +21,8 @@ def prepare(
     peers: Sequence[Path],
     band: Band | None,
     *,
-    max_new: int,
     first_number: int,
-    ranks: Ranks = ALONE,
+    how: How,
 ) -> list[Rationale]:
     """What the spec's sources give, numbered from `first_number`; kept in the run's folder, where a resumed run reads
     it: peers may be gone by then, and asking them again takes long.
@@ -34,7 +33,7 @@ def prepare(
     if config is None:
         return []
     file = folder / "negatives.json"
-    kept = ranks.agree(file.read_text(encoding="utf-8") if file.is_file() else None)
+    kept = how.ranks.agree(file.read_text(encoding="utf-8") if file.is_file() else None)
     if kept is not None:
         return [Rationale(**r) for r in json.loads(kept)]
     made: list[Rationale] = []
@@ -46,12 +45,10 @@ def prepare(
         slot += config.per_example
     if "peer" in config.sources:
         number = first_number + len(made)
-        made += peer.write(
-            peers, spec, items, config, max_new=max_new, first_number=number, first_slot=slot, ranks=ranks
-        )
+        made += peer.write(peers, spec, items, config, first_number=number, first_slot=slot, how=how)
     if band is not None:
         made = band.sort(made, {x.example.id: x.example.question for x in items})
-    if ranks.first:
+    if how.ranks.first:
         partial = file.with_name(file.name + ".partial")
         partial.write_text(json.dumps([asdict(r) for r in made]), encoding="utf-8")
         partial.rename(file)  # whole or not at all: the process may be killed at any moment

@@ -14,6 +14,19 @@ from engine.spec.paths import resolve_paths
 from engine.spec.run import RunSpec
 from engine.spec.wrong import Key, describe, nearest
 
+CHANGEABLE = tuple(
+    f"teacher.{name}"
+    for name in (
+        "budget_usd",
+        "budget_tokens",
+        "budget_calls",
+        "batch",
+        "in_doubt",
+        "input_usd_per_million",
+        "output_usd_per_million",
+    )
+)
+"""What may be set anew for a run that has begun: it changes what is bought, not what comes of it."""
 MOST_SEEDS = 1000
 """More than anyone trains; a date given as a seed would make as many runs."""
 
@@ -69,6 +82,21 @@ def load_grid(
     first = [spec(name, None) for name in names]
     numbers = [None] if seeds is None else _seeds(seeds, first[0].seed)
     return [spec(name, number) for number in numbers for name in names], names
+
+
+def change_limits(spec: RunSpec, overrides: Sequence[str]) -> RunSpec:
+    """The spec of a run that has begun, with other limits. Raises UsageError for any key but those of CHANGEABLE."""
+    table = spec.model_dump()
+    parsed = [(*_override(text), text) for text in overrides]
+    for key, value, _, text in parsed:
+        if ".".join(key) not in CHANGEABLE:
+            raise UsageError(f"--set {text}: a run that has begun keeps its settings, but for {', '.join(CHANGEABLE)}")
+        _lay_over(table, key, value, text)
+    given = {key: raw for key, _, raw, _ in parsed}
+    try:
+        return _validate(table, given)
+    except ValidationError as error:
+        raise UsageError(_one_line(error, given, "the run's spec")) from None
 
 
 def _seeds(text: str, first: int) -> list[int]:

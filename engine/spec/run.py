@@ -1,6 +1,6 @@
 """A run, whole: the root of the TOML file."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -25,6 +25,8 @@ class RunSpec(Section):
     """What the run is called in every list; need not be unique."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Everything random comes from here."""
+    until: Literal["export", "vote"] = "export"
+    """vote: samples are bought and voted, nothing is trained (`qcrd sample`); a later run uses them without a call."""
     data: DataConfig = DataConfig()
     """Which questions."""
     teacher: TeacherConfig = TeacherConfig()
@@ -70,6 +72,8 @@ class RunSpec(Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "RunSpec":
+        if self.until == "vote" and not self.needs_teacher:
+            raise ValueError('until = "vote": the method finetune asks no teacher, so there is nothing to sample')
         if self.compute.processes > self.training.batch_size:
             raise ValueError(
                 f"compute.processes = {self.compute.processes} must not exceed training.batch_size = "

@@ -209,8 +209,11 @@ class ComputeConfig(Section):
     on the machine the run says so and goes on as it is. A resumed run then equals an unbroken one but for rounding."""
     choice: Literal["step", "iteration"] = "step"
     """step: all candidates of a batch are scored, then the chosen are learnt from. iteration: all that an iteration
-    needs are scored in bulk at its start, and a step only learns: less time, by a choice up to an iteration old. The
-    cross-entropy of a visit is then that of the iteration's start, but where it is chosen and active."""
+    needs are scored in bulk at its start, and a step only learns: less time, by an older choice. The cross-entropy of a
+    visit is then the one chosen by, but where it is chosen and active."""
+    choice_age: Annotated[int, Field(ge=1)] = 1
+    """With choice = "iteration": iterations for which a candidate's cross-entropy is chosen by before it is scored
+    again. 1 saves little where an iteration is shorter than an epoch, since each visit is then scored for itself."""
     on_nonfinite: Literal["stop", "skip"] = "stop"
     """A loss or gradient that is no number: stop, or leave the step out (20 in a row stop the run all the same)."""
 

@@ -136,6 +136,21 @@ def ended(ledger: Ledger, job: int, error: str | None = None) -> Future[None]:
     return _set(ledger, "state = 'ended', ended_at = ?, error = ?", time.time(), error, job)
 
 
+def give_up(db: sqlite3.Connection, job: int, why: str) -> None:
+    """Its answers are lost: its requests are in doubt, as after a kill."""
+    now = time.time()
+    db.execute(
+        "UPDATE requests SET state = 'in_doubt' WHERE id IN"
+        " (SELECT request_id FROM attempts WHERE batch_id = ? AND state = 'sent')",
+        (job,),
+    )
+    db.execute(
+        "UPDATE attempts SET state = 'failed', ended_at = ?, error = ? WHERE batch_id = ? AND state = 'sent'",
+        (now, why, job),
+    )
+    db.execute("UPDATE batches SET state = 'ended', ended_at = ?, error = ? WHERE id = ?", (now, why, job))
+
+
 def _set(ledger: Ledger, columns: str, *values: object) -> Future[None]:
     def run(db: sqlite3.Connection) -> None:
         db.execute(f"UPDATE batches SET {columns} WHERE id = ?", values)

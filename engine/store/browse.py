@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from engine.store.queries import FAILED, WORKED
 from engine.store.schema import STALE_AFTER
 
 LOG_LINES = 500
@@ -66,8 +67,10 @@ class Stage:
     done: int
     total: int | None
     unit: str
-    started_at: float | None
-    ended_at: float | None
+    seconds: float
+    """Worked on, by all processes of the run together."""
+    failed: int
+    """How many of those done got less than they were to get."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,8 +200,10 @@ class LiveReader:
         key = (self.run_id,)
         stages = con.execute(
             f"SELECT substr(name, 1, {NAME_LENGTH}), state, done, total, substr(unit, 1, {NAME_LENGTH}),"
-            " started_at, ended_at FROM stages WHERE run_id = ? ORDER BY position",
-            key,
+            f" {WORKED}, (SELECT CAST(coalesce(max(f.value), 0) AS INTEGER) FROM facts f"
+            "  WHERE f.run_id = stages.run_id AND f.stage = stages.name AND f.name = ?)"
+            " FROM stages WHERE run_id = ? ORDER BY position",
+            (FAILED, self.run_id),
         ).fetchall()
         session = con.execute(
             "SELECT id, pid, host, started_at, last_at, first_step, outcome FROM sessions WHERE run_id = ?"

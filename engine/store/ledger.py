@@ -306,6 +306,16 @@ def _insert_sample(
     )
 
 
+def stored_keys(conn: sqlite3.Connection, keys: Sequence[bytes]) -> set[bytes]:
+    """Those of the keys that a sample is stored under."""
+    found: set[bytes] = set()
+    for start in range(0, len(keys), CHUNK):
+        chunk = keys[start : start + CHUNK]
+        marks = ",".join("?" * len(chunk))
+        found.update(bytes(row[0]) for row in conn.execute(f"SELECT key FROM samples WHERE key IN ({marks})", chunk))
+    return found
+
+
 def _stored(db: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, Stored]:
     found: dict[bytes, Stored] = {}
     for start in range(0, len(keys), CHUNK):

@@ -13,6 +13,7 @@ from engine.store.schema import (
     FIRST_TABLES,
     GROUP_TABLES,
     LEDGER_TABLES,
+    REASONS,
     SCHEMA_VERSION,
     VIEWS,
 )
@@ -30,6 +31,7 @@ def migrate(conn: sqlite3.Connection) -> None:
     steps(name="0001_first_schema")(_first_schema)
     steps(name="0002_groups")(_groups)
     steps(name="0003_ledger")(_ledger)
+    steps(name="0004_reasons")(_reasons)
     steps(name="0006_batches")(_batches)
     steps.apply(Database(conn, recursive_triggers=False, execute_plugins=False))
     _make_views(conn)
@@ -47,6 +49,10 @@ def _groups(db: "Database") -> None:
 
 def _ledger(db: "Database") -> None:
     _run(db.conn, LEDGER_TABLES)
+
+
+def _reasons(db: "Database") -> None:
+    _run(db.conn, REASONS)
 
 
 def _batches(db: "Database") -> None:

@@ -10,6 +10,14 @@ from typing import cast
 from engine.errors import UsageError
 
 Rows = list[sqlite3.Row]
+FAILED = "questions failed"
+"""The fact of the stage "sample" that says how many of its questions are done with fewer samples than asked for."""
+WORKED = """CASE
+    WHEN state = 'running' THEN seconds + max(0, coalesce(
+        (SELECT max(s.last_at) FROM sessions s WHERE s.run_id = stages.run_id), started_at) - started_at)
+    WHEN seconds = 0 AND ended_at IS NOT NULL THEN ended_at - started_at  -- of a version that did not count them
+    ELSE seconds END"""
+"""Of a row of stages: seconds that all processes together have worked on it."""
 
 
 def find_run(conn: sqlite3.Connection, run: str | int) -> sqlite3.Row:
@@ -45,9 +53,10 @@ def runs(conn: sqlite3.Connection, limit: int | None = None) -> Rows:
 
 
 def stages(conn: sqlite3.Connection, run_id: int) -> Rows:
-    """name, state, done, total, unit, started_at, ended_at; in order."""
+    """name, state, done, total, unit, started_at (by the last process), ended_at, seconds (of all); in order."""
     return conn.execute(
-        "SELECT name, state, done, total, unit, started_at, ended_at FROM stages WHERE run_id = ? ORDER BY position",
+        f"SELECT name, state, done, total, unit, started_at, ended_at, {WORKED} AS seconds"
+        " FROM stages WHERE run_id = ? ORDER BY position",
         (run_id,),
     ).fetchall()
 

@@ -4,6 +4,7 @@ A followed question has every visit; any other its last one. Every function leav
 """
 
 import sqlite3
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -64,7 +65,8 @@ class Question:
     negatives: tuple[Candidate, ...]
     earlier: int
     """Self-written negatives of other iterations, not shown."""
-    dropped: int
+    dropped: tuple[tuple[str, int], ...]
+    """How many were dropped, by reason ('' where none is known), in the order of their numbers."""
     unparsed: int
     chosen_positive: tuple[float, ...]
     """Cross-entropy of the chosen positive at each visit."""
@@ -105,7 +107,7 @@ def read_question(
     rows = con.execute(
         "SELECT r.number, r.polarity, substr(r.source, 1, 300), r.iteration, substr(r.answer, 1, 300),"
         " substr(t.text, 1, ?), length(t.text), r.text_id,"
-        " l.step, l.iteration, l.quality, l.cross_entropy, l.weight, l.chosen, l.active"
+        " l.step, l.iteration, l.quality, l.cross_entropy, l.weight, l.chosen, l.active, substr(r.reason, 1, 300)"
         " FROM rationales r JOIN texts t ON t.id = r.text_id"
         " LEFT JOIN last_visits l ON l.run_id = r.run_id AND l.example = r.example AND l.number = r.number"
         " WHERE r.run_id = ? AND r.example = ? ORDER BY r.number",
@@ -159,7 +161,7 @@ def read_question(
         positives=_candidates(rows, visit, "positive"),
         negatives=_candidates(rows, visit, "negative"),
         earlier=sum(row[1] == "negative" and row[2] == "self" and row[0] not in visit for row in rows),
-        dropped=sum(row[1] == "dropped" for row in rows),
+        dropped=tuple(Counter(row[15] or "" for row in rows if row[1] == "dropped").items()),
         unparsed=sum(row[1] == "unparsed" for row in rows),
         chosen_positive=_history(by_step, steps, polarity, "positive"),
         chosen_negative=_history(by_step, steps, polarity, "negative"),

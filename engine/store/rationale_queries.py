@@ -54,8 +54,8 @@ def questions(conn: sqlite3.Connection, run_id: int) -> Rows:
 def rationales_of(conn: sqlite3.Connection, run_id: int, example: str, step: int | None = None) -> Rows:
     """Every rationale of an example, by number, with what the visit at `step` (None: its last) made of it.
 
-    number, text, answer, rule, polarity, source, iteration, slot; step, quality, cross_entropy, weight, chosen, active:
-    null where it was not visited then.
+    number, text, answer, rule, polarity, reason (of a dropped one), source, iteration, slot; step, quality,
+    cross_entropy, weight, chosen, active: null where it was not visited then.
     """
     visit = (
         "last_visits v ON v.run_id = r.run_id AND v.example = r.example AND v.number = r.number"
@@ -63,7 +63,7 @@ def rationales_of(conn: sqlite3.Connection, run_id: int, example: str, step: int
         else "rationale_visits v ON v.run_id = ?1 AND v.example = ?2 AND v.number = r.number AND v.step = ?3"
     )
     return conn.execute(
-        "SELECT r.number, t.text, r.answer, r.rule, r.polarity, r.source, r.iteration, r.slot,"
+        "SELECT r.number, t.text, r.answer, r.rule, r.polarity, r.reason, r.source, r.iteration, r.slot,"
         " v.step, v.quality, v.cross_entropy, v.weight, v.chosen, v.active"
         f" FROM rationales r JOIN texts t ON t.id = r.text_id LEFT JOIN {visit}"
         " WHERE r.run_id = ?1 AND r.example = ?2 ORDER BY r.number",

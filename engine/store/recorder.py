@@ -6,12 +6,11 @@ Every row has a key that a resumed run gives again, so that saying a thing twice
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from engine.errors import QcrdError, UsageError
 from engine.intervals import wilson
-from engine.records import Dataset, Example, Rationale, Voted, all_rationales
+from engine.records import Dataset, Example, Prediction, Rationale, Visit, Voted, all_rationales
 from engine.sampled import Sampled
 from engine.store.texts import storable, text_hash
 from engine.store.writer import Writer
@@ -21,39 +20,6 @@ CHUNK = 5_000
 ADD_TEXT = "INSERT OR IGNORE INTO texts (hash, text) VALUES (?, ?)"
 MINE = " AND NOT EXISTS (SELECT 1 FROM sessions WHERE run_id = :run AND id > :session)"
 """A process that slept while another took its run over must not speak for it any more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Visit:
-    """What the method made of one rationale when its example was in the batch."""
-
-    number: int
-    """The rationale's, within the run."""
-    example: str
-    quality: float | None
-    """The discriminator's score in [0, 1]; None without one."""
-    cross_entropy: float
-    """Mean over the target's tokens, in nats; with compute.choice = "iteration" of what is not both chosen and active
-    it is that of the iteration's start."""
-    weight: float
-    """Its factor within the explain term: s or beta (1 - s), normalised or not, times its share where many are used;
-    0 where not chosen or silenced. Times alpha / N it is the size of d loss / d cross-entropy."""
-    chosen: bool
-    active: bool
-    """False: the hinge silenced it."""
-    followed: bool
-    """Whether every visit of this example is kept, not the last alone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """What the student answered to one question."""
-
-    example: str
-    text: str
-    answer: str | None
-    correct: bool | None
-    """None where there is nothing to compare with."""
 
 
 class Recorder:
@@ -156,6 +122,15 @@ class Recorder:
             },
         )
 
+    def log_time(self, stage: str) -> None:
+        """A line of the log: how long all processes of the run together have worked on a stage that is done."""
+        self.writer.execute(
+            "INSERT INTO logs (run_id, at, level, stage, message)"
+            " SELECT run_id, ?, 'info', name, printf('%s took %.1f s', name, seconds) FROM stages"
+            " WHERE run_id = ? AND name = ?",
+            (time.time(), self.run_id, stage),
+        )
+
     def provenance(self, facts: Mapping[str, str]) -> None:
         """Store what made the run: code, machine, data."""
         self.writer.many(
@@ -234,8 +209,8 @@ class Recorder:
         self._texts([r.text for r in rationales])
         self._many(
             "INSERT OR REPLACE INTO rationales"
-            " (run_id, number, example, polarity, source, iteration, slot, answer, rule, text_id)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, (SELECT id FROM texts WHERE hash = ?))",
+            " (run_id, number, example, polarity, source, iteration, slot, answer, rule, reason, text_id)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, (SELECT id FROM texts WHERE hash = ?))",
             [
                 (
                     self.run_id,
@@ -247,6 +222,7 @@ class Recorder:
                     r.slot,
                     r.answer and storable(r.answer),
                     r.rule,
+                    r.reason or None,
                     text_hash(r.text),
                 )
                 for r in rationales

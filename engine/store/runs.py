@@ -66,8 +66,8 @@ def _insert(conn: sqlite3.Connection, path: Path, spec: "RunSpec", folders: list
             spec.seed,
             spec.model_dump_json(),
             time.time(),
-            spec.training.steps,
-            0 if spec.training.iterations == "epoch" else spec.training.iterations,
+            spec.training.steps if spec.until == "export" else 0,
+            0 if spec.until == "vote" or spec.training.iterations == "epoch" else spec.training.iterations,
         ),
     ).fetchone()
     run_id = int(row["id"])
@@ -116,6 +116,17 @@ def set_processes(path: Path, run_id: int, count: int) -> None:
         except ValidationError as error:
             reason = error.errors()[0]["msg"].removeprefix("Value error, ")
             raise UsageError(f"run {run_id} cannot go on with {count} processes: {reason}") from error
+
+    write(path, change)
+
+
+def set_limits(path: Path, run_id: int, overrides: "Sequence[str]") -> None:
+    """Go on with other limits, given as `--set` takes them. Raises UsageError as `spec.load.change_limits` does."""
+    from engine.spec.load import change_limits
+
+    def change(conn: sqlite3.Connection) -> None:
+        spec = change_limits(stored_spec(conn, run_id), overrides)
+        conn.execute("UPDATE runs SET spec = ? WHERE id = ?", (spec.model_dump_json(), run_id))
 
     write(path, change)
 

@@ -4,7 +4,7 @@ Keys are given by the worker, not by SQLite, wherever a resumed run writes the s
 free of duplicates. What is tailed by id has AUTOINCREMENT, since SQLite may give a deleted rowid out again.
 """
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """Also in PRAGMA user_version, so that a reader can tell without sqlite-utils."""
 APPLICATION_ID = 0x71637264
 """In PRAGMA application_id: "qcrd", so that another program's database is never taken for ours."""
@@ -311,6 +311,10 @@ UPDATE attempts SET billed = CASE state WHEN 'done' THEN 1 WHEN 'failed' THEN
     CASE WHEN error = 'the worker ended before the answer came' THEN NULL ELSE 0 END END;
 """
 
+REASONS = """
+ALTER TABLE rationales ADD COLUMN reason TEXT;  -- of a dropped one: right, no rationale, no vote, band; else null
+"""
+
 BATCH_TABLES = """
 CREATE TABLE batches (                  -- jobs of a provider's batch API; written before anything is sent
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -337,7 +341,7 @@ ALTER TABLE attempts ADD COLUMN batch_id INTEGER REFERENCES batches(id);  -- nul
 CREATE INDEX attempts_batch ON attempts (batch_id) WHERE batch_id IS NOT NULL;
 """
 
-TABLES = FIRST_TABLES + GROUP_TABLES + LEDGER_TABLES + BATCH_TABLES
+TABLES = FIRST_TABLES + GROUP_TABLES + LEDGER_TABLES + REASONS + BATCH_TABLES
 
 STALE_AFTER = 15.0
 """Seconds without a heartbeat after which a running worker counts as dead."""
@@ -464,7 +468,7 @@ WITH bought AS (
         sum(reasoning_tokens) AS reasoning_tokens, sum(price_usd) AS price_usd,
         sum(billed IS 1 AND price_usd IS NULL) AS unknown_prices,
         sum(billed IS NULL) AS in_doubt, sum(CASE WHEN billed IS NULL THEN greatest_usd END) AS in_doubt_usd
-    FROM teacher_requests GROUP BY run_id, model),
+    FROM teacher_requests WHERE batch IS NULL OR state <> 'sent' GROUP BY run_id, model),
 used AS (
     SELECT
         run_id, model, sum(mine) AS bought_samples, sum(NOT mine) AS reused_samples,

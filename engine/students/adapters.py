@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from transformers import BitsAndBytesConfig, PreTrainedModel
 
-from engine.errors import UsageError
+from engine.errors import SpecError, UsageError
 from engine.spec.run import RunSpec
 from engine.spec.sections import LoraConfig
 
@@ -17,9 +17,9 @@ def check(spec: RunSpec, device: torch.device) -> None:
         return
     where = 'student.lora.quantise = "4bit"'
     if spec.student.lora.r == 0:
-        raise UsageError(f"{where} trains adapters over frozen weights: set student.lora.r too, to 16 for example")
+        raise SpecError(f"{where} trains adapters over frozen weights: set student.lora.r too, to 16 for example")
     if spec.student.model.startswith("builtin/"):
-        raise UsageError(f'{where}: the built-in students are too small for it; use "none"')
+        raise SpecError(f'{where}: the built-in students are too small for it; use "none"')
     if device.type != "cuda":
         raise UsageError(f'{where} needs an NVIDIA GPU, and this run is on {device}; use "none"')
     if find_spec("bitsandbytes") is None:
@@ -57,7 +57,7 @@ def add(model: PreTrainedModel, config: LoraConfig) -> Any:
         return get_peft_model(model, lora)
     except ValueError as error:
         reason = str(error).strip().splitlines()[0]
-        raise UsageError(f"student.lora.targets = {list(config.targets)!r}: {reason}") from error
+        raise SpecError(f"student.lora.targets = {list(config.targets)!r}: {reason}") from error
 
 
 def plain(model: Any, adapted: Any) -> Any:

@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.cache_utils import DynamicLayer
 
-from engine.errors import UsageError
+from engine.errors import SpecError
 from engine.students import adapters
 from engine.students.scoring import counted, in_buckets, padded, pooled, token_mean
 from engine.students.seam import Tokens, cut
@@ -56,7 +56,7 @@ class CausalStudent:
     ) -> None:
         """`chat`: prompts in the tokeniser's chat template. `adapted`: PEFT's wrapper, where the model has adapters."""
         if tokenizer.eos_token_id is None:
-            raise UsageError("student.model: its tokeniser has no end-of-sequence token, so no target would ever end")
+            raise SpecError("student.model: its tokeniser has no end-of-sequence token, so no target would ever end")
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token
         self.model: Any = model.to(device)  # type: ignore[arg-type]
@@ -108,7 +108,7 @@ class CausalStudent:
             if len(tokens) <= self.max_prompt:
                 return tokens
             room -= len(tokens) - self.max_prompt  # decoded and read again, words may have become more tokens
-        raise UsageError(
+        raise SpecError(
             f"student.max_question_tokens = {self.max_prompt}: the chat template alone takes that much; raise it, "
             "or set student.chat = false"
         )

@@ -14,7 +14,7 @@ from transformers import (
 )
 from transformers.utils.logging import disable_progress_bar
 
-from engine.errors import QcrdError, UsageError
+from engine.errors import QcrdError, SpecError, UsageError
 from engine.randomness import derive
 from engine.spec.methods import OWN_ENCODERS, Qcrd
 from engine.spec.run import RunSpec
@@ -85,7 +85,7 @@ def _model(spec: RunSpec, words: Any, device: torch.device) -> Any:
 
 def _chat(spec: RunSpec, words: Any) -> bool:
     if spec.student.chat is True and not words.chat_template:
-        raise UsageError(
+        raise SpecError(
             f'student.chat = true, but the tokeniser of {spec.student.model!r} has no chat template; use "auto"'
         )
     return spec.student.chat is not False and bool(words.chat_template)
@@ -115,12 +115,12 @@ def config(spec: RunSpec) -> Any:
     """The configuration of a student that is not built in. UsageError where it is of no kind that can be one."""
     name, key = spec.student.model, "student.model"
     if name.startswith("builtin/"):
-        raise UsageError(f"{key} = {name!r}: the built-in students are {BUILTIN_T5} and {BUILTIN_CAUSAL}")
+        raise SpecError(f"{key} = {name!r}: the built-in students are {BUILTIN_T5} and {BUILTIN_CAUSAL}")
     found = _config(name, key)
     if found.model_type in T5_KINDS:
         return found
     if found.model_type not in causal.KINDS:
-        raise UsageError(
+        raise SpecError(
             f"{key} = {name!r} is a {found.model_type} model; only the T5 kind ({', '.join(T5_KINDS)}) and the "
             f"causal kinds {', '.join(causal.KINDS)} can be used"
         )
@@ -128,7 +128,7 @@ def config(spec: RunSpec) -> Any:
     window = found.sliding_window if getattr(found, "use_sliding_window", False) else None
     longest = min(found.max_position_embeddings, window or limit)
     if longest < limit:
-        raise UsageError(
+        raise SpecError(
             f"{key} = {name!r} reads {longest} tokens at once, student.max_question_tokens + "
             f"student.max_rationale_tokens are {limit}: lower them"
         )
@@ -138,10 +138,10 @@ def config(spec: RunSpec) -> Any:
 def encoder_config(name: str, key: str = "method.discriminator.encoder") -> Any:
     """The configuration of an encoder for the discriminator. UsageError where it is no encoder."""
     if name.startswith("builtin/"):
-        raise UsageError(f"{key} = {name!r}: there is no built-in encoder; use {' or '.join(OWN_ENCODERS)}")
+        raise SpecError(f"{key} = {name!r}: there is no built-in encoder; use {' or '.join(OWN_ENCODERS)}")
     found = _config(name, key)
     if found.is_encoder_decoder and found.model_type not in T5_KINDS:
-        raise UsageError(
+        raise SpecError(
             f"{key} = {name!r} is a {found.model_type} model; use a T5, or a model that is an encoder alone"
         )
     return found

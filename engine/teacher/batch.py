@@ -43,12 +43,14 @@ def buy_in_batches(
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     say: Callable[[str, str], None] = lambda level, line: None,
     backoff: float = 1.0,
+    on_failed: Callable[[int], None] = lambda failed: None,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.time,
 ) -> None:
     """Buys every missing slot of the requests in batches, those that an earlier session has submitted among them.
 
-    Arguments and errors are those of `buying.buy`; what ends it leaves the batches with the provider.
+    Arguments and errors are those of `buying.buy`; what ends it leaves the batches with the provider. Of a teacher that
+    is no longer asked in batches (`qcrd resume RUN --set teacher.batch=false`) only what is under way is waited for.
     """
     desk = Desk(ledger, orders, budget, say, sleep, clock, backoff)
     sellers = _sellers(requests)
@@ -75,7 +77,11 @@ def buy_in_batches(
     except QcrdError:
         _say_what_goes_on(under_way, desk)
         raise
-    _say_what_is_missing(requests, sellers, total, say)
+    wanted = [r for r in requests if r.teacher.batch]
+    failed = {example for request in wanted if request.missing for example in request.examples}
+    on_failed(len(failed))
+    if failed:
+        _say_what_is_missing(len(failed), sellers, total, say)
 
 
 def check(teacher: TeacherConfig) -> None:
@@ -90,7 +96,7 @@ def _sellers(requests: Sequence[Request]) -> dict[TeacherConfig, Seller]:
     for request in requests:
         if request.teacher not in found:
             check(request.teacher)
-            price = price_of(request.teacher)
+            price = price_of(request.teacher.model_copy(update={"batch": True}))
             check_budget(request.teacher, price)
             found[request.teacher] = Seller(request.teacher, price, client.accepts_n(request.teacher))
     return found
@@ -134,6 +140,8 @@ def _queue(requests: Sequence[Request], sellers: dict[TeacherConfig, Seller], un
         for line in batch.lines.values():
             slots.setdefault(id(line.unit.request), set()).update(line.unit.slots)
     for request in requests:
+        if not request.teacher.batch:
+            continue
         seller = sellers[request.teacher]
         seller.queue.extend(units(request, seller.together, slots.get(id(request), ())))
 
@@ -269,16 +277,13 @@ def _say_what_goes_on(under_way: Sequence[Batch], desk: Desk) -> None:
 
 
 def _say_what_is_missing(
-    requests: Sequence[Request], sellers: dict[TeacherConfig, Seller], total: int, say: Callable[[str, str], None]
+    failed: int, sellers: dict[TeacherConfig, Seller], total: int, say: Callable[[str, str], None]
 ) -> None:
-    """Raises QcrdError where more than half of the examples have nothing."""
-    failed = {example for request in requests if request.missing for example in request.examples}
-    if not failed:
-        return
+    """`failed`: examples that got fewer samples. Raises QcrdError where they are more than half."""
     for seller in sellers.values():
         if seller.last is not None:
-            end = why_it_ends(seller.teacher, seller.last, reached=True, streak=0, failed=len(failed), total=total)
+            end = why_it_ends(seller.teacher, seller.last, reached=True, streak=0, failed=failed, total=total)
             if end is not None:
                 raise end
     last = next((s.last for s in sellers.values() if s.last is not None), None)
-    say("warning", f"{len(failed)} of {total} questions got fewer samples than asked for; the last {last}")
+    say("warning", f"{failed} of {total} questions got fewer samples than asked for; the last {last}")

@@ -55,7 +55,8 @@ def give_back(batch: Batch, error: str, desk: Desk) -> None:
         desk.ledger.fail(line.sent, fault, last=False)
         desk.budget.settle(line.most, Cost(0.0, 0))
         line.unit.tries -= 1
-        batch.seller.queue.append(line.unit)
+        if batch.seller.teacher.batch:
+            batch.seller.queue.append(line.unit)
     batch.lines.clear()
     batches.ended(desk.ledger, batch.row, error).result()
 
@@ -141,9 +142,11 @@ def _cost(one: _Settled) -> Cost:
 
 
 def _again(seller: Seller, unit: Unit, what: Answer | Fault) -> Sequence[Unit]:
-    """What is still to be asked of a unit."""
+    """What is still to be asked of a unit, in a batch."""
     fault = what if isinstance(what, Fault) else what.fault
     missing = tuple(slot for slot in unit.slots if slot not in unit.request.texts)
+    if not seller.teacher.batch:
+        return []
     if fault is None:
         return [Unit(unit.request, missing)] if missing else []  # a row of its own: a batch's row knows its slots
     if _wants_one(fault, unit):
@@ -152,7 +155,8 @@ def _again(seller: Seller, unit: Unit, what: Answer | Fault) -> Sequence[Unit]:
 
 
 def _another(seller: Seller, unit: Unit, fault: Fault) -> bool:
-    return fault.retryable and unit.tries < seller.teacher.attempts
+    """Whether the unit is tried again in a batch after this fault."""
+    return seller.teacher.batch and fault.retryable and unit.tries < seller.teacher.attempts
 
 
 def _wants_one(what: Answer | Fault, unit: Unit) -> bool:

@@ -80,9 +80,10 @@ def _submitted(batch: Batch, desk: Desk) -> Seen | None:
 
 def _drop_unwanted(batch: Batch, desk: Desk) -> None:
     """What another run has bought since an earlier session wrote the batch, or no question asks any more."""
+    teacher = batch.seller.teacher
     for name, line in list(batch.lines.items()):
         request = line.unit.request
-        if not request.messages or not set(line.unit.slots) <= set(request.missing):
+        if not teacher.batch or not request.messages or not set(line.unit.slots) <= set(request.missing):
             desk.ledger.fail(line.sent, NEVER_SENT, last=True)
             desk.budget.settle(line.most, Cost(0.0, 0))
             del batch.lines[name]

@@ -87,10 +87,12 @@ def buy(
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     say: Callable[[str, str], None] = lambda level, line: None,
     backoff: float = 1.0,
+    on_failed: Callable[[int], None] = lambda failed: None,
 ) -> None:
     """Buys every missing slot of the requests and raises why it ended early, if it did, after all under way has landed.
 
-    `total`: examples; `on_progress(examples done, total)` and `say(level, log line)` are called from this thread.
+    `total`: examples; `on_progress(examples done, total)`, `say(level, log line)` and `on_failed(examples done that got
+    fewer samples than asked for)` are called from this thread.
     `backoff`: the first wait in seconds after a fault; it doubles with each try. Raises Interrupted, BudgetReached,
     UsageError and QcrdError where a teacher cannot be used, or failed on more than half of the examples.
     """
@@ -148,6 +150,7 @@ def buy(
                     last = outcome.fault
                     failed[id(request)] = len(request.examples)
                     given_up = sum(failed.values())
+                    on_failed(given_up)
                     end = end or why_it_ends(seller.teacher, last, seller.reached, seller.streak, given_up, total)
                 if not request.open:
                     done += len(request.examples)

@@ -6,7 +6,7 @@ import sys
 from functools import cache
 from typing import Any
 
-from engine.errors import UsageError
+from engine.errors import SpecError, UsageError
 from engine.spec.sections import TeacherConfig
 from engine.teacher.outcome import Answer, Completion, Fault, TeacherError, redact
 
@@ -76,7 +76,7 @@ def check(teacher: TeacherConfig) -> None:
     try:
         litellm.get_llm_provider(teacher.model, api_base=teacher.api_base)
     except Exception:  # noqa: BLE001 - litellm's many words for one thing
-        raise UsageError(
+        raise SpecError(
             f"teacher.model: {teacher.model!r} names no provider that litellm knows; write provider/model, such as "
             "openai/gpt-4o-mini, or openai/NAME with teacher.api_base for a server of your own"
         ) from None

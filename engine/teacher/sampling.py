@@ -6,6 +6,7 @@ from engine.errors import QcrdError
 from engine.records import Example, Sample
 from engine.spec.run import RunSpec
 from engine.spec.sections import TeacherConfig
+from engine.store.batches import unsettled
 from engine.store.ledger import Ledger
 from engine.teacher.batch import buy_in_batches
 from engine.teacher.budget import budget_of
@@ -23,6 +24,7 @@ def sample(
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     say: Callable[[str, str], None] = lambda level, line: None,
     backoff: float = 1.0,
+    on_failed: Callable[[int], None] = lambda failed: None,
 ) -> dict[str, list[Sample]]:
     """Up to `spec.teacher.samples` samples for every example, in slot order; all are in the database on return.
 
@@ -31,7 +33,8 @@ def sample(
     if spec.teacher.model.startswith("replay:"):
         return _replay(spec.teacher, examples, ledger, on_progress, say)
     requests = requests_for(spec.teacher, load_prompt(spec.teacher, spec.data.answer), examples)
-    fill(spec.teacher, requests, len(examples), ledger, orders, on_progress, say, backoff)
+    on_failed(0)
+    fill(spec.teacher, requests, len(examples), ledger, orders, on_progress, say, backoff, on_failed)
     on_progress(len(examples), len(examples))
     found = {e: [Sample(e, slot, r.texts[slot]) for slot in sorted(r.texts)] for r in requests for e in r.examples}
     return {example.id: found[example.id] for example in examples}
@@ -46,6 +49,7 @@ def fill(
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     say: Callable[[str, str], None] = lambda level, line: None,
     backoff: float = 1.0,
+    on_failed: Callable[[int], None] = lambda failed: None,
 ) -> None:
     """Gives every request its texts: what any run has stored for nothing, the rest bought within the limits' budget.
 
@@ -56,17 +60,19 @@ def fill(
     if reused:
         say("info", f"{reused} samples are in the database already and are not asked for again")
     _settle_doubts(limits, requests, ledger, stray, say)
-    batched = [r for r in requests if r.teacher.batch]
-    others = [r for r in requests if not r.teacher.batch]
     budget = budget_of(limits, ledger.spent().result())
+    jobs = unsettled(ledger).result()
+    there = {line.key for job in jobs for line in job.lines}
+    batched = [r for r in requests if r.teacher.batch or r.key in there]
+    if batched or jobs:
+        buy_in_batches(batched or requests[:1], ledger, orders, budget, total, on_progress, say, backoff, on_failed)
+    others = [r for r in requests if not r.teacher.batch]
     if any(r.missing for r in others):
-        buy(others, ledger, orders, budget, total, on_progress, say, backoff)
-    if batched:
-        buy_in_batches(batched, ledger, orders, budget, total, on_progress, say, backoff)
+        buy(others, ledger, orders, budget, total, on_progress, say, backoff, on_failed)
 
 
-def reuse(requests: Sequence[Request], ledger: Ledger) -> int:
-    """Takes what any run has stored; how many samples that were."""
+def reuse(requests: Sequence[Request], ledger: Ledger, keep: bool = True) -> int:
+    """Takes what any run has stored; how many samples that were. `keep`: note that this run uses them."""
     older = {slot_key(r.key, slot): slot_key(r.older_key, slot) for r in requests if r.older_key for slot in r.missing}
     keys = [slot_key(r.key, slot) for r in requests for slot in r.missing]
     stored = ledger.stored(keys).result()
@@ -81,7 +87,7 @@ def reuse(requests: Sequence[Request], ledger: Ledger) -> int:
             if sample is not None:
                 request.texts[slot] = sample.text
                 used += [(example, slot, sample.id) for example in request.examples]
-    if used:
+    if used and keep:
         ledger.use(used).result()
     return len(used)
 

@@ -22,7 +22,7 @@ def test_before_a_step_is_learnt_from_both_choose_and_compute_the_same(monkeypat
     rows = rows_of(s, 7)
     draw = torch.rand(7, 2)
     monkeypatch.setattr(amortised, "AT_ONCE_CPU", 40)  # several groups
-    known = amortised.with_earlier(rows, amortised.score(s, rows))
+    known = amortised.with_earlier(rows, amortised.renewed(s, rows, {}, 1, 1))
     for method, config in ((qcrd, Qcrd(loss=QcrdLoss(delta=4.5))), (positives, Positives())):
         found = {}
         for name, given in (("exact", rows), ("amortised", known)):
@@ -41,11 +41,30 @@ def test_before_a_step_is_learnt_from_both_choose_and_compute_the_same(monkeypat
 def test_a_step_scores_the_chosen_alone(monkeypatch):
     s = student()
     rows = rows_of(s, 4)
-    known = amortised.with_earlier(rows, amortised.score(s, rows))
+    known = amortised.with_earlier(rows, amortised.renewed(s, rows, {}, 1, 1))
     score, targets = s.score, []
     monkeypatch.setattr(s, "score", lambda e, r, t, starts=None: targets.append(len(t)) or score(e, r, t))
     step(s, None, lambda x: positives.loss(Positives(), x), known, torch.rand(4, 2))
     assert targets == [4, 4]  # the labels, and one rationale each
+
+
+def test_what_is_known_and_young_enough_is_not_scored_again(monkeypatch):
+    s = student()
+    rows = rows_of(s, 4)
+    first = amortised.renewed(s, rows[:3], {}, 1, 2)
+    score, targets = s.score, []
+    monkeypatch.setattr(s, "score", lambda e, r, t, starts=None: targets.append(len(t)) or score(e, r, t))
+    second = amortised.renewed(s, rows, first, 2, 2)
+    assert sum(targets) == 4  # the fourth row's three positives and its negative
+    assert {n: second[n] for n in first} == first
+    third = amortised.renewed(s, rows[:1], second, 3, 2)  # what iteration 1 found is two iterations old
+    assert {n: x.iteration for n, x in third.items()} == {
+        c.rationale.number: i for row, i in ((rows[3], 2), (rows[0], 3)) for c in (*row.item.positives, *row.negatives)
+    }
+    torch.testing.assert_close(
+        torch.tensor([third[c.rationale.number].cross_entropy for c in rows[0].item.positives]),
+        torch.tensor([first[c.rationale.number].cross_entropy for c in rows[0].item.positives]),
+    )
 
 
 def test_memory_that_runs_out_halves_the_group(monkeypatch):
@@ -68,7 +87,7 @@ def test_memory_that_runs_out_halves_the_group(monkeypatch):
 def test_a_resume_within_an_iteration_is_bit_exact(tmp_path, monkeypatch):
     """Checkpoints at 2 and 4 of iterations that end at 3 and 6."""
     sections = {
-        "compute": {"choice": "iteration"},
+        "compute": {"choice": "iteration", "choice_age": 2},
         "training": {"keep": 9, "iterations": 2},
         "method": {"name": "qcrd", "negatives": {"sources": ["minority"]}, "loss": {"delta": 4.5}},
     }

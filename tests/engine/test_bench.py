@@ -54,7 +54,8 @@ def test_the_dss_peer_has_the_methods_loss(shape):
 def test_a_step_is_measured_with_every_negative_active(shape):
     found = step.measure(shape, 3, 2, 1, "cpu", 1, 2)
     assert found["active_share"] == 1.0
-    assert set(found["arms"]) == {"fast", "amortised", "judged", "naive", "dss", "dss-ours"}
+    assert set(found["arms"]) == {"fast", "amortised", step.AGED, "judged", "naive", "dss", "dss-ours"}
+    assert found["update_seconds"]["median"] > 0
     assert found["arms"]["dss"]["to_dss"] == {"wall": 1.0, "cpu": 1.0, "least": 1.0}
     for arm in found["arms"].values():
         assert 0 <= arm["padding"] < 1

@@ -1,5 +1,7 @@
 """Compiled blocks against the same ones uncompiled: losses, gradients, a training gone on with, and no compiler."""
 
+import time
+
 import pytest
 import torch
 
@@ -89,6 +91,15 @@ def test_a_training_goes_on_from_its_checkpoint_with_blocks_compiled_anew(tmp_pa
     for name, p in weights(whole).items():
         torch.testing.assert_close(weights(again)[name], p, rtol=1e-5, atol=1e-5, msg=name)
         torch.testing.assert_close(weights(plain)[name], p, rtol=1e-3, atol=1e-3, msg=name)
+
+
+def test_what_is_tried_out_is_nothing_that_a_cache_has(monkeypatch):
+    found = []
+    monkeypatch.setattr(torch, "compile", lambda inner, backend: lambda x: found.append(inner(x)))
+    assert without_compiler(CPU) is None
+    time.sleep(0.001)
+    assert without_compiler(CPU) is None
+    assert not torch.equal(*found)
 
 
 def test_without_a_compiler_the_run_says_so_in_a_line_and_goes_on(tmp_path, monkeypatch):

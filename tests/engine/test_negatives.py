@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,10 @@ from engine.checkpoint import Progress, Trained, load, save
 from engine.data.arithmetic import generate
 from engine.discriminator import Judged
 from engine.negatives import fixed, mixed, peer, perturbed, prepared
-from engine.negatives.band import judge_of
+from engine.negatives.band import judge_of, marked
+from engine.negatives.sampled import How
 from engine.randomness import generator
-from engine.records import Example, Rationale
+from engine.records import Example, Rationale, Voted
 from engine.spec.methods import Negatives
 from engine.spec.run import RunSpec
 from engine.spec.sections import ArithmeticConfig
@@ -140,6 +142,9 @@ def test_a_fixed_negative_lags_like_a_self_adversarial_one() -> None:
                                 "training": {"iterations": 5}})  # fmt: skip
 
 
+HOW = How(kind="number", max_new=8, drop_right=True)
+
+
 def tiny_items(s, count: int = 4) -> list[Item]:
     random = torch.Generator().manual_seed(0)
     return [item(s, random, 2, 1) for _ in range(count)]
@@ -147,8 +152,7 @@ def tiny_items(s, count: int = 4) -> list[Item]:
 
 def test_fixed_negatives_are_kept_in_the_checkpoint(tmp_path: Path) -> None:
     s = student()
-    found = fixed.write(s, tiny_items(s), Negatives(sources=("fixed",), lag=3), kind="number", max_new=8, seed=0,
-                        drop_right=True, first_number=5)  # fmt: skip
+    found = fixed.write(s, tiny_items(s), Negatives(sources=("fixed",), lag=3), seed=0, first_number=5, how=HOW)
     assert {(r.source, r.iteration) for r in found} == {("fixed", 3)}
     trained = Trained(s.model, torch.optim.AdamW(s.model.parameters()))
     save(tmp_path, trained, Progress(step=1, fixed=found))
@@ -164,11 +168,11 @@ def test_a_peer_writes_from_its_own_folder_and_is_asked_once(tmp_path: Path) -> 
     )
     folder = tmp_path / "run"
     folder.mkdir()
-    made = prepared.prepare(spec, items, folder, [tmp_path / "peer"], None, max_new=8, first_number=10)
+    made = prepared.prepare(spec, items, folder, [tmp_path / "peer"], None, first_number=10, how=HOW)
     assert {r.source for r in made} == {"peer", "perturbed"}
     assert [r.number for r in made] == list(range(10, 10 + len(made)))
     assert {r.slot for r in made if r.source == "peer"} == {6}  # after five samples and one perturbed
-    again = prepared.prepare(spec, items, folder, [Path("gone")], None, max_new=8, first_number=10)
+    again = prepared.prepare(spec, items, folder, [Path("gone")], None, first_number=10, how=HOW)
     assert again == made
     whole = prepared.joined(spec, items, made, s)
     kept = sum(r.polarity == "negative" for r in made)
@@ -199,6 +203,24 @@ def test_a_band_keeps_what_its_own_judge_scores_within_it(tmp_path: Path) -> Non
     questions = {str(n): q for n, (q, _) in enumerate(pairs)}
     dropped = [r.polarity == "dropped" for r in half.sort(written, questions)]
     assert dropped == [score < middle for score in scores]
+    assert {r.reason for r in half.sort(written, questions)} == {"", "band"}
+
+
+def test_what_the_band_takes_from_a_vote_is_told_apart() -> None:
+    s = student()
+    one, two = (
+        [replace(c, rationale=replace(c.rationale, number=n)) for n, c in enumerate(x.negatives, 10 * i)]
+        for i, x in enumerate([item(s, torch.Generator().manual_seed(0), 1, 3) for _ in range(2)])
+    )
+    unused = Rationale(99, "x", "t", "4", "strict", "negative", "minority")
+    voted = Voted(Example("x", "q"), "3", 3, 4, False, (), (*(c.rationale for c in one), unused))
+    other = Voted(Example("y", "q"), "3", 3, 4, False, (), tuple(c.rationale for c in two))
+    whole = [replace(item(s, torch.Generator().manual_seed(0), 1, 0), negatives=tuple(some)) for some in (one, two)]
+    left = [replace(whole[0], negatives=(one[1],)), whole[1]]
+    first, second = marked((voted, other), whole, left)
+    assert [r.number for r in first.negatives] == [1, 99]  # the last one was never an item's
+    assert [(r.number, r.polarity, r.reason) for r in first.others] == [(0, "dropped", "band"), (2, "dropped", "band")]
+    assert second == other
 
 
 def test_a_peer_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -35,9 +35,10 @@ def test_the_built_in_experiment_has_no_problem_and_says_what_it_takes(tmp_path:
     assert report.problems == []
     text = lines(report)
     assert "data: arithmetic: 4000 train, 500 validation, 2000 test, 1000 unseen" in text
-    assert "4500 questions × 5 = 22500 completions" in text
+    assert "22,500 wanted, 0 of them are in the database already, 22,500 to buy" in text
     assert "0 of 4000 longer than student.max_question_tokens = 512" in text
     assert "an estimate" in text
+    assert "490 MB for Python and its libraries" in text
     assert not (tmp_path / "experiments.db").exists()
 
 

@@ -3,6 +3,7 @@
 import torch
 
 from engine.negatives import self_adversarial
+from engine.negatives.sampled import How
 from engine.spec.methods import QcrdNegatives
 from tests.engine.tiny_t5 import item, student
 
@@ -25,25 +26,25 @@ def written(texts: list[str], drop_right: bool = True, per_example: int = 1):
         Scripted(list(texts)),
         items,
         QcrdNegatives(per_example=per_example),
-        kind="number",
         iteration=4,
-        max_new=8,
         seed=0,
-        drop_right=drop_right,
         first_number=10,
+        how=How(kind="number", max_new=8, drop_right=drop_right),
     )
 
 
 def test_the_right_ones_are_dropped_and_the_empty_ones_are_no_rationale() -> None:
     found = written(["5 makes 7 Answer: 7", "5 makes 3 Answer: 3", "", "no number at all"])
     assert [r.polarity for r in found] == ["negative", "dropped", "unparsed", "negative"]
+    assert [r.reason for r in found] == ["", "right", "", ""]
     assert [r.answer for r in found] == ["7", "3", None, None]
     assert [r.number for r in found] == [10, 11, 12, 13]
     assert {(r.source, r.iteration) for r in found} == {("self", 4)}
 
 
 def test_an_answer_alone_is_no_rationale() -> None:
-    assert [r.polarity for r in written(["Answer: 7", "Explanation:"])] == ["dropped", "unparsed"]
+    found = written(["Answer: 7", "Explanation:"])
+    assert [(r.polarity, r.reason) for r in found] == [("dropped", "no rationale"), ("unparsed", "")]
 
 
 def test_without_a_label_the_answer_of_the_positives_is_right() -> None:
@@ -53,12 +54,10 @@ def test_without_a_label_the_answer_of_the_positives_is_right() -> None:
         Scripted(["5 makes 3 Answer: 3"]),
         [unlabelled],
         QcrdNegatives(),
-        kind="number",
         iteration=1,
-        max_new=8,
         seed=0,
-        drop_right=True,
         first_number=0,
+        how=How(kind="number", max_new=8, drop_right=True),
     )
     assert [r.polarity for r in found] == ["dropped"]
 
@@ -83,12 +82,10 @@ def test_a_resumed_run_writes_the_same_again() -> None:
             s,
             items,
             QcrdNegatives(),
-            kind="number",
             iteration=iteration,
-            max_new=8,
             seed=0,
-            drop_right=True,
             first_number=0,
+            how=How(kind="number", max_new=8, drop_right=True),
         )
 
     assert write(2) == write(2)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from engine import checkpoint, train
-from engine.errors import QcrdError
+from engine.errors import Interrupted, QcrdError
 from tests.engine.training import Said, fresh, setup, trained, weights
 
 
@@ -91,3 +91,29 @@ def test_layers_computed_again_give_the_same_weights(tmp_path, monkeypatch):
     assert not one.model.decoder.gradient_checkpointing
     for name, p in weights(one).items():
         torch.testing.assert_close(weights(two)[name], p, rtol=1e-5, atol=1e-6)
+
+
+def test_a_stop_in_the_evaluation_saves_the_step_and_makes_it_again(tmp_path, monkeypatch):
+    asked = []
+
+    def validate(_validation, _student, _recorder, step, _ranks):
+        asked.append(step)
+        if asked == [0, 3]:
+            raise Interrupted("asked to stop")
+        return 1 / (1 + step)
+
+    monkeypatch.setattr(train, "validate", validate)
+    sections = {"evaluation": {"every": 3}, "training": {"checkpoint_every": 100, "keep": 9}}
+    s = fresh(dropout=0.1)
+    with pytest.raises(Interrupted):
+        train.train(setup(tmp_path, s, Said(), **sections), None)
+    assert checkpoint.saved(tmp_path) == [0, 3]
+    again = fresh(dropout=0.1)
+    progress = train.train(setup(tmp_path, again, Said(), **sections), 3)
+    assert asked == [0, 3, 3, 6]
+    assert (progress.best_step, progress.unevaluated) == (0, False)
+    asked[:] = [9]  # no stop from here on
+    whole = fresh(dropout=0.1)
+    train.train(setup(tmp_path / "whole", whole, Said(), **sections), None)
+    assert asked[1:] == [0, 3, 6]
+    assert all(torch.equal(p, weights(again)[name]) for name, p in weights(whole).items())

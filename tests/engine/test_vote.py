@@ -43,6 +43,7 @@ def test_a_tie_drops_the_example_or_takes_the_first_cluster():
     voted, facts = run("5", "4", "4", "5", None)
     assert (voted.answer, voted.votes, voted.tie) == (None, 2, True)
     assert polarities(voted) == ["dropped"] * 4 + ["unparsed"]
+    assert [r.reason for r in all_rationales([voted])] == ["no vote"] * 4 + [""]
     assert facts["ties"] == 1
     assert facts["vote right"] == 0
     voted, facts = run("5", "4", "4", "5", tie="first")

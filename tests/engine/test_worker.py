@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from engine import launch, worker
-from engine.errors import Interrupted, QcrdError, UsageError
+from engine.errors import ANOTHER_RUN, Interrupted, QcrdError, SpecError, UsageError
 from engine.orders import Orders
 from engine.spec.run import RunSpec
 from engine.store.connect import open_reader
@@ -58,7 +58,8 @@ def test_a_run_that_gets_to_its_end_is_done(database: Path) -> None:
     ("error", "code", "status", "line"),
     [
         (QcrdError("the teacher is gone"), 1, "failed", "the teacher is gone"),
-        (UsageError("no such column"), 1, "failed", "no such column"),
+        (UsageError("no such file"), 1, "failed", "no such file"),
+        (SpecError("no such column"), 1, "failed", f"no such column; {ANOTHER_RUN}"),
         (Interrupted("stopped at step 3"), 130, "interrupted", None),
         (MemoryError(), 1, "failed", "lower training.batch_size"),
         (SystemExit(3), 1, "failed", "SystemExit: 3"),

@@ -10,6 +10,7 @@ import torch
 from engine import train as training
 from engine.batches import Item
 from engine.methods.table import METHODS
+from engine.negatives.sampled import How
 from engine.records import Example
 from engine.setup import Setup
 from engine.spec.run import RunSpec
@@ -91,6 +92,7 @@ def setup(folder: Path, s: T5Student, said: Said, **sections: Any) -> Setup:
         held_out=[],
         first_number=100,
         band=None,
+        sampling=How(kind="number", max_new=8, drop_right=True),
         folder=folder,
         recorder=said,  # type: ignore[arg-type]
         orders=NoOrders(),  # type: ignore[arg-type]

@@ -9,12 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from app.cli.attach import look
 from app.cli.main import main
-from engine.records import Dataset, Example, Rationale, Voted
+from app.cli.progress import Lines
+from app.cli.tables import RUNS
+from engine.records import Dataset, Example, Prediction, Rationale, Visit, Voted
 from engine.spec.run import RunSpec
-from engine.store.recorder import Prediction, Recorder, Visit
+from engine.store.browse import LiveReader
+from engine.store.queries import FAILED
+from engine.store.recorder import Recorder
 from engine.store.runs import claim, create_run
 from engine.store.writer import Writer
+from screens.live import stage_table
 from tests.app.cli.cli_processes import ROOT, environment
 
 HOSTILE = "\x1b[2J[/]\x1b]52;c;ZXZpbA==\x07[@click=app.quit]x[/]\u202eevil\x9b31m\r"
@@ -93,6 +99,31 @@ def test_each_form_has_the_same_rows_and_no_control_characters(call, command: st
         assert out.strip()
         for bad in BAD:
             assert bad not in out
+
+
+def test_an_accuracy_on_validation_is_told_apart_from_one_on_test(call) -> None:
+    column = next(c for c in RUNS if c.title == "on")
+    assert [column.value({"accuracy_split": split}) for split in ("validation", "test", None)] == ["val", "test", "–"]
+    header, row = call("runs").splitlines()
+    assert row.split().count("test") == header.split().count("on") == 1
+
+
+def test_progress_tells_questions_that_failed_from_those_that_are_done(tmp_path, capsys) -> None:
+    path = tmp_path / "experiments.db"
+    run_id = create_run(path, RunSpec())
+    claim(path, run_id)
+    with Writer(path) as writer:
+        recorder = Recorder(writer, run_id)
+        recorder.declare_stages([("sample", "questions"), ("train", "steps")])
+        recorder.stage("sample", state="running", done=359, total=2500)
+        for failed, words in ((0, "sample 359/2500 questions"), (3, "sample 359/2500 questions, 3 failed")):
+            recorder.fact("sample", FAILED, failed)
+            recorder.flush()
+            live = look(path, LiveReader(run_id))
+            shown = Lines()
+            shown.update(live)
+            assert capsys.readouterr().err.splitlines()[-1].endswith(words)
+            assert ("3 failed" in str(stage_table(live))) == (failed == 3)
 
 
 def test_json_keeps_the_raw_text(call) -> None:

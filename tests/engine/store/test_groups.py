@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import QcrdError, UsageError
-from engine.records import Dataset, Example
+from engine.records import Dataset, Example, Prediction
 from engine.sampled import Sampled
 from engine.spec.methods import Dss, Finetune
 from engine.spec.run import RunSpec
@@ -25,7 +25,7 @@ from engine.store.groups import (
     stop_group,
 )
 from engine.store.ledger import Asked, Ledger
-from engine.store.recorder import Prediction, Recorder
+from engine.store.recorder import Recorder
 from engine.store.results import Cost, group_run_ids, paired_verdicts, read_results
 from engine.store.runs import claim
 from engine.store.writer import Writer

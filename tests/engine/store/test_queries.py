@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from engine.errors import UsageError
-from engine.records import Dataset, Example, Rationale, Voted
+from engine.records import Dataset, Example, Prediction, Rationale, Visit, Voted
 from engine.spec.run import RunSpec
 from engine.store import queries, rationale_queries
 from engine.store.connect import open_reader
-from engine.store.recorder import Prediction, Recorder, Visit
+from engine.store.recorder import Recorder
 from engine.store.runs import create_run
 from engine.store.writer import Writer
 

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from engine.errors import QcrdError, UsageError
-from engine.records import Dataset, Example, Rationale, Voted
+from engine.records import Dataset, Example, Prediction, Rationale, Reason, Visit, Voted
 from engine.spec.run import RunSpec
 from engine.store.connect import open_reader
-from engine.store.recorder import Prediction, Recorder, Visit
+from engine.store.queries import WORKED
+from engine.store.questions import read_question
+from engine.store.recorder import Recorder
 from engine.store.runs import create_run
 from engine.store.writer import Writer
 
@@ -155,6 +157,14 @@ def test_a_stage_counts_the_seconds_of_all_processes(desk: Desk, monkeypatch: py
     at(2000.0, "running")
     at(2006.0, "done")
     assert desk.rows("SELECT seconds, started_at FROM stages") == [(3.0 + 4.0 + 6.0, 2000.0)]
+    r.log_time("train")
+    assert desk.rows("SELECT stage, message FROM logs") == [("train", "train took 13.0 s")]
+    at(3000.0)
+    second = r.start_session(3, "here", 5)
+    at(3000.0, "running")
+    at(3005.0)
+    r.heartbeat(second)  # what readers show is up to the last sign of life
+    assert desk.rows(f"SELECT {WORKED} FROM stages") == [(18.0,)]
 
 
 def test_stages_have_times_and_keep_their_state(desk: Desk) -> None:
@@ -206,6 +216,21 @@ def test_a_process_whose_run_was_taken_over_is_not_heard(desk: Desk) -> None:
     slept.progress(5, 0)
     slept.status("failed", "slept")
     assert desk.rows("SELECT status, step FROM runs") == [("queued", 11)]
+
+
+def test_a_dropped_rationale_says_why(desk: Desk) -> None:
+    reasons: tuple[Reason, ...] = ("right", "band", "right")
+    dropped = [
+        Rationale(n, "q0", "t", "1", "strict", "dropped", "self", slot=n, reason=why) for n, why in enumerate(reasons)
+    ]
+    desk.recorder.rationales([*dropped, Rationale(3, "q0", "t", "1", "strict", "negative", "self", slot=3)])
+    found = desk.rows("SELECT reason, count(*) FROM rationales GROUP BY reason ORDER BY reason")
+    assert found == [(None, 1), ("band", 1), ("right", 2)]
+    desk.recorder.votes([Voted(Example("q0", "?"), "1", 1, 1, False, (), ())], set())
+    desk.writer.flush()
+    question = read_question(desk.reader, desk.run_id, ["q0"], 0)
+    assert question is not None
+    assert question.dropped == (("right", 2), ("band", 1))
 
 
 def test_hostile_text_is_stored_raw_and_half_a_surrogate_does_no_harm(desk: Desk) -> None:

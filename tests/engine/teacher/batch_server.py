@@ -19,7 +19,7 @@ from typing import Any
 from engine.teacher.builtin import answer
 
 Call = str
-"""upload, create, list, look, fetch, cancel."""
+"""upload, create, list, look, fetch, cancel; single: a request of its own."""
 
 
 @dataclass
@@ -135,6 +135,8 @@ def serve() -> Iterator[Server]:
                 self.obey("upload", lambda: _file(server, content))
             elif path.endswith("/cancel"):
                 self.obey("cancel", lambda: _cancel(server, path.split("/")[-2]))
+            elif path.endswith("/chat/completions"):
+                self.obey("single", lambda: _single(server, json.loads(content)))
             else:
                 self.obey("create", lambda: _create(server, json.loads(content)))
 
@@ -200,6 +202,11 @@ def _file(server: Server, form: bytes) -> dict[str, Any]:
         "id": name, "object": "file", "bytes": len(content), "created_at": 0, "filename": "x", "purpose": "batch",
         "status": "processed",
     }  # fmt: skip
+
+
+def _single(server: Server, body: dict[str, Any]) -> dict[str, Any]:
+    line = {"body": body}
+    return server.body(line, server.texts(line, body.get("n", 1), empty=False))
 
 
 def _create(server: Server, body: dict[str, Any]) -> dict[str, Any]:

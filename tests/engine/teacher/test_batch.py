@@ -5,7 +5,6 @@ import os
 import signal
 import sqlite3
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,11 @@ from engine.errors import BudgetReached, Interrupted, QcrdError, UsageError
 from engine.records import Sample
 from engine.spec.run import RunSpec
 from engine.spec.sections import ArithmeticConfig, TeacherConfig
-from engine.store.ledger import Ledger, Spent
+from engine.store.ledger import Ledger
 from engine.store.writer import Writer
 from engine.teacher import batch_results
 from engine.teacher.batch import buy_in_batches
+from engine.teacher.batch_cancel import cancel
 from engine.teacher.budget import budget_of
 from engine.teacher.builtin import answer
 from engine.teacher.client import load_litellm
@@ -280,26 +280,12 @@ def test_a_stop_leaves_the_batch_with_the_provider_and_says_so(tmp_path: Path) -
     assert settled(tmp_path)
 
 
-def test_a_teacher_without_batches_is_refused_by_name() -> None:
-    spec = RunSpec(teacher=TeacherConfig(batch=True))
-    with pytest.raises(UsageError, match=r"builtin/arithmetic has no batch API .*openai and azure"):
-        sample(spec, EXAMPLES, _NoLedger(), NoOrders())  # type: ignore[arg-type]
-
-
-class _NoLedger:
-    """As far as it is asked before a teacher is refused."""
-
-    run_id = 1
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        found: dict[str, Any] = {"close_stray": 0, "in_doubt": [], "stored": {}}
-
-        def call(*_: object) -> Future[Any]:
-            future: Future[Any] = Future()
-            future.set_result(found.get(name, Spent()))
-            return future
-
-        return call
+def test_a_teacher_without_batches_is_refused_by_name(tmp_path: Path) -> None:
+    with (
+        ledger(tmp_path) as book,
+        pytest.raises(UsageError, match=r"builtin/arithmetic has no batch API .*openai and azure"),
+    ):
+        sample(RunSpec(teacher=TeacherConfig(batch=True)), EXAMPLES, book, NoOrders())
 
 
 def test_the_price_is_the_lists_for_batches_or_half_of_ours() -> None:
@@ -407,6 +393,44 @@ def test_a_kill_while_answers_are_stored_buys_nothing_twice(tmp_path: Path) -> N
         assert complete(buy(tmp_path, teacher(server.url)))
         assert server.sold == 60
     assert settled(tmp_path)
+
+
+def test_a_cancelled_batch_is_fetched_as_far_as_it_is_done_and_the_rest_bought_singly(tmp_path: Path) -> None:
+    with serve() as server:
+        server.looks = 99
+        one = teacher(server.url)
+        with pytest.raises(Interrupted):
+            buy(tmp_path, one, Clock(stop_at=1))
+        server.plan = lambda batch, number, line: "expired" if number >= 8 else "ok"
+        server.before["cancel"] = lambda: server.work(server.batches[0])
+        (line,) = cancel(one, tmp_path / "experiments.db", 1)
+        assert line == "batch 1 (batch_0) is cancelled: 8 of 12 requests answered"
+        with ledger(tmp_path) as book:
+            single = one.model_copy(update={"batch": False})
+            requests = requests_for(single, load_prompt(single, "number"), EXAMPLES)
+            fill(single, requests, len(EXAMPLES), book, NoOrders())
+        assert server.lines == [12]
+        assert server.calls.count("single") == 4
+        assert server.sold == 60
+    assert not any(r.missing for r in requests)
+    assert settled(tmp_path)
+
+
+def test_a_batch_that_the_provider_has_lost_can_be_given_up(tmp_path: Path) -> None:
+    with serve() as server:
+        server.looks = 99
+        with pytest.raises(Interrupted):
+            buy(tmp_path, teacher(server.url), Clock(stop_at=1))
+        (lost,) = server.batches
+        lost["public"]["id"] = "another"
+        with pytest.raises(QcrdError, match=r"does not show batch batch_0 .*cancel-batch 1"):
+            buy(tmp_path, teacher(server.url))
+        (line,) = cancel(teacher(server.url), tmp_path / "experiments.db", 1)
+        assert "12 requests are in doubt" in line
+        assert rows(tmp_path, "SELECT state, count(*) FROM requests GROUP BY 1") == [("in_doubt", 12)]
+        server.looks = 1
+        assert complete(buy(tmp_path, teacher(server.url)))
+        assert server.lines == [12, 12]
 
 
 def test_sampling_takes_the_way_of_batches(tmp_path: Path) -> None:

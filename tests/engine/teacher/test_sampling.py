@@ -221,8 +221,15 @@ def test_a_question_that_keeps_failing_is_left_out_and_counted(tmp_path: Path) -
         return "" if question == bad else answer(question, number)
 
     said: list[str] = []
+    failed: list[int] = []
     with serve(reply=reply) as server:
-        found = buy(tmp_path, spec(server.url, attempts=2), say=lambda _, line: said.append(line))
+        found = buy(
+            tmp_path,
+            spec(server.url, attempts=2),
+            say=lambda _, line: said.append(line),
+            on_failed=failed.append,
+        )
+    assert (failed[0], failed[-1]) == (0, 1)
     assert found[EXAMPLES[3].id] == []
     assert sum(len(v) for v in found.values()) == 55
     assert rows(tmp_path, "SELECT attempt, state FROM attempts WHERE state = 'failed'") == [

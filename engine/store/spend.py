@@ -1,0 +1,36 @@
+"""What a run's samples cost: by teacher, for people and for the run's facts."""
+
+import sqlite3
+
+from engine.store.queries import Rows
+from engine.store.recorder import Recorder
+
+FACTS = {
+    "calls": "calls",
+    "calls that failed": "failed_calls",
+    "samples bought": "bought_samples",
+    "samples reused": "reused_samples",
+    "price in USD": "price_usd",
+    "answers of unknown price": "unknown_prices",
+    "calls in doubt": "in_doubt",
+}
+"""Names of the facts, by column of `teacher_spend`."""
+
+
+def spend(conn: sqlite3.Connection, run_id: int) -> Rows:
+    """The run's rows of `teacher_spend`, the teachers by name."""
+    return conn.execute("SELECT * FROM teacher_spend WHERE run_id = ? ORDER BY model", (run_id,)).fetchall()
+
+
+def requests_of(conn: sqlite3.Connection, run_id: int, in_doubt: bool) -> Rows:
+    """The run's rows of `teacher_requests`, in the order they were sent; `in_doubt`: only those that are."""
+    lost = " AND request_state = 'in_doubt'" if in_doubt else ""
+    return conn.execute(f"SELECT * FROM teacher_requests WHERE run_id = ?{lost} ORDER BY attempt", (run_id,)).fetchall()
+
+
+def note_spend(recorder: Recorder) -> None:
+    """Store the run's sums over all its teachers as facts of the stage "sample"."""
+    rows = recorder.writer.call(lambda conn: [dict(row) for row in spend(conn, recorder.run_id)]).result()
+    for name, column in FACTS.items():
+        known = [row[column] for row in rows if row[column] is not None]
+        recorder.fact("sample", name, sum(known) if known else None)

@@ -1,0 +1,43 @@
+"""docs/metrics.md names every metric that runs write, and no other."""
+
+import re
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from engine.store.connect import open_reader
+from tests.e2e.real_runs import SMALL_QCRD, done
+from tests.engine.training import Said, fresh, setup, trained
+
+TABLE = Path(__file__).parents[2] / "docs" / "metrics.md"
+SOURCES = ["minority", "self", "fixed", "perturbed"]
+RARE = {"skipped", "auc/peer", "tokens_per_second"}
+"""Of steps that are no numbers, of negatives that need another run, and of more steps than are taken here."""
+
+
+def named() -> set[str]:
+    rows = [line.split("|")[1] for line in TABLE.read_text("utf-8").splitlines() if line.startswith("| `")]
+    return {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
+
+
+def test_the_table_has_every_metric_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = tmp_path / "experiments.db"
+    done(
+        database,
+        {
+            "data": {"limit": 20},
+            "teacher": {"samples": 3},
+            "method": {**SMALL_QCRD, "negatives": {"lag": 1, "sources": SOURCES}},
+            "evaluation": {"every": 3},
+        },
+    )
+    with closing(open_reader(database)) as connection:
+        written = {row[0] for row in connection.execute("SELECT DISTINCT name FROM metric_points")}
+    for method in ("dss", "positives", "mi", "orpo", "redi"):
+        said = Said()
+        table = {"name": method, **({"supervised": 0.5} if method == "redi" else {})}
+        trained(monkeypatch, setup(tmp_path / method, fresh(), said, method=table))
+        written |= {name for metrics in said.metrics.values() for name in metrics}
+    assert written - named() == set()
+    assert named() - written == RARE

@@ -55,7 +55,7 @@ tags: [qcrd, distillation, {spec.method.name}]
 ---
 # {spec.name}
 
-A student of `{spec.teacher.model if spec.needs_teacher else "gold answers"}` on `{spec.data.dataset}`, \
+A student of `{spec.teacher.name if spec.needs_teacher else "gold answers"}` on `{spec.data.dataset}`, \
 trained with the method `{spec.method.name}` (qcrd; QCRD is arXiv 2405.13014).
 
 {ask}{how}

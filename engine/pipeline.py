@@ -19,6 +19,7 @@ from engine.export import export
 from engine.final import evaluate_finally
 from engine.limits import count_cut, within_limits
 from engine.memory import AtOnce
+from engine.methods.supervision import label_of
 from engine.methods.table import METHODS
 from engine.negatives import peer
 from engine.negatives.band import Band, judge_of, marked
@@ -43,6 +44,7 @@ from engine.students.load import student as load_student
 from engine.students.seam import Student
 from engine.taught import Taught, record_votes, take_vote, training_texts, unasked
 from engine.teacher.sampling import sample
+from engine.teacher.verdicts import step_judge_of
 from engine.train import train
 from engine.validation import Validation
 
@@ -67,6 +69,7 @@ def run_stages(spec: RunSpec, database: Path, run_id: int, recorder: Recorder, o
     with _stage(recorder, "data"):
         check(spec)
         processes.check(spec)
+        step_judge_of(spec)  # before samples are paid for
         peers = peer.folders(spec.negatives, database) if spec.negatives else []
         dataset = load(spec)
         _note_origin(spec, database, run_id, dataset, recorder)
@@ -304,7 +307,7 @@ def _validation(
 ) -> Validation:
     gold = {x.id: x.answer for x in validation}
     by_vote = spec.needs_teacher and spec.data.labels == "teacher"
-    wanted = {v.example.id: v.answer for v in taught.validation} if by_vote else gold
+    wanted = {v.example.id: label_of(v, "teacher") for v in taught.validation} if by_vote else gold
     answers = {x.example.id: x.answer for x in supervised}
     explains = any(x.positives for x in supervised)
     longest_label = max((len(x.label) for x in supervised if x.label), default=8)

@@ -49,6 +49,7 @@ def check(spec: RunSpec, database: Path) -> Report:
     dataset = _attempt(report, lambda: _dataset(report, spec))
     if spec.needs_teacher:
         _attempt(report, lambda: _teacher(report, spec, dataset, database))
+        _attempt(report, lambda: _step_judge(report, spec))
     if spec.until == "vote":
         return report
     if spec.negatives and spec.negatives.peers:
@@ -114,21 +115,24 @@ def _teacher(report: Report, spec: RunSpec, dataset: Dataset | None, database: P
         recorded = read_recorded(teacher.model)
         text = f"{recorded.path}: {len(recorded.by_question)} questions with recorded outputs, nothing to pay for"
         if dataset is not None:
-            found = replay(recorded, asked, teacher.samples)
-            text += f"; none for {found.missing}, fewer than {teacher.samples} for {found.short} of {len(asked)}"
+            replayed = replay(recorded, asked, teacher.samples)
+            text += f"; none for {replayed.missing}, fewer than {teacher.samples} for {replayed.short} of {len(asked)}"
         report.lines.append(("teacher", text))
         return
-    load_prompt(teacher, spec.data.answer)
-    client.check(teacher)
-    built_in = teacher.model.startswith("builtin/")
-    key = "no key needed" if built_in else _key(client.key_variable(teacher))
-    where = f" at {teacher.api_base}" if teacher.api_base else ""
-    report.lines.append(("teacher", f"{teacher.model}{where}, {key}"))
+    shares = [1 - sum(other.share for other in teacher.others), *(other.share for other in teacher.others)]
+    for one, share in zip(teacher.everyone, shares, strict=True):
+        load_prompt(one, spec.data.answer)
+        client.check(one)
+        key = "no key needed" if one.model.startswith(client.IN_PROCESS) else _key(client.key_variable(one))
+        where = f" at {one.api_base}" if one.api_base else ""
+        part = f", {share:.0%} of the samples" if teacher.others else ""
+        report.lines.append(("teacher", f"{one.model}{where}, {key}{part}"))
     if dataset is not None:
         report.lines.append(("questions", f"{len(asked)} for the teacher, {teacher.samples} samples each"))
         report.estimates = estimate([(spec, asked)], database)
-        for one in report.estimates:
-            report.lines += lines(one, teacher)
+        for found in report.estimates:
+            report.lines += [("for", found.model)] if teacher.others else []
+            report.lines += lines(found, teacher)
 
 
 def all_together(specs: Sequence[RunSpec], database: Path) -> "list[Estimate]":
@@ -146,6 +150,18 @@ def all_together(specs: Sequence[RunSpec], database: Path) -> "list[Estimate]":
             datasets[key] = load(spec)
         asked.append((spec, asked_questions(spec, datasets[key])))
     return estimate(asked, database)
+
+
+def _step_judge(report: Report, spec: RunSpec) -> None:
+    from engine.teacher import client
+    from engine.teacher.verdicts import step_judge_of
+
+    judge = step_judge_of(spec)
+    if judge is not None:
+        key = _key(client.key_variable(judge))
+        report.lines.append(
+            ("judge", f"{judge.model}, {key}; one call for each positive rationale, besides the samples")
+        )
 
 
 def _key(variable: str) -> str:

@@ -5,7 +5,18 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Polarity = Literal["positive", "negative", "dropped", "unparsed"]
-Reason = Literal["", "right", "no rationale", "no vote", "band"]
+Reason = Literal[
+    "",
+    "right",
+    "no rationale",
+    "no vote",
+    "band",
+    "too short",
+    "too long",
+    "not gold",
+    "near duplicate",
+    "unsound step",
+]
 """Why a rationale was dropped: its answer is the right one; it is an answer alone; its question's vote has no winner;
 its quality is outside `negatives.band`."""
 
@@ -41,6 +52,8 @@ class Sample:
     slot: int
     """Its number among the example's K samples, from 0."""
     text: str
+    reasoning: str | None = None
+    """Hidden reasoning, where it is to be the rationale."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +103,8 @@ class Voted:
     negatives: tuple[Rationale, ...]
     others: tuple[Rationale, ...] = field(default=())
     """Unparsed and dropped rationales: stored and shown, never trained on."""
+    rejected: bool = False
+    """The vote is not the gold answer, and selection.require_gold left the question out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """What the teacher has left for a run: the votes on its samples, or, without one, the gold answers alone."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 from engine.batches import explain_prompt, predict_prompt, target_text
 from engine.errors import SpecError
@@ -9,8 +10,13 @@ from engine.evaluate import is_right
 from engine.intervals import t_interval
 from engine.orders import Orders
 from engine.records import Example, Sample, Voted, all_rationales
+from engine.selection import select
 from engine.spec.run import RunSpec
+from engine.step_judge import Ask, Messages
+from engine.store.ledger import Ledger
 from engine.store.recorder import Recorder
+from engine.store.spend import note_spend
+from engine.teacher.verdicts import step_judge_of, verdicts
 from engine.vote import Vote, vote
 
 REPORTED = 20
@@ -35,7 +41,9 @@ def take_vote(
     recorder: Recorder,
     orders: Orders,
 ) -> Taught:
-    """Votes on both splits; what is counted and scored are the training questions."""
+    """Votes on both splits and selects, the judge of steps asked where the spec has one; what is counted and scored are
+    the training questions."""
+    ask = _judge(spec, recorder, orders)
 
     def votes(examples: tuple[Example, ...], first_number: int, before: int) -> Vote:
         def on_example(done: int) -> None:
@@ -43,16 +51,18 @@ def take_vote(
                 orders.raise_if_stopped()
                 recorder.stage("vote", done=before + done)
 
-        return vote(
+        result = vote(
             examples,
             samples,
             kind=spec.data.answer,
             tie=spec.vote.tie,
             labels=spec.data.labels,
             drop_right_negatives=spec.vote.drop_right_negatives,
+            pattern=spec.data.answer_pattern,
             first_number=first_number,
             on_example=on_example,
         )
+        return select(result, spec.selection, kind=spec.data.answer, labels=spec.data.labels, ask=ask)
 
     result = votes(train_examples, 0, 0)
     count = len(all_rationales(result.voted))
@@ -63,15 +73,41 @@ def take_vote(
     recorder.score("train", "teacher sample", "", 0, right, total, t_interval(result.right_shares))
     right, total = int(result.facts["vote right"]), int(result.facts["vote total"])
     recorder.score("train", "teacher vote", "", 0, right, total)
-    answered = any(v.answer is not None for v in result.voted)
+    answered = any(v.answer is not None and not v.rejected for v in result.voted)
     if not (answered if spec.method.name == "single-task" else any(v.positives for v in result.voted)):
+        if gone := sum(int(n) for name, n in result.facts.items() if name.startswith("dropped/")):
+            raise SpecError(
+                f"nothing to learn from {count} samples: [selection] dropped {gone} rationales; loosen it "
+                "(`qcrd query \"SELECT name, value FROM facts WHERE stage = 'vote'\"` has the counts)"
+            )
         raise SpecError(
             f"nothing to learn from {count} samples: {int(result.facts['rule/miss'])} have no answer of the kind "
             f"{spec.data.answer!r}, {int(result.facts['ties'])} questions are ties; look at "
-            "`qcrd query 'SELECT text FROM teacher_samples'`, then mend data.answer, the prompt or vote.tie"
+            f"`qcrd misses {recorder.run_id}`, then mend data.answer, data.answer_pattern, the prompt or vote.tie"
         )
     checked = votes(validation, count, len(train_examples))
     return Taught(result.voted, checked.voted, count + len(all_rationales(checked.voted)))
+
+
+def _judge(spec: RunSpec, recorder: Recorder, orders: Orders) -> Ask | None:
+    judge = step_judge_of(spec)
+    if judge is None:
+        return None
+    ask = verdicts(
+        judge,
+        spec.teacher,
+        Ledger(recorder.writer, recorder.run_id),
+        SimpleNamespace(poll=orders.raise_if_stopped),
+        lambda level, line: recorder.log(level, line, "vote"),
+    )
+
+    def paid(requests: Sequence[Messages]) -> list[str | None]:
+        try:
+            return ask(requests)
+        finally:
+            note_spend(recorder)
+
+    return paid
 
 
 def unasked(examples: tuple[Example, ...]) -> tuple[Voted, ...]:

@@ -2,10 +2,11 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from engine.answers import kinds
+from engine.answers import pattern as own
 from engine.records import Example, Parsed, Polarity, Rationale, Reason, Sample, Voted
 from engine.spec.sections import AnswerKind
 
@@ -30,6 +31,7 @@ def vote(
     tie: Literal["drop", "first"],
     labels: Literal["teacher", "gold"],
     drop_right_negatives: Literal["auto", "never"],
+    pattern: str | None = None,
     first_number: int = 0,
     on_example: Callable[[int], None] = lambda done: None,
 ) -> Vote:
@@ -50,18 +52,20 @@ def vote(
 
     Facts: "rule/<rule>" (samples parsed by it; "rule/miss" for the rest), "samples", "empty rationales", "ties" and
     "unanswered" (examples), "positives per example" and "negatives per example" (means over all examples),
-    "no negative" (share of the examples with a positive), "right negatives dropped", "timeouts" (latex only); and over
-    what has a gold answer "sample right", "sample total", "vote right", "vote total" (an unparsed sample and an
+    "no negative" (share of the examples with a positive), "right negatives dropped", "timeouts" (latex only), "pattern
+    timeouts" (texts that `pattern`, the user's own rule, ran out of its time on); and over what has a gold answer
+    "sample right", "sample total", "vote right", "vote total" (an unparsed sample and an
     unanswered question count as wrong), "sample accuracy" and "vote accuracy" where their totals are not 0.
     """
     tally: Counter[str] = Counter({"rule/miss": 0, "ties": 0, "unanswered": 0, "empty rationales": 0})
     timeouts = kinds.timeouts()
+    slow = own.timeouts(pattern) if pattern else 0
     voted: list[Voted] = []
     number = first_number
     shares: list[float] = []
     for example in examples:
         mine = sorted(samples.get(example.id, ()), key=lambda s: s.slot)
-        parsed = [kinds.parse(kind, s.text, example.choices) for s in mine]
+        parsed = [_parse(kind, s, example, pattern) for s in mine]
         ballot = _count(kind, [p.answer for p in parsed], tie)
         polarities = _polarities(kind, example, parsed, ballot, labels, drop_right_negatives)
         rationales = tuple(
@@ -87,7 +91,15 @@ def vote(
         on_example(len(voted))
     if kind == "latex":
         tally["timeouts"] = kinds.timeouts() - timeouts
+    if pattern:
+        tally["pattern timeouts"] = own.timeouts(pattern) - slow
     return Vote(tuple(voted), _facts(tally, voted), tuple(shares))
+
+
+def _parse(kind: AnswerKind, sample: Sample, example: Example, pattern: str | None) -> Parsed:
+    """The answer is the text's; the rationale too, unless the hidden reasoning is to be it."""
+    parsed = kinds.parse(kind, sample.text, example.choices, pattern)
+    return parsed if sample.reasoning is None else replace(parsed, rationale=sample.reasoning.strip())
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +185,7 @@ def _tally(tally: Counter[str], kind: AnswerKind, voted: Voted, parsed: Sequence
     tally["ties"] += voted.tie
     tally["unanswered"] += voted.parsed == 0
     if voted.answer is not None:
-        dropped = [r for r in voted.others if r.polarity == "dropped" and r.text]
-        tally["right negatives dropped"] += len(dropped)
+        tally["right negatives dropped"] += sum(r.reason == "right" for r in voted.others)
     gold = voted.example.answer
     if gold is None or not parsed:
         return None
@@ -189,13 +200,20 @@ def _tally(tally: Counter[str], kind: AnswerKind, voted: Voted, parsed: Sequence
 def _facts(tally: Counter[str], voted: Sequence[Voted]) -> dict[str, float]:
     names = ("samples", "right negatives dropped", "sample right", "sample total", "vote right", "vote total")
     facts = {name: float(tally[name]) for name in sorted({*tally, *names})}
+    facts |= balance(voted)
+    for what in ("sample", "vote"):
+        if facts[f"{what} total"]:
+            facts[f"{what} accuracy"] = facts[f"{what} right"] / facts[f"{what} total"]
+    return facts
+
+
+def balance(voted: Sequence[Voted]) -> dict[str, float]:
+    """How many positives and negatives there are; nothing where there are no examples."""
+    facts: dict[str, float] = {}
     if voted:
         facts["positives per example"] = sum(len(v.positives) for v in voted) / len(voted)
         facts["negatives per example"] = sum(len(v.negatives) for v in voted) / len(voted)
     with_positive = [v for v in voted if v.positives]
     if with_positive:
         facts["no negative"] = sum(not v.negatives for v in with_positive) / len(with_positive)
-    for what in ("sample", "vote"):
-        if facts[f"{what} total"]:
-            facts[f"{what} accuracy"] = facts[f"{what} right"] / facts[f"{what} total"]
     return facts

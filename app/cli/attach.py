@@ -16,7 +16,7 @@ import typer
 from app.cli.options import command
 from app.cli.progress import Display, display
 from app.settings import CLAIM_SECONDS, POLL_SECONDS
-from engine.errors import ANOTHER_RUN, QcrdError
+from engine.errors import ANOTHER_RUN, Interrupted, QcrdError
 from engine.launch import is_alive, log_tail
 from engine.store.browse import Live, LiveReader, Session, with_clock
 from engine.store.connect import open_reader
@@ -32,6 +32,11 @@ class Asked:
     interrupts: int = 0
     stop: bool = False
     hangup: bool = False
+
+    def poll(self) -> None:
+        """For who buys in this very process: raises Interrupted once a signal has come."""
+        if self.interrupts or self.stop or self.hangup:
+            raise Interrupted("stopped; what was bought is stored")
 
 
 def follow(database: Path, run_id: int, worker: Popen[bytes] | None, owner: bool, after: int = 0) -> None:

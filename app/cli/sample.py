@@ -58,21 +58,12 @@ def sample(
 
 
 def _pilot(spec: "RunSpec", path: Path, calls: int) -> None:
-    from types import SimpleNamespace
-
     from app.cli.attach import signals
-    from engine.errors import Interrupted
     from engine.teacher.pilot import pilot as buy
     from engine.text import clean
 
     with signals(owner=True) as asked:
-
-        def poll() -> None:
-            if asked.interrupts or asked.stop or asked.hangup:
-                raise Interrupted("stopped; what was bought is stored")
-
-        orders = SimpleNamespace(poll=poll)
-        run_id = buy(spec, path, calls, orders, lambda level, line: print(f"{level}: {clean(line)}", file=sys.stderr))
+        run_id = buy(spec, path, calls, asked, lambda level, line: print(f"{level}: {clean(line)}", file=sys.stderr))
     print(f"run {run_id} bought the pilot's samples: the job reuses them", file=sys.stderr)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from engine.answers import choice, equation, latex, layout, limited, number, text
+from engine.answers import pattern as own
 from engine.records import Parsed
 from engine.spec.sections import AnswerKind
 
@@ -25,22 +26,30 @@ class Kind:
     """Tried in this order; the name of the one that matched is stored."""
 
 
-def parse(kind: AnswerKind, text: str, choices: tuple[str, ...] = ()) -> Parsed:
+def parse(kind: AnswerKind, text: str, choices: tuple[str, ...] = (), pattern: str | None = None) -> Parsed:
     """The answer in a completion, by the first rule of its kind that matches; "miss" where none does.
 
-    The rules: "strict" (the layout "<Explanation>: … <Answer>: X" or the student's "… Answer: X"), "hash-marks"
-    ("#### X"), "the-answer-is", "boxed" (the last \\boxed{X}), "last-equation", "last-number", "last-choice".
+    The rules: "strict" (the layout "<Explanation>: … <Answer>: X" or the student's "… Answer: X"), "pattern" (the last
+    match of the user's own, where there is one), "hash-marks" ("#### X"), "the-answer-is", "boxed" (the last
+    \\boxed{X}), "last-equation", "last-number", "last-choice".
     A run-on into a next question is cut off first.
 
-    The rationale keeps a box, which is part of its sentence, and loses a strict or spoken answer clause.
-    Never raises on any text, and takes time linear in its length.
+    The rationale keeps a box, which is part of its sentence, and loses a strict or spoken answer clause; a match of the
+    pattern it loses where that begins a line. Never raises on any text, and takes time linear in its length; with a
+    pattern as `pattern.clauses` does.
     """
     text = layout.cut_run_on(text)
-    for rule in KINDS[kind].rules:
-        found = _by_rule(rule, KINDS[kind], text, choices)
+    for rule in rules(kind, pattern):
+        found = _by_rule(rule, KINDS[kind], text, choices, pattern)
         if found is not None:
             return Parsed(found[0], rule, found[1])
     return Parsed(None, "miss", text)
+
+
+def rules(kind: AnswerKind, pattern: str | None = None) -> tuple[str, ...]:
+    """What is tried, in order."""
+    strict, *fallbacks = KINDS[kind].rules
+    return (strict, "pattern", *fallbacks) if pattern else KINDS[kind].rules
 
 
 def equal(kind: AnswerKind, a: str, b: str) -> bool:
@@ -58,8 +67,10 @@ def timeouts() -> int:
     return limited.timeouts()
 
 
-def _by_rule(rule: str, kind: Kind, text: str, choices: tuple[str, ...]) -> tuple[str, str] | None:
+def _by_rule(rule: str, kind: Kind, text: str, choices: tuple[str, ...], pattern: str | None) -> tuple[str, str] | None:
     """(answer, rationale) by one rule."""
+    if rule == "pattern" and pattern is not None:
+        return _first(own.clauses(pattern, text), kind.read, text, choices, cut=layout.begins_line)
     if rule == "strict":
         return _first(layout.strict_clauses(text), kind.read, text, choices)
     if rule == "hash-marks":
@@ -76,11 +87,17 @@ def _by_rule(rule: str, kind: Kind, text: str, choices: tuple[str, ...]) -> tupl
     return None if found is None else (found[1], text)
 
 
-def _first(clauses: list[layout.Clause], read: Read, text: str, choices: tuple[str, ...]) -> tuple[str, str] | None:
+def _first(
+    clauses: list[layout.Clause],
+    read: Read,
+    text: str,
+    choices: tuple[str, ...],
+    cut: Callable[[str, layout.Clause], bool] = lambda text, clause: True,
+) -> tuple[str, str] | None:
     for clause in clauses:
         answer = read(clause.content, choices)
         if answer is not None:
-            return answer, layout.without_clause(text, clause)
+            return answer, layout.without_clause(text, clause) if cut(text, clause) else text
     return None
 
 

@@ -96,6 +96,11 @@ def without_clause(text: str, clause: Clause) -> str:
     return before or HEADING.sub("", text[clause.end :].strip(), count=1).strip()
 
 
+def begins_line(text: str, clause: Clause) -> bool:
+    """Whether nothing but white space stands before the clause on its line."""
+    return not text[: clause.start].rpartition("\n")[2].strip() or text[clause.start : clause.start + 1] == "\n"
+
+
 def _introduced(text: str, start: int) -> bool:
     """ "... gives us the answer: 5" is running text, not the layout."""
     return INTRODUCED.search(text[max(0, start - 12) : start]) is not None

@@ -2,14 +2,14 @@
 
 from engine.losses import Outcome, Scores
 from engine.methods.plain import label_loss
-from engine.methods.supervision import Supervision
+from engine.methods.supervision import Supervision, label_of
 from engine.records import Voted
 from engine.spec.methods import SingleTask
 
 
 def supervise(config: SingleTask, voted: Voted, labels: str) -> Supervision:
     """The voted answer, whatever `labels` says: with gold labels this method would be finetune."""
-    return Supervision(label=voted.answer)
+    return Supervision(label=label_of(voted, "teacher"))
 
 
 def loss(config: SingleTask, scores: Scores) -> Outcome:

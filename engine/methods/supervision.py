@@ -15,5 +15,7 @@ class Supervision:
 
 
 def label_of(voted: Voted, labels: str) -> str | None:
-    """The gold answer where labels = "gold", the vote elsewhere; None where there is none."""
-    return voted.example.answer if labels == "gold" else voted.answer
+    """The gold answer where labels = "gold", the vote elsewhere; None where there is none or selection rejected it."""
+    if labels == "gold":
+        return voted.example.answer
+    return None if voted.rejected else voted.answer

@@ -54,6 +54,8 @@ def _section(key: str, model: Any, title: str = "", level: str = "##") -> Iterat
     for name, f in fields.items():
         if _is_table(f):
             yield from _section(f"{key}.{name}", f.annotation, level="####")
+        elif listed := _listed(f.annotation):
+            yield from _section(key, listed, title=f"`[[{key}.{name}]]`", level="####")
 
 
 def _rows(fields: dict[str, FieldInfo]) -> Iterator[str]:
@@ -61,7 +63,7 @@ def _rows(fields: dict[str, FieldInfo]) -> Iterator[str]:
     yield "|---|---|---|---|"
     for name, f in fields.items():
         default = f.get_default(call_default_factory=True, validated_data={})
-        shown = "unset" if default is None else f"`{toml_value(default)}`"
+        shown = "required" if f.is_required() else "unset" if default is None else f"`{toml_value(default)}`"
         yield f"| `{name}` | {_kind(f)} | {shown} | {_flat(f.description)} |"
 
 
@@ -78,6 +80,8 @@ def _type(annotation: Any) -> str:
     origin, inside = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return ", ".join(f"`{str(value).lower() if isinstance(value, bool) else value}`" for value in inside)
+    if _listed(annotation):
+        return "tables"
     if origin is tuple:
         return "list of " + _type(inside[0])
     if origin is dict:
@@ -104,6 +108,14 @@ def _is_table(f: FieldInfo) -> bool:
     return f.annotation is not None and (
         (isinstance(f.annotation, type) and issubclass(f.annotation, Section)) or f.discriminator is not None
     )
+
+
+def _listed(annotation: Any) -> type[Section] | None:
+    """The section that a field is a list of, where it is."""
+    inside = get_args(annotation)
+    if get_origin(annotation) is tuple and isinstance(inside[0], type) and issubclass(inside[0], Section):
+        return inside[0]
+    return None
 
 
 def _flat(text: str | None) -> str:

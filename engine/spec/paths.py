@@ -17,14 +17,14 @@ TEACHERS = ("builtin/arithmetic", "builtin/arithmetic-careful")
 def resolve_paths(spec: RunSpec, folders: Sequence[Path], where: str) -> RunSpec:
     """The spec with its relative paths made absolute, looked for in `folders` in order. Raises UsageError."""
     data = spec.data.model_copy(update={"dataset": _dataset(spec.data.dataset, folders, where)})
-    model, prompt = spec.teacher.model, spec.teacher.prompt
-    if model.startswith("replay:"):
-        model = "replay:" + _must_find(model.removeprefix("replay:"), folders, f"{where}: teacher.model")
-    elif model.startswith("builtin/") and model not in TEACHERS:
-        raise UsageError(f"{where}: teacher.model: unknown {model!r}{nearest(model, list(TEACHERS))}")
+    model, prompt = _teacher(spec.teacher.model, folders, f"{where}: teacher.model"), spec.teacher.prompt
+    others = tuple(
+        other.model_copy(update={"model": _teacher(other.model, folders, f"{where}: teacher.others")})
+        for other in spec.teacher.others
+    )
     if prompt != "default":
         prompt = _must_find(prompt, folders, f"{where}: teacher.prompt")
-    teacher = spec.teacher.model_copy(update={"model": model, "prompt": prompt})
+    teacher = spec.teacher.model_copy(update={"model": model, "prompt": prompt, "others": others})
     student = spec.student.model_copy(update={"model": _model(spec.student.model, folders, f"{where}: student.model")})
     update = {"data": data, "teacher": teacher, "student": student}
     spec = _with_peers(spec, folders, where)
@@ -34,6 +34,16 @@ def resolve_paths(spec: RunSpec, folders: Sequence[Path], where: str) -> RunSpec
         judge = judge.model_copy(update={"encoder": encoder})
         return spec.model_copy(update={**update, "method": spec.method.model_copy(update={"discriminator": judge})})
     return spec.model_copy(update=update)
+
+
+def _teacher(model: str, folders: Sequence[Path], where: str) -> str:
+    """A file of recorded outputs and a model's folder made absolute; anything else is LiteLLM's to know."""
+    for kind in ("replay:", "local/"):
+        if model.startswith(kind):
+            return kind + _must_find(model.removeprefix(kind), folders, where)
+    if model.startswith("builtin/") and model not in TEACHERS:
+        raise UsageError(f"{where}: unknown {model!r}{nearest(model, list(TEACHERS))}")
+    return model
 
 
 def _with_peers(spec: RunSpec, folders: Sequence[Path], where: str) -> RunSpec:

@@ -10,6 +10,7 @@ from engine.spec.sections import (
     DataConfig,
     EvaluationConfig,
     Section,
+    SelectionConfig,
     StudentConfig,
     TeacherConfig,
     TrainingConfig,
@@ -33,6 +34,8 @@ class RunSpec(Section):
     """Who writes the rationales."""
     vote: VoteConfig = VoteConfig()
     """How samples become positive and negative."""
+    selection: SelectionConfig = SelectionConfig()
+    """Which of those are trained on."""
     student: StudentConfig = StudentConfig()
     """Who learns."""
     method: MethodConfig = Qcrd()

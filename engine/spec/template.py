@@ -42,6 +42,8 @@ def toml_value(value: Any) -> str:
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, list | tuple):
         return "[" + ", ".join(toml_value(item) for item in value) + "]"
+    if isinstance(value, Section):  # in a list: what is unset is left out
+        value = {key: item for key, item in value if item is not None}
     if isinstance(value, Mapping):
         inside = ", ".join(f"{key} = {toml_value(item)}" for key, item in value.items())
         return "{" + inside + "}"

@@ -3,7 +3,7 @@
 import difflib
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 
@@ -60,7 +60,10 @@ def describe(error: Any) -> Wrong:
 def _known(key: Key, method: str) -> list[str]:
     model: Any = RunSpec
     for part in key:
-        model = METHOD_MODELS[method] if part == "method" and method else model.model_fields[part].annotation
+        if part.isdigit():  # one of a list of tables
+            model = get_args(model)[0]
+        else:
+            model = METHOD_MODELS[method] if part == "method" and method else model.model_fields[part].annotation
     return list(model.model_fields) if issubclass(model, BaseModel) else []
 
 

@@ -42,6 +42,7 @@ class Stored:
 
     id: int
     text: str
+    reasoning: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,12 +298,13 @@ def _insert_sample(
     response_id: int | None = None,
 ) -> None:
     (text_id,) = store_texts(db, [completion.text])
+    reasoning_id = store_texts(db, [completion.reasoning])[0] if completion.reasoning else None
     counts = (completion.input_tokens, completion.output_tokens)
     db.execute(
         "INSERT OR IGNORE INTO samples "
-        "(key, model, text_id, finish, input_tokens, output_tokens, attempt_id, created_at, response_id) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (key, model, text_id, completion.finish, *counts, attempt_id, now, response_id),
+        "(key, model, text_id, finish, input_tokens, output_tokens, attempt_id, created_at, response_id, reasoning_id) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (key, model, text_id, completion.finish, *counts, attempt_id, now, response_id, reasoning_id),
     )
 
 
@@ -322,10 +324,11 @@ def _stored(db: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, Stored
         chunk = keys[start : start + CHUNK]
         marks = ",".join("?" * len(chunk))
         rows = db.execute(
-            f"SELECT s.key, s.id, t.text FROM samples s JOIN texts t ON t.id = s.text_id WHERE s.key IN ({marks})",
+            "SELECT s.key, s.id, t.text, h.text FROM samples s JOIN texts t ON t.id = s.text_id"
+            f" LEFT JOIN texts h ON h.id = s.reasoning_id WHERE s.key IN ({marks})",
             list(chunk),
         )
-        found.update({bytes(key): Stored(number, text) for key, number, text in rows})
+        found.update({bytes(key): Stored(number, *texts) for key, number, *texts in rows})
     return found
 
 

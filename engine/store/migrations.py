@@ -13,6 +13,7 @@ from engine.store.schema import (
     FIRST_TABLES,
     GROUP_TABLES,
     LEDGER_TABLES,
+    REASONING_TABLES,
     REASONS,
     SCHEMA_VERSION,
     VIEWS,
@@ -32,6 +33,7 @@ def migrate(conn: sqlite3.Connection) -> None:
     steps(name="0002_groups")(_groups)
     steps(name="0003_ledger")(_ledger)
     steps(name="0004_reasons")(_reasons)
+    steps(name="0005_reasoning")(_reasoning)
     steps(name="0006_batches")(_batches)
     steps.apply(Database(conn, recursive_triggers=False, execute_plugins=False))
     _make_views(conn)
@@ -53,6 +55,10 @@ def _ledger(db: "Database") -> None:
 
 def _reasons(db: "Database") -> None:
     _run(db.conn, REASONS)
+
+
+def _reasoning(db: "Database") -> None:
+    _run(db.conn, REASONING_TABLES)
 
 
 def _batches(db: "Database") -> None:

@@ -6,7 +6,7 @@ A followed question has every visit; any other its last one. Every function leav
 import sqlite3
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 TEXT_LENGTH = 20_000
@@ -32,6 +32,8 @@ class Candidate:
     weight: float | None = None
     chosen: bool = False
     active: bool | None = None
+    teacher: str | None = None
+    """The model that wrote it, where the run has several teachers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +109,13 @@ def read_question(
     rows = con.execute(
         "SELECT r.number, r.polarity, substr(r.source, 1, 300), r.iteration, substr(r.answer, 1, 300),"
         " substr(t.text, 1, ?), length(t.text), r.text_id,"
-        " l.step, l.iteration, l.quality, l.cross_entropy, l.weight, l.chosen, l.active, substr(r.reason, 1, 300)"
+        " l.step, l.iteration, l.quality, l.cross_entropy, l.weight, l.chosen, l.active, substr(r.reason, 1, 300),"
+        " substr(s.model, 1, 300)"
         " FROM rationales r JOIN texts t ON t.id = r.text_id"
+        " LEFT JOIN runs w ON w.id = r.run_id AND json_array_length(w.spec, '$.teacher.others') > 0"
+        " LEFT JOIN run_samples u ON u.run_id = w.id AND u.example = r.example AND u.slot = r.slot"
+        "  AND r.source IN ('teacher', 'minority')"
+        " LEFT JOIN samples s ON s.id = u.sample_id"
         " LEFT JOIN last_visits l ON l.run_id = r.run_id AND l.example = r.example AND l.number = r.number"
         " WHERE r.run_id = ? AND r.example = ? ORDER BY r.number",
         (TEXT_LENGTH, run_id, example),
@@ -213,13 +220,17 @@ def _candidates(
         # the visited one, and of those the chosen one, speaks for its copies
         row = max(same, key=lambda r: (r[0] in visit, visit[r[0]][4] if r[0] in visit else 0))
         number, _, source, iteration, answer, text, length = row[:7]
-        candidate = Candidate(number, polarity, source, iteration, answer, text, length, len(same))
+        candidate = Candidate(number, polarity, source, iteration, answer, text, length, len(same), teacher=row[16])
         if number in visit:
             _, quality, cross_entropy, weight, chosen, active = visit[number]
-            candidate = Candidate(
-                number, polarity, source, iteration, answer, text, length, len(same),
-                quality, cross_entropy, weight, bool(chosen), bool(active),
-            )  # fmt: skip
+            candidate = replace(
+                candidate,
+                quality=quality,
+                cross_entropy=cross_entropy,
+                weight=weight,
+                chosen=bool(chosen),
+                active=bool(active),
+            )
         found.append(candidate)
     return tuple(sorted(found, key=lambda c: (not c.chosen, c.number)))
 

@@ -54,8 +54,8 @@ def questions(conn: sqlite3.Connection, run_id: int) -> Rows:
 def rationales_of(conn: sqlite3.Connection, run_id: int, example: str, step: int | None = None) -> Rows:
     """Every rationale of an example, by number, with what the visit at `step` (None: its last) made of it.
 
-    number, text, answer, rule, polarity, reason (of a dropped one), source, iteration, slot; step, quality,
-    cross_entropy, weight, chosen, active: null where it was not visited then.
+    number, text, answer, rule, polarity, reason (of a dropped one), source, iteration, slot, teacher (its model; null
+    of what a student wrote); step, quality, cross_entropy, weight, chosen, active: null where it was not visited then.
     """
     visit = (
         "last_visits v ON v.run_id = r.run_id AND v.example = r.example AND v.number = r.number"
@@ -64,8 +64,12 @@ def rationales_of(conn: sqlite3.Connection, run_id: int, example: str, step: int
     )
     return conn.execute(
         "SELECT r.number, t.text, r.answer, r.rule, r.polarity, r.reason, r.source, r.iteration, r.slot,"
+        " s.model AS teacher,"
         " v.step, v.quality, v.cross_entropy, v.weight, v.chosen, v.active"
-        f" FROM rationales r JOIN texts t ON t.id = r.text_id LEFT JOIN {visit}"
+        " FROM rationales r JOIN texts t ON t.id = r.text_id"
+        " LEFT JOIN run_samples u ON u.run_id = r.run_id AND u.example = r.example AND u.slot = r.slot"
+        "  AND r.source IN ('teacher', 'minority')"
+        f" LEFT JOIN samples s ON s.id = u.sample_id LEFT JOIN {visit}"
         " WHERE r.run_id = ?1 AND r.example = ?2 ORDER BY r.number",
         (run_id, example) if step is None else (run_id, example, step),
     ).fetchall()

@@ -61,7 +61,7 @@ def _insert(conn: sqlite3.Connection, path: Path, spec: "RunSpec", folders: list
             spec.name,
             spec.method.name,
             spec.data.dataset,
-            spec.teacher.model if spec.needs_teacher else "",
+            spec.teacher.name if spec.needs_teacher else "",
             spec.student.model,
             spec.seed,
             spec.model_dump_json(),

@@ -4,7 +4,7 @@ Keys are given by the worker, not by SQLite, wherever a resumed run writes the s
 free of duplicates. What is tailed by id has AUTOINCREMENT, since SQLite may give a deleted rowid out again.
 """
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 """Also in PRAGMA user_version, so that a reader can tell without sqlite-utils."""
 APPLICATION_ID = 0x71637264
 """In PRAGMA application_id: "qcrd", so that another program's database is never taken for ours."""
@@ -312,7 +312,11 @@ UPDATE attempts SET billed = CASE state WHEN 'done' THEN 1 WHEN 'failed' THEN
 """
 
 REASONS = """
-ALTER TABLE rationales ADD COLUMN reason TEXT;  -- of a dropped one: right, no rationale, no vote, band; else null
+ALTER TABLE rationales ADD COLUMN reason TEXT;  -- of a dropped one: see docs/schema.md; else null
+"""
+
+REASONING_TABLES = """
+ALTER TABLE samples ADD COLUMN reasoning_id INTEGER REFERENCES texts(id);  -- hidden reasoning, apart from the answer
 """
 
 BATCH_TABLES = """
@@ -341,7 +345,7 @@ ALTER TABLE attempts ADD COLUMN batch_id INTEGER REFERENCES batches(id);  -- nul
 CREATE INDEX attempts_batch ON attempts (batch_id) WHERE batch_id IS NOT NULL;
 """
 
-TABLES = FIRST_TABLES + GROUP_TABLES + LEDGER_TABLES + REASONS + BATCH_TABLES
+TABLES = FIRST_TABLES + GROUP_TABLES + LEDGER_TABLES + REASONS + REASONING_TABLES + BATCH_TABLES
 
 STALE_AFTER = 15.0
 """Seconds without a heartbeat after which a running worker counts as dead."""
@@ -359,7 +363,7 @@ SELECT
     v.cross_entropy AS positive_cross_entropy, v.weight AS positive_weight, pr.source AS positive_source,
     nt.text AS negative, nr.answer AS negative_answer, n.quality AS negative_quality,
     n.cross_entropy AS negative_cross_entropy, n.weight AS negative_weight, nr.source AS negative_source,
-    n.active
+    n.active, ps.model AS positive_teacher, ns.model AS negative_teacher
 FROM {visits} v
 CROSS JOIN rationales pr ON pr.run_id = v.run_id AND pr.example = v.example AND pr.number = v.number
     AND pr.polarity = 'positive'
@@ -372,6 +376,12 @@ LEFT JOIN {visits} n ON n.run_id = v.run_id AND n.example = v.example AND n.step
          WHERE k.run_id = n.run_id AND k.example = n.example AND k.number = n.number) = 'negative'
 LEFT JOIN rationales nr ON nr.run_id = n.run_id AND nr.example = n.example AND nr.number = n.number
 LEFT JOIN texts nt ON nt.id = nr.text_id
+LEFT JOIN run_samples pu ON pu.run_id = v.run_id AND pu.example = v.example AND pu.slot = pr.slot
+    AND pr.source = 'teacher'
+LEFT JOIN samples ps ON ps.id = pu.sample_id
+LEFT JOIN run_samples nu ON nu.run_id = v.run_id AND nu.example = v.example AND nu.slot = nr.slot
+    AND nr.source = 'minority'
+LEFT JOIN samples ns ON ns.id = nu.sample_id
 WHERE v.chosen = 1""".strip()
 
 
@@ -439,10 +449,11 @@ CREATE VIEW teacher_samples AS
 SELECT
     u.run_id, u.example, u.slot, x.question, x.answer AS gold, t.text, s.model, s.finish,
     s.input_tokens, s.output_tokens, s.created_at,
-    r.polarity, r.answer, r.rule, rt.text AS rationale
+    r.polarity, r.answer, r.rule, rt.text AS rationale, r.reason, h.text AS reasoning
 FROM run_samples u
 JOIN samples s ON s.id = u.sample_id
 JOIN texts t ON t.id = s.text_id
+LEFT JOIN texts h ON h.id = s.reasoning_id
 JOIN run_datasets d ON d.run_id = u.run_id
 JOIN examples x ON x.dataset_id = d.dataset_id AND x.key = u.example
 LEFT JOIN rationales r ON r.run_id = u.run_id AND r.example = u.example AND r.slot = u.slot AND r.iteration = 0

@@ -23,15 +23,16 @@ def cancel(teacher: TeacherConfig, database: Path, run_id: int) -> Iterator[str]
         jobs = [job for job in unsettled_rows(connection, run_id) if job.provider_id is not None]
     for job in jobs:
         assert job.provider_id is not None
+        one = next((one for one in teacher.everyone if one.model == job.model), teacher)
         name = f"batch {job.id} ({job.provider_id})"
         try:
-            seen = batch_client.look(teacher, job.provider_id)
+            seen = batch_client.look(one, job.provider_id)
             if seen.status not in ENDED:
-                seen = batch_client.cancel(teacher, job.provider_id)
+                seen = batch_client.cancel(one, job.provider_id)
         except TeacherError as error:
             if error.fault.status != 404:
                 raise QcrdError(f"{name} cannot be cancelled: {error.fault}; try again") from None
-            why = f"{teacher.model} does not know its batch any more"
+            why = f"{one.model} does not know its batch any more"
             write(database, lambda conn, number=job.id, said=why: give_up(conn, number, said))  # type: ignore[misc]
             yield f"{name}: the provider does not know it; its {len(job.lines)} requests are in doubt from now on"
         else:

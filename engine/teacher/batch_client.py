@@ -8,6 +8,7 @@ from typing import Any
 from engine.errors import UsageError
 from engine.spec.sections import TeacherConfig
 from engine.teacher import client
+from engine.teacher.messages import STOP, style_of
 from engine.teacher.outcome import TeacherError, redact
 
 PROVIDERS = ("openai", "azure")
@@ -73,6 +74,8 @@ def options(teacher: TeacherConfig, n: int) -> Mapping[str, Any]:
         given["top_p"] = teacher.top_p
     if n > 1:
         given["n"] = n
+    if style_of(teacher) == "completion":
+        given["stop"] = list(STOP)
     try:
         wanted = litellm.utils.get_optional_params(model=model, custom_llm_provider=name, **given)
     except Exception as error:  # noqa: BLE001 - litellm's own class of error for each setting

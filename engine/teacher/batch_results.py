@@ -110,7 +110,7 @@ def _settle(batch: Batch, found: Mapping[str, Answer | Fault], desk: Desk, last:
         for slot in unit.slots:
             sample = stored.get(slot_key(unit.request.key, slot))
             if sample is not None:
-                unit.request.texts[slot] = sample.text
+                unit.request.take(slot, sample)
         desk.budget.settle(one.line.most, _cost(one))
         again = [] if last else _again(seller, unit, one.what)
         fault = one.what if isinstance(one.what, Fault) else one.what.fault

@@ -1,16 +1,24 @@
 """The one place that calls litellm. It is imported inside functions: it takes seconds, and readers never need it."""
 
 import json
+import math
 import os
 import sys
+import time
+from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import Any
 
 from engine.errors import SpecError, UsageError
 from engine.spec.sections import TeacherConfig
+from engine.teacher.local import check_folder, let_go, register_local
+from engine.teacher.messages import STOP, style_of
 from engine.teacher.outcome import Answer, Completion, Fault, TeacherError, redact
+from engine.teacher.reasoning import of_message
 
 Messages = list[dict[str, str]]
+IN_PROCESS = ("builtin/", "local/")
+"""Teachers that need no key, take n and draw sample number s from the seed s."""
 NO_KEY = "none-needed"
 """Sent to an api_base where no key is set: local servers want none, the OpenAI client insists on one."""
 SHORTEST_KEY = 8
@@ -29,8 +37,10 @@ async def complete(teacher: TeacherConfig, messages: Messages, n: int, first_slo
     options: dict[str, Any] = {"n": n} if n > 1 else {}
     if teacher.top_p is not None:
         options["top_p"] = teacher.top_p
-    if teacher.model.startswith("builtin/"):
+    if teacher.model.startswith(IN_PROCESS):
         options["seed"] = first_slot
+    if style_of(teacher) == "completion":
+        options["stop"] = list(STOP)
     if teacher.api_base:
         options["api_base"] = teacher.api_base
     if key:
@@ -53,7 +63,7 @@ async def complete(teacher: TeacherConfig, messages: Messages, n: int, first_slo
 
 def accepts_n(teacher: TeacherConfig) -> bool:
     """Whether the provider takes several completions in one request."""
-    if teacher.model.startswith("builtin/"):
+    if teacher.model.startswith(IN_PROCESS):
         return True
     litellm = load_litellm()
     model, provider, _, _ = litellm.get_llm_provider(teacher.model, api_base=teacher.api_base)
@@ -66,6 +76,9 @@ def check(teacher: TeacherConfig) -> None:
     Raises UsageError that names the variable to set. Imports litellm, except for replayed teachers.
     """
     if teacher.model.startswith(("replay:", "builtin/")):
+        return
+    if teacher.model.startswith("local/"):
+        check_folder(teacher.model)
         return
     if teacher.api_key_env and not os.environ.get(teacher.api_key_env):
         raise UsageError(
@@ -101,7 +114,8 @@ def key_variable(teacher: TeacherConfig) -> str:
 
 
 async def close() -> None:
-    """Closes the connections that litellm holds in this event loop."""
+    """Closes the connections that litellm holds in this event loop, and lets a model in this process go."""
+    let_go()
     if "litellm" not in sys.modules:  # stopped before its first request: nothing to close, and an import of seconds
         return
     from litellm.llms.custom_httpx.async_client_cleanup import close_litellm_async_clients
@@ -122,7 +136,22 @@ def load_litellm() -> Any:
     litellm.suppress_debug_info = True  # otherwise it prints coloured advice to stdout
     litellm.disable_hf_tokenizer_download = True  # counting tokens must not wait for a network
     register_builtin()
+    register_local()
+    _keep_from_asking_ollama()
     return litellm
+
+
+def _keep_from_asking_ollama() -> None:
+    """LiteLLM asks an Ollama server about its model up to four times a request, within the event loop."""
+    from litellm.llms.ollama.common_utils import OllamaModelInfo
+
+    def known(self: Any, model: str, api_base: str | None = None, api_key: str | None = None) -> dict[str, Any]:
+        return {
+            "key": model, "litellm_provider": "ollama", "mode": "chat", "input_cost_per_token": 0.0,
+            "output_cost_per_token": 0.0, "max_tokens": None, "max_input_tokens": None, "max_output_tokens": None,
+        }  # fmt: skip
+
+    OllamaModelInfo.get_model_info = known  # type: ignore[method-assign]
 
 
 def key_of(teacher: TeacherConfig) -> str | None:
@@ -137,12 +166,14 @@ def key_of(teacher: TeacherConfig) -> str | None:
 def answer_of(response: Any, n: int, key: str | None, raw: str | None = None) -> Answer:
     """What litellm's response holds. `raw`: what came, where that is more than the response."""
     choices = list(response.choices or [])
-    texts = [(_without(c.message.content or "", key), c.finish_reason) for c in choices[:n]]
-    full = [(text, finish) for text, finish in texts if text.strip()]
+    read = [(*of_message(c.message), c.finish_reason) for c in choices[:n]]
+    texts = [(_without(reasoning or "", key), _without(text, key), finish) for reasoning, text, finish in read]
+    # reasoning without an answer is paid for, and would hardly end another time: an answer that is missing
+    full = [(reasoning, text, finish) for reasoning, text, finish in texts if text.strip() or reasoning.strip()]
     fault = None
     if not full:
         what = "every choice is empty" if choices else "no choices"
-        finish = f" (finish reason: {texts[0][1]})" if texts else ""
+        finish = f" (finish reason: {texts[0][2]})" if texts else ""
         fault = Fault("empty", f"the answer has no text: {what}{finish}", 200)
     usage = getattr(response, "usage", None)
     sent, written = (getattr(usage, name, None) or None for name in ("prompt_tokens", "completion_tokens"))
@@ -153,8 +184,9 @@ def answer_of(response: Any, n: int, key: str | None, raw: str | None = None) ->
             finish,
             None if sent is None else (sent if i == 0 else 0),
             None if written is None else written // len(full) + (i < written % len(full)),
+            reasoning or None,
         )
-        for i, (text, finish) in enumerate(full)
+        for i, (reasoning, text, finish) in enumerate(full)
     )
     return Answer(
         completions,
@@ -183,8 +215,10 @@ def fault_of(error: Exception, key: str | None) -> Fault:
     status = getattr(error, "status_code", None)
     if isinstance(error, litellm.Timeout):
         return Fault("timeout", message)
-    if isinstance(error, litellm.APIConnectionError) or message.endswith(
-        ("Connection error.", "Cannot connect to host")
+    if (
+        isinstance(error, litellm.APIConnectionError)
+        or message.endswith("Connection error.")
+        or "Cannot connect to host" in message
     ):
         return Fault("unreachable", message, sent=not _never_connected(error))
     if status == 422 and not headers:  # an error in the body of a 200
@@ -217,8 +251,14 @@ def _never_connected(error: BaseException | None) -> bool:
 
 
 def _seconds(text: str | None) -> float | None:
-    """Retry-After in seconds; a date, which nobody sends here, counts as not given."""
-    try:
-        return max(0.0, float(text)) if text else None
-    except ValueError:
+    """Retry-After in seconds, whether it is told in seconds or as a date; None: neither."""
+    if not text:
         return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(text).timestamp() - time.time()
+        except ValueError:
+            return None
+    return max(0.0, seconds) if math.isfinite(seconds) else None

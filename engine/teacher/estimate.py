@@ -15,7 +15,6 @@ from engine.store.connect import open_reader
 from engine.store.ledger import stored_keys
 from engine.teacher import batch_client, client
 from engine.teacher.budget import check_budget
-from engine.teacher.messages import load_prompt
 from engine.teacher.price import Price, price_of
 from engine.teacher.requests import Request, requests_for, slot_key, units
 from engine.teacher.tokens import count
@@ -68,9 +67,9 @@ def estimate(asked: Sequence[tuple[RunSpec, Sequence[Example]]], database: Path)
     """Of all these runs with the questions that each asks, by teacher. Raises UsageError as `client.check` does."""
     requests: dict[bytes, Request] = {}
     for spec, examples in asked:
-        for request in requests_for(spec.teacher, load_prompt(spec.teacher, spec.data.answer), examples):
+        for request in requests_for(spec.teacher, spec.data.answer, examples):
             known = requests.setdefault(request.key, request)
-            known.slots = max(known.slots, request.slots, key=len)
+            known.slots = tuple(sorted({*known.slots, *request.slots}))
     by_teacher: dict[tuple[str, str | None], list[Request]] = {}
     for request in requests.values():
         by_teacher.setdefault((request.teacher.model, request.teacher.api_base), []).append(request)

@@ -4,9 +4,17 @@ from engine.errors import QcrdError, UsageError
 from engine.spec.sections import TeacherConfig
 from engine.teacher import client
 from engine.teacher.outcome import Fault
+from engine.teacher.pace import DOWN
 
+TROUBLE = (*DOWN, "rate-limit")
+"""Faults that are the provider's, not the question's."""
 SHORTEST_STREAK = 8
-"""So many questions in a row without an answer, or as many as are asked at once, mean that a teacher is down."""
+"""So many questions in a row without an answer, or as many as are asked at once, mean that there will be none."""
+
+
+def name_of(teacher: TeacherConfig) -> str:
+    """The teacher and its server, as errors name them."""
+    return f"the teacher {teacher.model}" + (f" at {teacher.api_base}" if teacher.api_base else "")
 
 
 def why_it_ends(
@@ -17,7 +25,7 @@ def why_it_ends(
     `reached`: whether the teacher has ever answered; `streak`: questions in a row that brought nothing; `failed` of
     `total` questions were given up.
     """
-    where = f"the teacher {teacher.model}" + (f" at {teacher.api_base}" if teacher.api_base else "")
+    where = name_of(teacher)
     if fault.kind == "key":
         variable = client.key_variable(teacher)
         return UsageError(
@@ -31,9 +39,10 @@ def why_it_ends(
             f"cannot reach {where} ({fault.message}); check "
             + ("that the server runs and teacher.api_base is right" if teacher.api_base else "the network")
         )
-    if fault.retryable and streak >= max(teacher.concurrency, SHORTEST_STREAK):
+    # of a provider that is down the pace takes care
+    if fault.retryable and fault.kind not in TROUBLE and streak >= max(teacher.concurrency, SHORTEST_STREAK):
         return QcrdError(
-            f"{where} went down: nothing for {streak} questions in a row, the last {fault}. "
+            f"{where} gives no answers: nothing for {streak} questions in a row, the last {fault}. "
             "Nothing paid for is lost: resume when it works again"
         )
     if failed * 2 > total or (not reached and failed >= teacher.concurrency):

@@ -1,5 +1,7 @@
 """What a teacher is asked: a system message, few-shot examples in the paper's layout, the question.
 
+A chat model gets them as turns, a completion model as one text that breaks off where the answer is to begin.
+
 The default prompts are `prompts/*.toml`, one for each kind of answer; a user's file has the same three keys:
 
     system = "…"
@@ -14,15 +16,22 @@ The default prompts are `prompts/*.toml`, one for each kind of answer; a user's 
 import hashlib
 import json
 import tomllib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from pathlib import Path
+from typing import Literal
 
 from engine.errors import UsageError
 from engine.records import Example
 from engine.spec.sections import AnswerKind, TeacherConfig
 
 SHOT_KEYS = {"question", "rationale", "answer", "choices"}
+STOP = ("\nQuestion:",)
+"""Where a completion model begins to write the next question itself."""
+COMPLETION_PROVIDERS = ("text-completion-", "azure_text/")
+COMPLETION_MODELS = ("gpt-3.5-turbo-instruct", "babbage-002", "davinci-002")
+
+Style = Literal["chat", "completion"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +43,7 @@ class Prompt:
     """The layout of an answer, with {rationale} and {answer}."""
     shots: tuple[tuple[Example, str], ...]
     """Worked examples, each with its rationale."""
+    style: Style = "chat"
 
     @property
     def hash(self) -> str:
@@ -44,8 +54,20 @@ class Prompt:
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
+def style_of(teacher: TeacherConfig) -> Style:
+    """What teacher.prompt_style says; "auto" knows LiteLLM's names of completion models."""
+    if teacher.prompt_style != "auto":
+        return teacher.prompt_style
+    completes = teacher.model.startswith(COMPLETION_PROVIDERS) or teacher.model in COMPLETION_MODELS
+    return "completion" if completes else "chat"
+
+
 def load_prompt(teacher: TeacherConfig, kind: AnswerKind) -> Prompt:
     """The default prompt of a kind of answer, or the user's file. Raises UsageError that names the file and the key."""
+    return replace(_load(teacher, kind), style=style_of(teacher))
+
+
+def _load(teacher: TeacherConfig, kind: AnswerKind) -> Prompt:
     if teacher.prompt != "default":
         path = Path(teacher.prompt).expanduser()
         try:
@@ -59,13 +81,28 @@ def load_prompt(teacher: TeacherConfig, kind: AnswerKind) -> Prompt:
 
 
 def messages_for(prompt: Prompt, example: Example) -> list[dict[str, str]]:
-    """The messages that ask one example's question."""
+    """The messages that ask one example's question; for a completion model one, which it is to go on with."""
+    if prompt.style == "completion":
+        return [{"role": "user", "content": _as_text(prompt, example)}]
     messages = [{"role": "system", "content": prompt.system}] if prompt.system else []
     for shot, rationale in prompt.shots:
-        reply = prompt.format.replace("{answer}", shot.answer or "").replace("{rationale}", rationale)
         messages.append({"role": "user", "content": ask(shot)})
-        messages.append({"role": "assistant", "content": reply})
+        messages.append({"role": "assistant", "content": _reply(prompt, shot, rationale)})
     return [*messages, {"role": "user", "content": ask(example)}]
+
+
+def _as_text(prompt: Prompt, example: Example) -> str:
+    """The paper's layout: system text, worked examples, the question, and the beginning of an answer."""
+    parts = [prompt.system] if prompt.system else []
+    parts += [f"Question: {ask(shot)}\n{_reply(prompt, shot, rationale)}" for shot, rationale in prompt.shots]
+    cue = prompt.format.partition("{rationale}")[0].rstrip()  # a space at the end is a token of its own to most models
+    if "{answer}" in cue:  # a layout with the answer first: what is parsed must hold its mark
+        cue = ""
+    return "\n\n".join([*parts, f"Question: {ask(example)}\n{cue}"])
+
+
+def _reply(prompt: Prompt, shot: Example, rationale: str) -> str:
+    return prompt.format.replace("{answer}", shot.answer or "").replace("{rationale}", rationale)
 
 
 def ask(example: Example) -> str:

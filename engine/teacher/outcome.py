@@ -24,6 +24,8 @@ class Completion:
     """Tokens of the prompt; a request is billed once, so the first of its completions has them and the others 0."""
     output_tokens: int | None = None
     """Tokens of the answer; the provider tells a request's sum, which is shared out evenly."""
+    reasoning: str | None = None
+    """What the model thought before it answered, where it shows that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class Answer:
     """All that one successful request brought."""
 
     completions: tuple[Completion, ...]
-    """At most as many as were asked for, none of them empty."""
+    """At most as many as were asked for, each with a text, or with reasoning that never came to one."""
     fault: "Fault | None" = None
     """Why there are no completions, where there are none: it is paid for all the same."""
     model: str | None = None

@@ -5,16 +5,12 @@ from pathlib import Path
 
 from engine.data.load import load
 from engine.data.splits import asked
-from engine.errors import BudgetReached, Interrupted, QcrdError, UsageError
+from engine.errors import UsageError
 from engine.spec.run import RunSpec
 from engine.store.ledger import Ledger
-from engine.store.recorder import Recorder
-from engine.store.runs import claim, create_run, set_status
-from engine.store.spend import note_spend
-from engine.store.writer import Writer
 from engine.teacher import client
+from engine.teacher.aside import aside, at_once
 from engine.teacher.buying import Orders
-from engine.teacher.messages import load_prompt
 from engine.teacher.requests import Request, requests_for
 from engine.teacher.sampling import fill, reuse
 
@@ -32,39 +28,23 @@ def pilot(
     """
     if not spec.needs_teacher or spec.teacher.model.startswith("replay:"):
         raise UsageError("--pilot: there is no teacher to be paid for")
-    client.check(spec.teacher)
-    # at once, and not within a day; a job in batches reuses its samples all the same
-    spec = spec.model_copy(update={"teacher": spec.teacher.model_copy(update={"batch": False})})
+    for one in spec.teacher.everyone:
+        client.check(one)
+    spec = at_once(spec)
     dataset = load(spec)
-    mine = spec.model_copy(update={"until": "vote", "name": f"{spec.name[:90]} (pilot)"})
-    run_id = create_run(database, mine)
-    claim(database, run_id)
-    try:
-        with Writer(database) as writer:
-            recorder, ledger = Recorder(writer, run_id), Ledger(writer, run_id)
-            recorder.declare_stages([("sample", "questions")])
-            recorder.dataset(dataset)
-            prompt = load_prompt(spec.teacher, spec.data.answer)
-            requests = requests_for(spec.teacher, prompt, asked(spec, dataset))
-            reuse(requests, ledger, keep=False)
-            chosen = _spread([r for r in requests if r.missing], calls)
-            if not client.accepts_n(spec.teacher):
-                for request in chosen:
-                    request.slots = tuple(request.missing[:1])
-            recorder.stage("sample", state="running", total=len(chosen))
-            try:
-                fill(spec.teacher, chosen, len(chosen), ledger, orders, say=say)
-            finally:
-                note_spend(recorder)
-            recorder.stage("sample", state="done", done=len(chosen))
-    except (Interrupted, BudgetReached) as error:
-        set_status(database, run_id, "interrupted", str(error))
-        raise
-    except QcrdError as error:
-        set_status(database, run_id, "failed", str(error))
-        raise
-    set_status(database, run_id, "done")
-    return run_id
+    with aside(spec, database, "pilot") as recorder:
+        ledger = Ledger(recorder.writer, recorder.run_id)
+        recorder.dataset(dataset)
+        requests = requests_for(spec.teacher, spec.data.answer, asked(spec, dataset))
+        reuse(requests, ledger, keep=False)
+        chosen = _spread([r for r in requests if r.missing], calls)
+        for request in chosen:
+            if not client.accepts_n(request.teacher):
+                request.slots = tuple(request.missing[:1])
+        recorder.stage("sample", state="running", total=len(chosen))
+        fill(spec.teacher, chosen, len(chosen), ledger, orders, say=say)
+        recorder.stage("sample", state="done", done=len(chosen))
+    return recorder.run_id
 
 
 def _spread(requests: list[Request], count: int) -> list[Request]:

@@ -6,10 +6,12 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from engine.records import Example
-from engine.spec.sections import TeacherConfig
-from engine.store.ledger import Purpose
+from engine.spec.sections import AnswerKind, TeacherConfig
+from engine.store.ledger import Purpose, Stored
 from engine.teacher.client import Messages
-from engine.teacher.messages import Prompt, messages_for
+from engine.teacher.local import fingerprint
+from engine.teacher.messages import ask, load_prompt, messages_for
+from engine.teacher.mixed import teacher_of
 
 
 @dataclass(slots=True)
@@ -29,8 +31,16 @@ class Request:
     """The key that earlier versions gave it; None where it could not be asked then."""
     texts: dict[int, str] = field(default_factory=dict)
     """By slot, as far as there are any."""
+    reasoning: dict[int, str] = field(default_factory=dict)
+    """Hidden reasoning by slot, where there is any."""
     open: int = 0
     """Units that are still to be done."""
+
+    def take(self, slot: int, stored: Stored) -> None:
+        """The slot's sample is in the database."""
+        self.texts[slot] = stored.text
+        if stored.reasoning is not None:
+            self.reasoning[slot] = stored.reasoning
 
     @property
     def missing(self) -> list[int]:
@@ -47,28 +57,39 @@ class Unit:
     """Those still to be bought."""
     tries: int = 0
     """Since the last that brought something."""
+    spared: int = 0
+    """Of those, tries that say nothing about the question: turned away, or sent to learn if the teacher is back."""
+    turned_away: int = 0
     row: int | None = None
     """The request's in the ledger, once it was sent."""
     brought: bool = False
 
 
-def requests_for(teacher: TeacherConfig, prompt: Prompt, examples: Sequence[Example]) -> list[Request]:
-    """All samples of all examples, in their order."""
+def requests_for(teacher: TeacherConfig, kind: AnswerKind, examples: Sequence[Example]) -> list[Request]:
+    """All samples of all examples, in their order; where there are several teachers, each is asked for its own."""
+    everyone = [(one, load_prompt(one, kind)) for one in teacher.everyone]
+    shares = [other.share for other in teacher.others]
     found: dict[bytes, Request] = {}
     for example in examples:
-        messages = messages_for(prompt, example)
-        key = key_of(teacher, messages, prompt.hash)
-        if key not in found:
-            slots = tuple(range(teacher.samples))
-            found[key] = Request(teacher, messages, key, slots, older_key=_older_key(teacher, messages))
-        found[key].examples.append(example.id)
+        slots: dict[int, list[int]] = {}
+        for slot in range(teacher.samples):
+            slots.setdefault(teacher_of(ask(example), slot, shares), []).append(slot)
+        for index, mine in sorted(slots.items()):
+            one, prompt = everyone[index]
+            messages = messages_for(prompt, example)
+            key = key_of(one, messages, prompt.hash)
+            if key not in found:
+                found[key] = Request(one, messages, key, tuple(mine), older_key=_older_key(one, messages))
+            found[key].examples.append(example.id)
     return list(found.values())
 
 
 def key_of(teacher: TeacherConfig, messages: Messages, prompt_hash: str) -> bytes:
     """SHA-256 over who is asked, what, and with which settings; not over how many samples."""
+    model = teacher.model
     asked = {
-        "model": teacher.model,
+        # a folder's name says nothing about what is in it
+        "model": f"local:{fingerprint(model)}" if model.startswith("local/") else model,
         "api_base": teacher.api_base,
         "messages": messages,
         "prompt": prompt_hash,

@@ -11,7 +11,6 @@ from engine.store.ledger import Ledger
 from engine.teacher.batch import buy_in_batches
 from engine.teacher.budget import budget_of
 from engine.teacher.buying import Orders, buy
-from engine.teacher.messages import load_prompt
 from engine.teacher.replay import read_recorded, replay
 from engine.teacher.requests import Request, requests_for, slot_key
 
@@ -32,12 +31,23 @@ def sample(
     """
     if spec.teacher.model.startswith("replay:"):
         return _replay(spec.teacher, examples, ledger, on_progress, say)
-    requests = requests_for(spec.teacher, load_prompt(spec.teacher, spec.data.answer), examples)
+    requests = requests_for(spec.teacher, spec.data.answer, examples)
     on_failed(0)
     fill(spec.teacher, requests, len(examples), ledger, orders, on_progress, say, backoff, on_failed)
     on_progress(len(examples), len(examples))
-    found = {e: [Sample(e, slot, r.texts[slot]) for slot in sorted(r.texts)] for r in requests for e in r.examples}
-    return {example.id: found[example.id] for example in examples}
+    unended = sum(not text.strip() for r in requests for text in r.texts.values())
+    if unended:
+        say(
+            "warning",
+            f"{unended} samples are hidden reasoning alone, cut off before the answer: raise teacher.max_tokens "
+            f"(now {spec.teacher.max_tokens})",
+        )
+    found: dict[str, list[Sample]] = {example.id: [] for example in examples}
+    for r in requests:
+        reasoning = r.reasoning if spec.teacher.reasoning == "use" else {}
+        for e in r.examples:
+            found[e] += [Sample(e, slot, text, reasoning.get(slot)) for slot, text in r.texts.items()]
+    return {e: sorted(mine, key=lambda s: s.slot) for e, mine in found.items()}
 
 
 def fill(
@@ -85,7 +95,7 @@ def reuse(requests: Sequence[Request], ledger: Ledger, keep: bool = True) -> int
         for slot in request.missing:
             sample = stored.get(slot_key(request.key, slot))
             if sample is not None:
-                request.texts[slot] = sample.text
+                request.take(slot, sample)
                 used += [(example, slot, sample.id) for example in request.examples]
     if used and keep:
         ledger.use(used).result()

@@ -72,8 +72,9 @@ def edited(left: Sequence[str], right: Sequence[str]) -> set[int]:
 
 
 def source(candidate: Candidate) -> str:
-    """Who wrote it: teacher, teacher minority, self it 26; ×2 where two samples are the same text."""
-    name = {"teacher": "teacher", "minority": "teacher minority", "self": f"self, it {candidate.iteration}"}
+    """Who wrote it: teacher (of several: which), teacher minority, self it 26; ×2 where two samples are one text."""
+    teacher = "teacher" if candidate.teacher is None else line(candidate.teacher.rpartition("/")[2], 24)
+    name = {"teacher": teacher, "minority": f"{teacher} minority", "self": f"self, it {candidate.iteration}"}
     copies = f" ×{candidate.copies}" if candidate.copies > 1 else ""
     return name.get(candidate.source, line(candidate.source, 20)) + copies
 

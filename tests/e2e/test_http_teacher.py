@@ -139,3 +139,26 @@ def test_a_worker_killed_while_it_samples_asks_again_for_what_was_in_flight_alon
     assert 0 <= rows(database, "SELECT count(*) FROM attempts")[0][0] - len(server.requests) <= 2 * concurrency
     assert rows(database, "PRAGMA integrity_check") == [("ok",)]
     assert files_with(folder, CANARY) == []
+
+
+def test_samples_bought_before_serve_other_methods_without_a_call_and_a_budget_can_be_raised(
+    database: Path, begin
+) -> None:
+    folder = database.parent
+    with serve() as server:
+        write_spec(folder, server.url, concurrency=4)
+        assert begin("sample", "run.toml", "--set", "teacher.budget_calls=20").wait(timeout=240) == 1
+        assert len(server.requests) == 20
+        assert "--set teacher.budget_calls" in said(folder, 0)
+        assert rows(database, "SELECT status, steps FROM runs") == [("interrupted", 0)]
+        assert begin("resume", "1", "--set", "training.steps=5").wait(timeout=60) == 2
+        assert begin("resume", "1", "--set", "teacher.budget_calls=24").wait(timeout=240) == 0, said(folder, 2)
+        assert len(server.requests) == 2 * QUESTIONS
+        assert rows(database, "SELECT status FROM runs") == [("done",)]
+        assert rows(database, "SELECT count(*) FROM votes") == [(2 * QUESTIONS,)]
+        assert begin("run", "run.toml", "--set", "method.name=positives").wait(timeout=240) == 0, said(folder, 3)
+        assert len(server.requests) == 2 * QUESTIONS
+    spent = "SELECT run_id, calls, bought_samples, reused_samples FROM teacher_spend ORDER BY run_id"
+    samples = 2 * QUESTIONS * SAMPLES
+    assert rows(database, spent) == [(1, 2 * QUESTIONS, samples, 0), (2, 0, 0, samples)]
+    assert ended(database, 2, 0).status == "done"

@@ -11,7 +11,7 @@ from engine.spec.methods import Dss, Positives, Qcrd
 from engine.spec.paths import PRESETS
 from engine.spec.run import RunSpec
 from engine.spec.sections import DataConfig
-from engine.spec.template import template
+from engine.spec.template import template, to_toml
 
 
 @pytest.fixture
@@ -210,3 +210,36 @@ def test_the_presets_are_those_the_help_names_and_the_loader_knows() -> None:
     words = (DataConfig.model_fields["dataset"].description or "").replace(")", " ").replace("(", " ").split()
     assert set(PRESETS) <= set(words)
     assert set(PRESETS) == set(KNOWN)
+
+
+def test_several_teachers_are_each_as_if_alone(write, tmp_path: Path) -> None:
+    (tmp_path / "small").mkdir()
+    spec = load_spec(write("""
+        [teacher]
+        model = "openai/x"
+        api_base = "http://127.0.0.1:1/v1"
+        samples = 3
+        rpm = 60
+        others = [{model = "local/small", share = 0.4, concurrency = 2}, {model = "builtin/arithmetic", share = 0.1}]
+    """))  # fmt: skip
+    first, local, built_in = spec.teacher.everyone
+    assert (first.model, first.rpm, first.concurrency, first.others) == ("openai/x", 60, 16, ())
+    assert (local.model, local.samples, local.concurrency) == (f"local/{tmp_path / 'small'}", 3, 2)
+    assert (built_in.api_base, built_in.rpm, built_in.concurrency) == (None, None, 16)
+    assert spec.teacher.name == f"openai/x + local/{tmp_path / 'small'} + builtin/arithmetic"
+    assert load_spec(write(to_toml(spec))) == spec
+
+
+@pytest.mark.parametrize(
+    ("others", "said"),
+    [
+        ('[{model = "a/b", share = 0.7}, {model = "a/c", share = 0.4}]', "add up to more than 1"),
+        ('[{model = "replay:run.toml", share = 0.7}]', "cannot be mixed"),
+        ('[{model = "local/nowhere", share = 0.7}]', "teacher.others: no such file: nowhere"),
+        ('[{model = "builtin/arithmetik", share = 0.7}]', "builtin/arithmetic"),
+        ('[{model = "a/b"}]', "teacher.others.0.share"),
+        ('[{model = "a/b", share = 0.5, shares = 1}]', "share"),
+    ],
+)
+def test_several_teachers_that_cannot_be(write, others: str, said: str) -> None:
+    assert said in refused(write(f"[teacher]\nothers = {others}\n"))

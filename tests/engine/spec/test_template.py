@@ -28,6 +28,7 @@ def test_the_template_explains_every_key_in_the_order_of_the_models() -> None:
         "[data]",
         "[teacher]",
         "[vote]",
+        "[selection]",
         "[student]",
         "[method]",
         "[training]",

@@ -15,7 +15,7 @@ from engine.errors import QcrdError, UsageError
 from engine.store.connect import database_path, explain, open_reader, open_writer
 from engine.store.filesystem import network_filesystem, refuse_network_filesystem
 from engine.store.migrations import statements
-from engine.store.schema import APPLICATION_ID, FIRST_TABLES, SCHEMA_VERSION
+from engine.store.schema import APPLICATION_ID, FIRST_TABLES, GROUP_TABLES, SCHEMA_VERSION
 
 
 def test_the_database_is_the_argument_else_the_environment_else_here(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,6 +123,39 @@ def test_a_database_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -
     assert old.execute("SELECT ended_at, seconds FROM stages").fetchone()[:] == (8.0, 0.0)
     old.close()
     new.close()
+
+
+def test_what_older_versions_bought_is_kept_with_its_responses(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    with sqlite3.connect(path, isolation_level=None) as conn:
+        steps = Migrations("qcrd")
+        steps(name="0001_first_schema")(lambda db: [db.conn.execute(part) for part in statements(FIRST_TABLES)])
+        steps(name="0002_groups")(lambda db: [db.conn.execute(part) for part in statements(GROUP_TABLES)])
+        steps.apply(Database(conn, recursive_triggers=False, execute_plugins=False))
+        conn.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        conn.execute("PRAGMA user_version = 2")
+        conn.execute(
+            "INSERT INTO runs (name, status, method, dataset, teacher, student, seed, spec, folder, created_at, steps,"
+            " iterations) VALUES ('old', 'done', 'dss', 'd', 'openai/t', 's', 0, '{}', 'runs/1', 0, 9, 3)"
+        )
+        conn.execute("INSERT INTO texts VALUES (1, x'00', 'a text')")
+        conn.execute("INSERT INTO attempts VALUES (1, 1, 'q', 2, 1, 'failed', 1.0, 2.0, 500, 'server: down')")
+        conn.execute("INSERT INTO attempts VALUES (2, 1, 'q', 2, 2, 'done', 3.0, 4.0, 200, NULL)")
+        conn.execute("INSERT INTO samples VALUES (1, x'01', 'openai/t', 1, 'stop', 20, 7, 2, 4.0)")
+        conn.execute("INSERT INTO samples VALUES (2, x'02', 'openai/t', 1, 'stop', 0, 6, 2, 4.0)")
+        conn.execute("INSERT INTO run_samples VALUES (1, 'q', 0, 1), (1, 'q', 1, 2)")
+    conn.close()
+    open_writer(path).close()
+    conn = open_reader(path)
+    assert conn.execute("SELECT attempt_id, received_at, input_tokens, output_tokens FROM responses").fetchall()[0][
+        :
+    ] == (2, 4.0, 20, 13)
+    spent = conn.execute(
+        "SELECT model, calls, failed_calls, bought_samples, price_usd, unknown_prices, in_doubt FROM teacher_spend"
+    ).fetchall()
+    assert [tuple(row) for row in spent] == [("openai/t", 2, 1, 2, None, 1, 0)]
+    assert conn.execute("PRAGMA foreign_key_check").fetchall() == []
+    conn.close()
 
 
 def test_missing_and_empty_and_foreign_files(tmp_path: Path) -> None:

@@ -24,7 +24,6 @@ from engine.teacher.batch_cancel import cancel
 from engine.teacher.budget import budget_of
 from engine.teacher.builtin import answer
 from engine.teacher.client import load_litellm
-from engine.teacher.messages import load_prompt
 from engine.teacher.price import Price, price_of
 from engine.teacher.requests import requests_for
 from engine.teacher.sampling import fill, reuse, sample
@@ -88,7 +87,7 @@ def buy(
     said = say or (lambda level, line: None)
     with ledger(folder, run) as book:
         book.close_stray().result()
-        requests = requests_for(one, load_prompt(one, "number"), EXAMPLES)
+        requests = requests_for(one, "number", EXAMPLES)
         reuse(requests, book)
         buy_in_batches(
             requests, book, clock, budget_of(one, book.spent().result()), len(EXAMPLES), say=said, backoff=0.001,
@@ -305,7 +304,7 @@ def test_a_budget_cuts_the_batch_and_is_never_exceeded(tmp_path: Path) -> None:
         with pytest.raises(BudgetReached, match="budget_usd"):
             buy(tmp_path, teacher(server.url, **prices, budget_usd=0.0))
         assert server.calls == []
-        requests = requests_for(teacher(server.url), load_prompt(teacher(server.url), "number"), EXAMPLES)
+        requests = requests_for(teacher(server.url), "number", EXAMPLES)
         most = [count(teacher(server.url), r.messages).most * 1e-6 + 10 * 2e-6 for r in requests]
         with pytest.raises(BudgetReached, match="budget_usd"):
             buy(tmp_path, teacher(server.url, **prices, budget_usd=max(most) + 3.5 * cost))
@@ -407,7 +406,7 @@ def test_a_cancelled_batch_is_fetched_as_far_as_it_is_done_and_the_rest_bought_s
         assert line == "batch 1 (batch_0) is cancelled: 8 of 12 requests answered"
         with ledger(tmp_path) as book:
             single = one.model_copy(update={"batch": False})
-            requests = requests_for(single, load_prompt(single, "number"), EXAMPLES)
+            requests = requests_for(single, "number", EXAMPLES)
             fill(single, requests, len(EXAMPLES), book, NoOrders())
         assert server.lines == [12]
         assert server.calls.count("single") == 4
@@ -436,7 +435,7 @@ def test_a_batch_that_the_provider_has_lost_can_be_given_up(tmp_path: Path) -> N
 def test_sampling_takes_the_way_of_batches(tmp_path: Path) -> None:
     with serve() as server, ledger(tmp_path) as book:
         one = teacher(server.url)
-        requests = requests_for(one, load_prompt(one, "number"), EXAMPLES)
+        requests = requests_for(one, "number", EXAMPLES)
         fill(one, requests, len(EXAMPLES), book, NoOrders())
         assert server.lines == [12]
     assert not any(r.missing for r in requests)

@@ -15,7 +15,7 @@ from engine.errors import BudgetReached, UsageError
 from engine.records import Example
 from engine.spec.sections import TeacherConfig
 from engine.store.ledger import Asked, Spent
-from engine.teacher import buying
+from engine.teacher import buying, pace
 from engine.teacher.budget import Budget, Cost, check_budget
 from engine.teacher.outcome import Answer, Completion, Fault, TeacherError
 from engine.teacher.price import Price
@@ -98,6 +98,8 @@ def test_at_64_at_once_a_budget_of_one_dollar_is_never_exceeded(
         return Answer(tuple(Completion(f"{calls} {i}") for i in range(n)), None, "m", None, *usage)
 
     monkeypatch.setattr(buying.client, "complete", teacher)
+    monkeypatch.setattr(pace, "START", 64)
+    monkeypatch.setattr(pace, "TOO_MANY", 1.0)  # so many faults would never let it be 64
     run_spec = spec("http://127.0.0.1:1/v1", concurrency=64, max_tokens=40, budget_usd=1.0, attempts=9, **PRICES)
     many = [Example(f"q{i}", f"question {i}?") for i in range(900)]
     with ledger(tmp_path) as book, pytest.raises(BudgetReached, match=r"resume 1 --set teacher\.budget_usd"):

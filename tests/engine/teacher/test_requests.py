@@ -36,7 +36,7 @@ def test_what_changes_the_answer_changes_the_key(change: dict[str, object]) -> N
 
 def test_slots_are_bought_in_runs_or_one_by_one() -> None:
     teacher = TeacherConfig(model="openai/a", samples=5)
-    (request,) = requests_for(teacher, load_prompt(teacher, "number"), EXAMPLES[:1])
+    (request,) = requests_for(teacher, "number", EXAMPLES[:1])
     request.texts = {1: "stored"}
     assert [u.slots for u in units(request, together=True)] == [(0,), (2, 3, 4)]
     assert [u.slots for u in units(request, together=False)] == [(0,), (2,), (3,), (4,)]
@@ -78,7 +78,7 @@ def test_samples_under_the_keys_of_older_versions_are_found_and_renamed(tmp_path
 def lost(folder: Path, url: str) -> None:
     """What a killed worker leaves: the first question's request, sent and not answered."""
     run_spec = spec(url)
-    (request,) = requests_for(run_spec.teacher, load_prompt(run_spec.teacher, run_spec.data.answer), EXAMPLES[:1])
+    (request,) = requests_for(run_spec.teacher, run_spec.data.answer, EXAMPLES[:1])
     with ledger(folder) as book:
         asked = Asked("sample", EXAMPLES[0].id, "openai/scripted", request.key, request.slots, 50, 0.125, 3000)
         book.begin(asked, 1).result()

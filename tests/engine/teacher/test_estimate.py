@@ -1,0 +1,89 @@
+"""What sampling will take, before and after a pilot: counts by hand, shared samples once, nothing asked."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from engine.spec.run import RunSpec
+from engine.spec.sections import TeacherConfig
+from engine.store.runs import create_run
+from engine.teacher.estimate import Span, estimate, lines
+from engine.teacher.messages import load_prompt, messages_for
+from engine.teacher.pilot import pilot
+from engine.teacher.tokens import count
+from tests.engine.teacher.openai_server import serve
+from tests.engine.teacher.test_sampling import EXAMPLES, buy, spec
+
+PRICES = {"input_usd_per_million": 1.0, "output_usd_per_million": 10.0}
+
+
+@pytest.fixture(autouse=True)
+def _key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QCRD_TEST_KEY", "very-secret-0123456789")
+
+
+def test_before_anything_is_bought(tmp_path: Path) -> None:
+    run_spec = spec("http://127.0.0.1:1/v1", max_tokens=100, **PRICES)
+    (found,) = estimate([(run_spec, EXAMPLES)], tmp_path / "none.db")
+    prompt = load_prompt(run_spec.teacher, run_spec.data.answer)
+    tokens = sum(count(run_spec.teacher, messages_for(prompt, x)).tokens for x in EXAMPLES)
+    assert (found.samples, found.reused, found.bought, found.calls) == (60, 0, 60, 12)
+    assert (found.input_tokens, found.exact, found.measured) == (tokens, False, 0)
+    assert found.output_tokens == Span(60, None, 6000)
+    assert found.usd is not None
+    assert found.usd.low == pytest.approx(tokens / 1e6 + 60 * 10 / 1e6)
+    assert found.most_usd == found.usd.high == pytest.approx(tokens / 1e6 + 6000 * 10 / 1e6)
+    text = dict(lines(found, run_spec.teacher))
+    assert "60 wanted, 0 of them" in text["samples"]
+    assert "an estimate" in text["input"]
+    assert "--pilot" in text["output"]
+    assert not (tmp_path / "none.db").exists()
+
+
+def test_an_unknown_price_is_said_to_be(tmp_path: Path) -> None:
+    run_spec = spec("http://127.0.0.1:1/v1")
+    (found,) = estimate([(run_spec, EXAMPLES)], tmp_path / "none.db")
+    assert found.usd is None
+    assert dict(lines(found, run_spec.teacher))["price"].startswith("unknown")
+
+
+def test_what_is_stored_is_reused_and_tells_the_length_and_runs_share(tmp_path: Path) -> None:
+    database = tmp_path / "experiments.db"
+    with serve() as server:
+        three = spec(server.url, samples=3, **PRICES)
+        buy(tmp_path, three)
+        five = spec(server.url, samples=5, **PRICES)
+        (found,) = estimate([(three, EXAMPLES), (five, EXAMPLES), (five, EXAMPLES[:4])], database)
+        assert len(server.requests) == 12
+    assert (found.samples, found.reused, found.bought, found.calls) == (60, 36, 24, 12)
+    assert found.measured == 36
+    assert found.output_tokens == Span(240.0, 240.0, 240.0)  # every completion of the server's has 10 tokens
+    assert found.usd is not None
+    assert found.usd.expected == pytest.approx((found.input_tokens + 2400) / 1e6)
+    assert "from 36 samples" in dict(lines(found, five.teacher))["output"]
+
+
+def test_a_pilot_buys_so_many_calls_and_the_job_reuses_them(tmp_path: Path) -> None:
+    database = tmp_path / "experiments.db"
+    with serve() as server:
+        teacher = spec(server.url, **PRICES).teacher
+        arithmetic = {"train": 10, "validation": 2, "test": 1, "unseen": 1}
+        run_spec = RunSpec.model_validate(
+            {"teacher": teacher, "data": {"dataset": "arithmetic", "arithmetic": arithmetic}, "until": "vote"}
+        )
+        create_run(database, run_spec)
+        orders = SimpleNamespace(poll=lambda: None)
+        assert pilot(run_spec, database, 3, orders, lambda *_: None) == 2
+        assert [r["n"] for r in server.requests] == [5, 5, 5]
+        from engine.data.load import load
+        from engine.data.splits import asked
+
+        (found,) = estimate([(run_spec, asked(run_spec, load(run_spec)))], database)
+    assert (found.samples, found.reused, found.calls, found.measured) == (60, 15, 9, 15)
+
+
+def test_the_builtin_teacher_costs_nothing(tmp_path: Path) -> None:
+    (found,) = estimate([(RunSpec(), EXAMPLES)], tmp_path / "none.db")
+    assert found.most_usd == 0
+    assert dict(lines(found, TeacherConfig()))["price"] == "nothing"

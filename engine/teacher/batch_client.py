@@ -15,6 +15,8 @@ PROVIDERS = ("openai", "azure")
 """Those whose batches litellm makes from lines of OpenAI's form and lists with our mark, so that none is made twice."""
 MARK = "qcrd"
 """Key of our tag in a batch's metadata."""
+IN_WORK = ("pending", "running")
+"""States of a file that Azure is still reading."""
 ENDED = ("completed", "failed", "expired", "cancelled")
 PAGE = 100
 """Batches that are listed at once; the API gives no more."""
@@ -84,10 +86,16 @@ def options(teacher: TeacherConfig, n: int) -> Mapping[str, Any]:
     return {"model": model, **{k: v for k, v in wanted.items() if k not in ("extra_body", "max_retries", "stream")}}
 
 
-def upload(teacher: TeacherConfig, name: str, lines: bytes) -> str:
-    """The input file's id. Raises TeacherError, as all below."""
+def upload(teacher: TeacherConfig, name: str, lines: bytes) -> tuple[str, bool]:
+    """The input file's id, and whether a batch can be made of it already. Raises TeacherError, as all below."""
     timeout = max(teacher.timeout, UPLOAD_SECONDS)
-    return str(_call(teacher, "create_file", file=(name, lines), purpose="batch", timeout=timeout).id)
+    made = _call(teacher, "create_file", file=(name, lines), purpose="batch", timeout=timeout)
+    return str(made.id), made.status not in IN_WORK
+
+
+def ready(teacher: TeacherConfig, file: str) -> bool:
+    """Whether the provider has read the input file."""
+    return _call(teacher, "file_retrieve", file_id=file).status not in IN_WORK
 
 
 def submit(teacher: TeacherConfig, input_file: str, tag: str) -> Seen:

@@ -3,6 +3,7 @@
 Nothing is stored twice: a line that is settled is no longer among the batch's, whoever reads the output once more.
 """
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -64,10 +65,10 @@ def give_back(batch: Batch, error: str, desk: Desk) -> None:
 def _parts(batch: Batch, content: bytes) -> Iterator[dict[str, Answer | Fault]]:
     """The file's lines that belong to the batch, in parts; broken ones are counted."""
     part: dict[str, Answer | Fault] = {}
-    for text in content.decode("utf-8", "replace").split("\n"):
+    for text in io.BytesIO(content):
         if not text.strip():
             continue
-        found = read(text)
+        found = read(text.decode("utf-8", "replace"))
         if found is None:
             batch.broken += 1
             continue

@@ -13,6 +13,12 @@ from engine.teacher.outcome import Fault, TeacherError
 SETTLES_AFTER = 30.0
 """Seconds after a submission before a batch that the provider does not list counts as one that it does not have."""
 
+PATIENCE = 5
+"""Times the backoff of single requests: a batch that takes a day can wait for minutes."""
+READ_AGAIN = 5.0
+"""Seconds between looks at an input file that the provider is still reading,"""
+READ_WITHIN = 600.0
+"""for so long."""
 NEVER_SENT = Fault("unreachable", "the run ended before it was sent, and it is not wanted any more", sent=False)
 
 
@@ -26,7 +32,7 @@ def hand_over(batch: Batch, desk: Desk) -> None:
     fault: Fault | None = None
     for attempt in range(teacher.attempts):
         if fault is not None:
-            desk.rest(fault.retry_after or desk.backoff * 2**attempt)
+            desk.rest(fault.retry_after or desk.backoff * PATIENCE * 2**attempt)
         try:
             seen = _found(batch, desk) or _submitted(batch, desk)
         except TeacherError as error:
@@ -72,8 +78,12 @@ def _submitted(batch: Batch, desk: Desk) -> Seen | None:
             return None
         units = [(name, line.unit) for name, line in batch.lines.items()]
         lines = b"".join(written(teacher, name, unit.request.messages, len(unit.slots)) for name, unit in units)
-        batch.input_file = batch_client.upload(teacher, f"{batch.tag}.jsonl", lines)
+        batch.input_file, ready = batch_client.upload(teacher, f"{batch.tag}.jsonl", lines)
         batches.uploaded(desk.ledger, batch.row, batch.input_file).result()
+        until = desk.clock() + READ_WITHIN
+        while not ready and desk.clock() < until:
+            desk.rest(READ_AGAIN)
+            ready = batch_client.ready(teacher, batch.input_file)
     _note_try(batch, desk, desk.clock())
     return batch_client.submit(teacher, batch.input_file, batch.tag)
 

@@ -168,10 +168,11 @@ def lines(found: Estimate, teacher: TeacherConfig) -> list[tuple[str, str]]:
         span = f"about {out.expected:,.0f} tokens ({out.low:,.0f} to {out.high:,.0f}"
         rows.append(("output", f"{span}, from {found.measured:,} samples of this model in the database); {limit}"))
     if found.usd is None or found.most_usd is None:
+        wanted = f"batch price of {found.model}" if teacher.batch else found.model
         rows.append(
             (
                 "price",
-                f"unknown: LiteLLM's list has no {found.model}; give teacher.input_usd_per_million and "
+                f"unknown: LiteLLM's list has no {wanted}; give teacher.input_usd_per_million and "
                 "output_usd_per_million",
             )
         )

@@ -19,7 +19,7 @@ from typing import Any
 from engine.teacher.builtin import answer
 
 Call = str
-"""upload, create, list, look, fetch, cancel; single: a request of its own."""
+"""upload, read, create, list, look, fetch, cancel; single: a request of its own."""
 
 
 @dataclass
@@ -28,6 +28,8 @@ class Server:
 
     url: str = ""
     looks: int = 1
+    file_status: str = "processed"
+    """Of a file that was just uploaded."""
     files: dict[str, bytes] = field(default_factory=dict)
     batches: list[dict[str, Any]] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
@@ -145,6 +147,8 @@ def serve() -> Iterator[Server]:
             parts = path.strip("/").split("/")
             if parts[-1] == "content":
                 self.obey("fetch", lambda: server.files.get(parts[-2]))
+            elif parts[-2] == "files":
+                self.obey("read", lambda: {**_public(parts[-1], 0), "status": "processed"})
             elif parts[-1] == "batches":
                 self.obey("list", lambda: _list(server, query))
             else:
@@ -197,11 +201,11 @@ def _file(server: Server, form: bytes) -> dict[str, Any]:
     parts = [p.partition(b"\r\n\r\n") for p in form.split(boundary)]
     (content,) = (body[: -len(b"\r\n")] for head, _, body in parts if b"filename=" in head)
     assert any(b'name="purpose"' in head and body.strip() == b"batch" for head, _, body in parts)
-    name = server.keep(content)
-    return {
-        "id": name, "object": "file", "bytes": len(content), "created_at": 0, "filename": "x", "purpose": "batch",
-        "status": "processed",
-    }  # fmt: skip
+    return {**_public(server.keep(content), len(content)), "status": server.file_status}
+
+
+def _public(name: str, length: int) -> dict[str, Any]:
+    return {"id": name, "object": "file", "bytes": length, "created_at": 0, "filename": "x", "purpose": "batch"}
 
 
 def _single(server: Server, body: dict[str, Any]) -> dict[str, Any]:

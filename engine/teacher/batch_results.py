@@ -41,6 +41,7 @@ def collect(batch: Batch, seen: Seen, desk: Desk) -> bool:
             batch.broken += 1
             continue
         for part in _parts(batch, content):
+            desk.orders.poll()  # a stop in between costs nothing: what is not stored is fetched again
             _settle(batch, part, desk)
     if batch.lines and batch.broken and batch.fetches < FETCHES and files:
         return False

@@ -233,7 +233,7 @@ def _sample(
     spec: RunSpec, examples: tuple[Example, ...], recorder: Recorder, orders: Orders
 ) -> Mapping[str, list[Sample]]:
     try:
-        return sample(
+        samples = sample(
             spec,
             examples,
             Ledger(recorder.writer, recorder.run_id),
@@ -244,6 +244,8 @@ def _sample(
         )
     finally:
         note_spend(recorder)
+    recorder.fact("sample", "missing samples", sum(spec.teacher.samples - len(mine) for mine in samples.values()))
+    return samples
 
 
 def _pretrain(

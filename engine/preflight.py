@@ -123,7 +123,11 @@ def _teacher(report: Report, spec: RunSpec, dataset: Dataset | None, database: P
     for one, share in zip(teacher.everyone, shares, strict=True):
         load_prompt(one, spec.data.answer)
         client.check(one)
-        key = "no key needed" if one.model.startswith(client.IN_PROCESS) else _key(client.key_variable(one))
+        key = (
+            "no key needed"
+            if one.model.startswith(client.IN_PROCESS)
+            else _key(client.key_variable(one), one.api_key_keyring)
+        )
         where = f" at {one.api_base}" if one.api_base else ""
         part = f", {share:.0%} of the samples" if teacher.others else ""
         report.lines.append(("teacher", f"{one.model}{where}, {key}{part}"))
@@ -158,14 +162,16 @@ def _step_judge(report: Report, spec: RunSpec) -> None:
 
     judge = step_judge_of(spec)
     if judge is not None:
-        key = _key(client.key_variable(judge))
+        key = _key(client.key_variable(judge), judge.api_key_keyring)
         report.lines.append(
             ("judge", f"{judge.model}, {key}; one call for each positive rationale, besides the samples")
         )
 
 
-def _key(variable: str) -> str:
+def _key(variable: str, entry: str | None) -> str:
     """Where the key comes from; never the key. Servers at an api_base often want none."""
+    if entry:
+        return f"key from the keyring's entry {entry}"
     return f"key from {variable}" if os.environ.get(variable) else f"no key ({variable} is not set)"
 
 

@@ -81,6 +81,18 @@ def train(
     _show(measure(shape, batch, positives, negatives, device, steps))
 
 
+@bench.command()
+def teacher(
+    calls: Annotated[int, typer.Option(min=1, help="Calls over which memory is watched.")] = 2000,
+    together: Annotated[int, typer.Option(min=1, help="Calls under way at once.")] = 64,
+    delay_ms: Annotated[float, typer.Option(min=0, help="Milliseconds that the server takes to answer.")] = 50.0,
+) -> None:
+    """Calls to a teacher of our own on this machine, with the ledger and without, beside bare LiteLLM and httpx."""
+    from engine.bench.teacher import measure
+
+    _show(measure(calls, together, delay_ms / 1000))
+
+
 def _prepare(threads: int) -> None:
     import torch
 
@@ -102,6 +114,9 @@ def _show(found: Mapping[str, Any]) -> None:
         ("to_trainer", f"× {found.get('peer')}, CPU", lambda v: _two(v["cpu"])),
         ("tokens_per_second", "tokens/s", lambda v: f"{v:,.0f}"),
         ("to_bare", "× bare, per pass", _two),
+        ("calls_per_second", "calls/s", lambda v: f"{v:,.0f}"),
+        ("to_no_ledger", "× no ledger's rate", lambda v: _two(v["wall"])),
+        ("cpu_seconds", "CPU ms a call", lambda v: _two(1000 * v["median"])),
         ("milliseconds_per_sample", "ms a sample", _two),
         ("words_per_sample", "words a sample", _two),
         ("padding", "padding", _two),
@@ -120,6 +135,11 @@ def _show(found: Mapping[str, Any]) -> None:
             print(f"{name.replace('_', ' ')}: {value:.2f}")
     for part, share in found.get("shares", {}).get("cpu", {}).items():
         print(f"{part}, share of qcrd's training time (CPU): {100 * share:.0f} %")
+    if memory := found.get("memory"):
+        print(
+            f"resident memory: {memory['at_a_tenth'] / 2**20:,.0f} MB after a tenth of {found['calls']:,} calls, "
+            f"{memory['at_the_end'] / 2**20:,.0f} MB after all"
+        )
     for arm, reason in found.get("missing", {}).items():
         print(f"{arm}: {reason}")
     print(json.dumps(plain(found)))

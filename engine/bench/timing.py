@@ -82,14 +82,15 @@ def peak_bytes(arm: Arm, device: torch.device) -> int | None:
         ctypes.CDLL(None).malloc_trim(0)  # glibc keeps what the arm before has freed
     try:
         Path("/proc/self/clear_refs").write_text("5")  # the high-water mark begins anew
-        before = _kilobytes("VmRSS")
+        before = kilobytes("VmRSS")
         arm()
-        return max(0, _kilobytes("VmHWM") - before) * 1024
+        return max(0, kilobytes("VmHWM") - before) * 1024
     except OSError:
         return None
 
 
-def _kilobytes(name: str) -> int:
+def kilobytes(name: str) -> int:
+    """A line of /proc/self/status; OSError where there is none."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 

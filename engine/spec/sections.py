@@ -1,5 +1,6 @@
 """The sections of a run's TOML file. Keys are a contract: `docs/spec.md` lists them, `qcrd init` writes them out."""
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -40,6 +41,30 @@ def _not_recorded(model: str) -> str:
     if model.startswith("replay:"):
         raise ValueError("recorded outputs cannot judge: name a model")
     return model
+
+
+def _variable(name: str) -> str:
+    if not re.fullmatch("[A-Z_][A-Z0-9_]*", name):  # not repeated: it may be the key
+        raise ValueError("give the name of an environment variable, in capitals such as OPENAI_API_KEY, never the key")
+    return name
+
+
+def _entry(name: str) -> str:
+    service, _, user = name.rpartition("/")
+    if not (service.strip() and user.strip()):
+        raise ValueError('give "service/user", the name of an entry in the keyring, never the key')
+    return name
+
+
+def _server(url: str) -> str:
+    if "@" in url.partition("://")[2].partition("/")[0]:
+        raise ValueError("a URL with a user or password would be stored; give the key with api_key_env")
+    return url
+
+
+KeyVariable = Annotated[str, AfterValidator(_variable)]
+KeyringEntry = Annotated[str, AfterValidator(_entry)]
+Server = Annotated[str, AfterValidator(_server)]
 
 
 class ArithmeticConfig(Section):
@@ -87,6 +112,11 @@ def _both_or_none(input_price: float | None, output_price: float | None) -> None
         raise ValueError("input_usd_per_million and output_usd_per_million: give both prices or none")
 
 
+def _one_key(variable: str | None, entry: str | None) -> None:
+    if variable and entry:
+        raise ValueError("api_key_env and api_key_keyring: give one of them")
+
+
 class OtherTeacher(Section):
     """One of several teachers: server, key, ceilings and prices are its own, all else is as in [teacher]."""
 
@@ -94,10 +124,12 @@ class OtherTeacher(Section):
     """As teacher.model; recorded outputs cannot be mixed."""
     share: Annotated[float, Field(gt=0, le=1)]
     """Share of the samples that it writes, in (0, 1]; what is left over is teacher.model's."""
-    api_base: str | None = None
+    api_base: Server | None = None
     """URL of its server; unset: the provider's own."""
-    api_key_env: str | None = None
+    api_key_env: KeyVariable | None = None
     """Name of the environment variable that holds its key; LiteLLM's own name for the provider where unset."""
+    api_key_keyring: KeyringEntry | None = None
+    """"service/user": its key's entry in the system's keyring, in place of an environment variable."""
     concurrency: Annotated[int, Field(ge=1)] | None = None
     """Requests in flight at once, at most; unset: as teacher.concurrency."""
     rpm: Annotated[int, Field(ge=1)] | None = None
@@ -113,6 +145,7 @@ class OtherTeacher(Section):
 
     @model_validator(mode="after")
     def _both_prices(self) -> "OtherTeacher":
+        _one_key(self.api_key_env, self.api_key_keyring)
         _both_or_none(self.input_usd_per_million, self.output_usd_per_million)
         return self
 
@@ -136,10 +169,12 @@ class TeacherConfig(Section):
     prompt_style: Literal["auto", "chat", "completion"] = "auto"
     """chat: the prompt as turns; completion: as one text that the model goes on with, for models that were not tuned to
     chat; auto: completion for LiteLLM's text-completion-openai/… and its kin, else chat."""
-    api_base: str | None = None
+    api_base: Server | None = None
     """URL of an OpenAI-compatible server, e.g. http://127.0.0.1:8000/v1."""
-    api_key_env: str | None = None
+    api_key_env: KeyVariable | None = None
     """Name of the environment variable that holds the key; LiteLLM's own name for the provider where unset."""
+    api_key_keyring: KeyringEntry | None = None
+    """"service/user": the key's entry in the system's keyring, in place of an environment variable."""
     concurrency: Annotated[int, Field(ge=1)] = 16
     """Requests in flight at once, at most: it begins with 8, goes up while answers come and down on 429 and 5xx."""
     rpm: Annotated[int, Field(ge=1)] | None = None
@@ -199,6 +234,7 @@ class TeacherConfig(Section):
 
     @model_validator(mode="after")
     def _both_prices(self) -> "TeacherConfig":
+        _one_key(self.api_key_env, self.api_key_keyring)
         _both_or_none(self.input_usd_per_million, self.output_usd_per_million)
         return self
 
@@ -228,9 +264,9 @@ class StepJudgeConfig(Section):
 
     model: Annotated[str, AfterValidator(_not_recorded)] | None = None
     """Any LiteLLM model string; unset: no judge."""
-    api_base: str | None = None
+    api_base: Server | None = None
     """URL of an OpenAI-compatible server."""
-    api_key_env: str | None = None
+    api_key_env: KeyVariable | None = None
     """Name of the environment variable that holds the key; LiteLLM's own name for the provider where unset."""
     max_tokens: Annotated[int, Field(ge=1)] = 512
     """Longest verdict, in tokens: about 4 a step."""

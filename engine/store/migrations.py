@@ -12,6 +12,7 @@ from engine.store.schema import (
     BATCH_TABLES,
     FIRST_TABLES,
     GROUP_TABLES,
+    IMPORT_TABLES,
     LEDGER_TABLES,
     REASONING_TABLES,
     REASONS,
@@ -34,7 +35,8 @@ def migrate(conn: sqlite3.Connection) -> None:
     steps(name="0003_ledger")(_ledger)
     steps(name="0004_reasons")(_reasons)
     steps(name="0005_reasoning")(_reasoning)
-    steps(name="0006_batches")(_batches)
+    steps(name="0006_imports")(_imports)
+    steps(name="0007_batches")(_batches)
     steps.apply(Database(conn, recursive_triggers=False, execute_plugins=False))
     _make_views(conn)
     conn.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -59,6 +61,10 @@ def _reasons(db: "Database") -> None:
 
 def _reasoning(db: "Database") -> None:
     _run(db.conn, REASONING_TABLES)
+
+
+def _imports(db: "Database") -> None:
+    _run(db.conn, IMPORT_TABLES)
 
 
 def _batches(db: "Database") -> None:

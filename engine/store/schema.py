@@ -4,7 +4,7 @@ Keys are given by the worker, not by SQLite, wherever a resumed run writes the s
 free of duplicates. What is tailed by id has AUTOINCREMENT, since SQLite may give a deleted rowid out again.
 """
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 """Also in PRAGMA user_version, so that a reader can tell without sqlite-utils."""
 APPLICATION_ID = 0x71637264
 """In PRAGMA application_id: "qcrd", so that another program's database is never taken for ours."""
@@ -319,6 +319,24 @@ REASONING_TABLES = """
 ALTER TABLE samples ADD COLUMN reasoning_id INTEGER REFERENCES texts(id);  -- hidden reasoning, apart from the answer
 """
 
+IMPORT_TABLES = """
+CREATE TABLE imports (                  -- a file of recorded outputs that samples were taken from
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    file TEXT NOT NULL,                 -- as it was named
+    hash TEXT NOT NULL,                 -- SHA-256 of its bytes
+    layout TEXT NOT NULL,               -- qcrd, distilabel, openai-batch
+    created_at REAL NOT NULL,
+    UNIQUE (hash, file, layout)
+);
+CREATE TABLE imported_samples (
+    sample_id INTEGER PRIMARY KEY REFERENCES samples(id),
+    import_id INTEGER NOT NULL REFERENCES imports(id),
+    line INTEGER NOT NULL,              -- of the file, or the row of a Parquet file, from 1
+    model TEXT                          -- as the file names it; null: it does not
+);
+CREATE INDEX imported_samples_import ON imported_samples (import_id);
+"""
+
 BATCH_TABLES = """
 CREATE TABLE batches (                  -- jobs of a provider's batch API; written before anything is sent
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -345,7 +363,7 @@ ALTER TABLE attempts ADD COLUMN batch_id INTEGER REFERENCES batches(id);  -- nul
 CREATE INDEX attempts_batch ON attempts (batch_id) WHERE batch_id IS NOT NULL;
 """
 
-TABLES = FIRST_TABLES + GROUP_TABLES + LEDGER_TABLES + REASONS + REASONING_TABLES + BATCH_TABLES
+TABLES = FIRST_TABLES + GROUP_TABLES + LEDGER_TABLES + REASONS + REASONING_TABLES + IMPORT_TABLES + BATCH_TABLES
 
 STALE_AFTER = 15.0
 """Seconds without a heartbeat after which a running worker counts as dead."""
@@ -383,6 +401,36 @@ LEFT JOIN run_samples nu ON nu.run_id = v.run_id AND nu.example = v.example AND 
     AND nr.source = 'minority'
 LEFT JOIN samples ns ON ns.id = nu.sample_id
 WHERE v.chosen = 1""".strip()
+
+
+def spend_sql(of_run: str) -> str:
+    """The view teacher_spend; `of_run`: a WHERE on run_id, which SQLite would not carry into the view by itself."""
+    doubt = "(billed IS NULL AND (batch IS NULL OR state <> 'sent'))"  # what a provider works on is in no doubt
+    return f"""
+SELECT
+    run_id, model, sum(call) AS calls, sum(failed) AS failed_calls, sum(bought) AS bought_samples,
+    sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens, sum(reasoning_tokens) AS reasoning_tokens,
+    sum(price_usd) AS price_usd, sum(unknown) AS unknown_prices, sum(doubt) AS in_doubt, sum(doubt_usd) AS in_doubt_usd,
+    sum(reused) AS reused_samples, sum(reused_usd) AS reused_usd
+FROM (
+    SELECT
+        run_id, model, 1 AS call, state = 'failed' AS failed, 0 AS bought, input_tokens, output_tokens,
+        reasoning_tokens, price_usd, billed IS 1 AND price_usd IS NULL AS unknown,
+        {doubt} AS doubt, CASE WHEN {doubt} THEN greatest_usd END AS doubt_usd, 0 AS reused, NULL AS reused_usd
+    FROM teacher_requests {of_run}
+    UNION ALL
+    SELECT
+        run_id, model, 0, 0, mine, NULL, NULL, NULL, NULL, 0, 0, NULL, NOT mine, CASE WHEN NOT mine THEN price END
+    FROM (
+        SELECT DISTINCT u.run_id AS run_id, s.model, s.id, coalesce(a.run_id = u.run_id, 0) AS mine,
+            CASE WHEN a.run_id = u.run_id THEN NULL
+                 ELSE p.price_usd / (SELECT count(*) FROM samples o WHERE o.response_id = p.id) END AS price
+        FROM run_samples u
+        JOIN samples s ON s.id = u.sample_id
+        LEFT JOIN responses p ON p.id = s.response_id
+        LEFT JOIN attempts a ON a.id = p.attempt_id
+        {of_run.replace("run_id", "u.run_id")}))
+GROUP BY run_id, model""".strip()
 
 
 VIEWS = f"""
@@ -449,7 +497,8 @@ CREATE VIEW teacher_samples AS
 SELECT
     u.run_id, u.example, u.slot, x.question, x.answer AS gold, t.text, s.model, s.finish,
     s.input_tokens, s.output_tokens, s.created_at,
-    r.polarity, r.answer, r.rule, rt.text AS rationale, r.reason, h.text AS reasoning
+    r.polarity, r.answer, r.rule, rt.text AS rationale, r.reason, h.text AS reasoning,
+    f.file AS imported_from, i.model AS imported_model
 FROM run_samples u
 JOIN samples s ON s.id = u.sample_id
 JOIN texts t ON t.id = s.text_id
@@ -457,7 +506,9 @@ LEFT JOIN texts h ON h.id = s.reasoning_id
 JOIN run_datasets d ON d.run_id = u.run_id
 JOIN examples x ON x.dataset_id = d.dataset_id AND x.key = u.example
 LEFT JOIN rationales r ON r.run_id = u.run_id AND r.example = u.example AND r.slot = u.slot AND r.iteration = 0
-LEFT JOIN texts rt ON rt.id = r.text_id;
+LEFT JOIN texts rt ON rt.id = r.text_id
+LEFT JOIN imported_samples i ON i.sample_id = s.id
+LEFT JOIN imports f ON f.id = i.import_id;
 
 CREATE VIEW teacher_requests AS
 SELECT
@@ -472,32 +523,5 @@ LEFT JOIN requests q ON q.id = a.request_id
 LEFT JOIN responses p ON p.attempt_id = a.id;
 
 CREATE VIEW teacher_spend AS
-WITH bought AS (
-    SELECT
-        run_id, model, count(*) AS calls, sum(state = 'failed') AS failed_calls,
-        sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens,
-        sum(reasoning_tokens) AS reasoning_tokens, sum(price_usd) AS price_usd,
-        sum(billed IS 1 AND price_usd IS NULL) AS unknown_prices,
-        sum(billed IS NULL) AS in_doubt, sum(CASE WHEN billed IS NULL THEN greatest_usd END) AS in_doubt_usd
-    FROM teacher_requests WHERE batch IS NULL OR state <> 'sent' GROUP BY run_id, model),
-used AS (
-    SELECT
-        run_id, model, sum(mine) AS bought_samples, sum(NOT mine) AS reused_samples,
-        sum(CASE WHEN NOT mine THEN price END) AS reused_usd
-    FROM (
-        SELECT DISTINCT u.run_id, s.model, s.id, coalesce(a.run_id = u.run_id, 0) AS mine,
-            p.price_usd / (SELECT count(*) FROM samples o WHERE o.response_id = p.id) AS price
-        FROM run_samples u
-        JOIN samples s ON s.id = u.sample_id
-        LEFT JOIN responses p ON p.id = s.response_id
-        LEFT JOIN attempts a ON a.id = p.attempt_id)
-    GROUP BY run_id, model)
-SELECT
-    k.run_id, k.model, coalesce(b.calls, 0) AS calls, coalesce(b.failed_calls, 0) AS failed_calls,
-    coalesce(u.bought_samples, 0) AS bought_samples, b.input_tokens, b.output_tokens, b.reasoning_tokens, b.price_usd,
-    coalesce(b.unknown_prices, 0) AS unknown_prices, coalesce(b.in_doubt, 0) AS in_doubt, b.in_doubt_usd,
-    coalesce(u.reused_samples, 0) AS reused_samples, u.reused_usd
-FROM (SELECT run_id, model FROM bought UNION SELECT run_id, model FROM used) k
-LEFT JOIN bought b ON b.run_id = k.run_id AND b.model = k.model
-LEFT JOIN used u ON u.run_id = k.run_id AND u.model = k.model;
+{spend_sql("")};
 """

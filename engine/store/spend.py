@@ -4,6 +4,7 @@ import sqlite3
 
 from engine.store.queries import Rows
 from engine.store.recorder import Recorder
+from engine.store.schema import spend_sql
 
 FACTS = {
     "calls": "calls",
@@ -19,7 +20,7 @@ FACTS = {
 
 def spend(conn: sqlite3.Connection, run_id: int) -> Rows:
     """The run's rows of `teacher_spend`, the teachers by name."""
-    return conn.execute("SELECT * FROM teacher_spend WHERE run_id = ? ORDER BY model", (run_id,)).fetchall()
+    return conn.execute(f"{spend_sql('WHERE run_id = :run')} ORDER BY model", {"run": run_id}).fetchall()
 
 
 def requests_of(conn: sqlite3.Connection, run_id: int, in_doubt: bool) -> Rows:

@@ -11,6 +11,7 @@ from typing import Any
 
 from engine.errors import SpecError, UsageError
 from engine.spec.sections import TeacherConfig
+from engine.teacher.keys import check_key, from_keyring
 from engine.teacher.local import check_folder, let_go, register_local
 from engine.teacher.messages import STOP, style_of
 from engine.teacher.outcome import Answer, Completion, Fault, TeacherError, redact
@@ -57,8 +58,8 @@ async def complete(teacher: TeacherConfig, messages: Messages, n: int, first_slo
             **options,
         )
     except Exception as error:  # noqa: BLE001 - litellm lets through whatever the provider's client or a broken body raised
-        raise TeacherError(fault_of(error, key)) from None
-    return answer_of(response, n, key)
+        raise TeacherError(fault_of(error, secret_of(teacher))) from None
+    return answer_of(response, n, secret_of(teacher))
 
 
 def accepts_n(teacher: TeacherConfig) -> bool:
@@ -80,11 +81,7 @@ def check(teacher: TeacherConfig) -> None:
     if teacher.model.startswith("local/"):
         check_folder(teacher.model)
         return
-    if teacher.api_key_env and not os.environ.get(teacher.api_key_env):
-        raise UsageError(
-            f"teacher.api_key_env: the environment variable {teacher.api_key_env} is not set; export it with the "
-            "teacher's key"
-        )
+    check_key(teacher.api_key_env, teacher.api_key_keyring)
     litellm = load_litellm()
     try:
         litellm.get_llm_provider(teacher.model, api_base=teacher.api_base)
@@ -93,7 +90,7 @@ def check(teacher: TeacherConfig) -> None:
             f"teacher.model: {teacher.model!r} names no provider that litellm knows; write provider/model, such as "
             "openai/gpt-4o-mini, or openai/NAME with teacher.api_base for a server of your own"
         ) from None
-    if teacher.api_key_env or teacher.api_base:
+    if teacher.api_key_env or teacher.api_key_keyring or teacher.api_base:
         return
     found = litellm.validate_environment(teacher.model)
     # one that ends otherwise (a region, a base URL) may come from a profile or has a default
@@ -156,11 +153,19 @@ def _keep_from_asking_ollama() -> None:
 
 def key_of(teacher: TeacherConfig) -> str | None:
     """The key to send; None: litellm reads the provider's own variable."""
+    if teacher.api_key_keyring:
+        return from_keyring(teacher.api_key_keyring)
     if teacher.api_key_env:
         return os.environ.get(teacher.api_key_env) or NO_KEY
     if teacher.api_base and not os.environ.get(key_variable(teacher)):
         return NO_KEY
     return None  # litellm reads its own variable
+
+
+def secret_of(teacher: TeacherConfig) -> str | None:
+    """What must not be stored: the key that was sent, be it ours or read by litellm."""
+    key = key_of(teacher)
+    return None if key == NO_KEY else key or os.environ.get(key_variable(teacher))
 
 
 def answer_of(response: Any, n: int, key: str | None, raw: str | None = None) -> Answer:

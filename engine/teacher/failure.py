@@ -3,6 +3,7 @@
 from engine.errors import QcrdError, UsageError
 from engine.spec.sections import TeacherConfig
 from engine.teacher import client
+from engine.teacher.keys import place_of
 from engine.teacher.outcome import Fault
 from engine.teacher.pace import DOWN
 
@@ -27,10 +28,9 @@ def why_it_ends(
     """
     where = name_of(teacher)
     if fault.kind == "key":
-        variable = client.key_variable(teacher)
+        place = place_of(client.key_variable(teacher), teacher.api_key_keyring)
         return UsageError(
-            f"{where} refused the key (HTTP {fault.status}: {fault.message}); set the environment variable {variable} "
-            "to a valid key, then resume"
+            f"{where} refused the key (HTTP {fault.status}: {fault.message}); set {place} to a valid key, then resume"
         )
     if not reached and fault.kind == "request":
         return UsageError(f"{where} refused the request (HTTP {fault.status}: {fault.message}); check the model's name")

@@ -1,13 +1,12 @@
-"""A teacher that answers from a file of recorded outputs: JSONL (plain or .gz) with id, question and samples."""
+"""A teacher that answers from a file of recorded outputs: JSONL or Parquet with id, question and samples."""
 
-import gzip
-import json
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import UsageError
+from engine.exchange.lines import read_lines
+from engine.exchange.recorded import Unreadable, read
 from engine.records import Example, Sample
 
 
@@ -38,13 +37,17 @@ def read_recorded(model: str) -> Recorded:
     path = Path(model.removeprefix("replay:")).expanduser()
     by_id: dict[str, tuple[str, tuple[str, ...]]] = {}
     by_question: dict[str, tuple[str, ...]] = {}
-    for number, line in _lines(path):
-        if not line.strip():
-            continue
-        name, question, samples = _row(line, f"{path}:{number}")
-        question = _plain(question)
-        if name is not None:
-            by_id.setdefault(name, (question, samples))
+    for line in read_lines(path, "teacher.model"):
+        if line.values is None:
+            raise UsageError(f"{path}:{line.number}: {line.wrong}")
+        try:
+            found = read(line.values, "qcrd")
+        except Unreadable as reason:
+            raise UsageError(f"{path}:{line.number}: {reason}") from None
+        question = plain(found.question or "")
+        samples = tuple(output.completion.text for output in found.outputs)
+        if found.id is not None:
+            by_id.setdefault(found.id, (question, samples))
         by_question.setdefault(question, samples)
     if not by_question:
         raise UsageError(f"teacher.model: {path} has no rows")
@@ -59,7 +62,7 @@ def replay(recorded: Recorded, examples: Sequence[Example], samples: int) -> Rep
     found: dict[str, list[Sample]] = {}
     missing = short = 0
     for example in examples:
-        question = _plain(example.question)
+        question = plain(example.question)
         recorded_question, texts = recorded.by_id.get(example.id, ("", ()))
         if recorded_question != question:  # ids such as "0001" occur in many files
             texts = recorded.by_question.get(question, ())
@@ -74,36 +77,6 @@ def replay(recorded: Recorded, examples: Sequence[Example], samples: int) -> Rep
     return Replayed(found, missing, short)
 
 
-def _plain(question: str) -> str:
+def plain(question: str) -> str:
     """White space aside, a question is the same question."""
     return " ".join(question.split())
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Numbered lines; opening and decoding errors are the user's to know."""
-    number = 0
-    try:
-        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                yield number, line
-    except UnicodeDecodeError:
-        raise UsageError(f"{path}:{number + 1}: not UTF-8 text") from None
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise UsageError(f"{path}:{number + 1}: not a whole gzip file: {error}") from None
-    except OSError as error:
-        raise UsageError(f"teacher.model: cannot read {path}: {error.strerror or error}") from None
-
-
-def _row(line: str, where: str) -> tuple[str | None, str, tuple[str, ...]]:
-    try:
-        row = json.loads(line)
-    except (json.JSONDecodeError, RecursionError):
-        raise UsageError(f"{where}: not a JSON object") from None
-    if not isinstance(row, dict):
-        raise UsageError(f"{where}: not a JSON object")
-    question, samples, name = row.get("question"), row.get("samples"), row.get("id")
-    if not isinstance(question, str):
-        raise UsageError(f'{where}: "question" is missing or no text')
-    if not isinstance(samples, list) or not all(isinstance(s, str) for s in samples):
-        raise UsageError(f'{where}: "samples" is missing or no list of texts')
-    return (None if name is None else str(name)), question, tuple(samples)

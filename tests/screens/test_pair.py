@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from engine.store.questions import Candidate
-from screens.widgets.pair import Parting, edited, heading, layout, parting
+from screens.widgets.pair import Parting, edited, heading, layout, parting, source
 
 RIGHT = "8 first. first 8 plus 4 makes 12. then 12 minus 4 makes 8. finally 8 plus 1 makes 9. the answer 9."
 WRONG = "8 first. first 8 plus 4 makes 12. then 12 plus 4 makes 16. finally 16 plus 1 makes 17. the answer 17."
@@ -18,6 +18,13 @@ def candidate(text: str, polarity: str = "negative", **more: object) -> Candidat
         "active": True,
     }  # fmt: skip
     return Candidate(**{**values, **more})  # type: ignore[arg-type]
+
+
+def test_of_several_teachers_it_says_which() -> None:
+    teacher = candidate(RIGHT, "positive", source="teacher", teacher="openai/small-4")
+    assert source(teacher) == "small-4"
+    assert source(candidate(WRONG, source="minority", teacher="local/a/tiny")) == "tiny minority"
+    assert source(candidate(WRONG, source="minority")) == "teacher minority"
 
 
 def test_the_words_that_differ_and_where_they_begin() -> None:

@@ -1,0 +1,1 @@
+"""Samples of other programs in, samples of ours out."""

@@ -81,7 +81,11 @@ def options(teacher: TeacherConfig, n: int) -> Mapping[str, Any]:
     try:
         wanted = litellm.utils.get_optional_params(model=model, custom_llm_provider=name, **given)
     except Exception as error:  # noqa: BLE001 - litellm's own class of error for each setting
-        said = redact(str(error), client.secret_of(teacher)).partition(": ")[2].partition(" To drop")[0]
+        said = (
+            redact(str(error), client.secret_of(teacher, client.key_of(teacher)))
+            .partition(": ")[2]
+            .partition(" To drop")[0]
+        )
         raise UsageError(f"teacher.model: {teacher.model} does not take these settings: {said or error}") from None
     return {"model": model, **{k: v for k, v in wanted.items() if k not in ("extra_body", "max_retries", "stream")}}
 
@@ -154,7 +158,7 @@ def _call(teacher: TeacherConfig, name: str, **options: Any) -> Any:
             **{"timeout": teacher.timeout, **options}, custom_llm_provider=provider(teacher), max_retries=0
         )
     except Exception as error:  # noqa: BLE001 - whatever the provider's client or a broken body raised
-        raise TeacherError(client.fault_of(error, client.secret_of(teacher))) from None
+        raise TeacherError(client.fault_of(error, client.secret_of(teacher, key))) from None
 
 
 def _seen(teacher: TeacherConfig, batch: Any) -> Seen:
@@ -168,6 +172,6 @@ def _seen(teacher: TeacherConfig, batch: Any) -> Seen:
         counts.failed if counts else 0,
         batch.output_file_id or None,
         batch.error_file_id or None,
-        redact(said, client.secret_of(teacher)) if said else None,
+        redact(said, client.secret_of(teacher, client.key_of(teacher))) if said else None,
         any(e.code == "token_limit_exceeded" for e in errors),
     )

@@ -47,7 +47,7 @@ def outcome(teacher: TeacherConfig, line: Mapping[str, Any], n: int) -> Answer |
     status, body = response.get("status_code"), response.get("body")
     if status == 200 and isinstance(body, dict) and not line.get("error"):
         return _answer(teacher, line, body, n)
-    key = client.secret_of(teacher)
+    key = client.secret_of(teacher, client.key_of(teacher))
     inner = body.get("error") if isinstance(body, dict) else None
     said = next((e for e in (inner, line.get("error")) if isinstance(e, dict)), {})
     code = str(said.get("code") or "")
@@ -65,7 +65,7 @@ def outcome(teacher: TeacherConfig, line: Mapping[str, Any], n: int) -> Answer |
 
 def _answer(teacher: TeacherConfig, line: Mapping[str, Any], body: dict[str, Any], n: int) -> Answer | Fault:
     litellm = client.load_litellm()
-    key = client.secret_of(teacher)
+    key = client.secret_of(teacher, client.key_of(teacher))
     try:
         response = litellm.utils.convert_to_model_response_object(
             response_object=body, model_response_object=litellm.ModelResponse()

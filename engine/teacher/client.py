@@ -58,8 +58,8 @@ async def complete(teacher: TeacherConfig, messages: Messages, n: int, first_slo
             **options,
         )
     except Exception as error:  # noqa: BLE001 - litellm lets through whatever the provider's client or a broken body raised
-        raise TeacherError(fault_of(error, secret_of(teacher))) from None
-    return answer_of(response, n, secret_of(teacher))
+        raise TeacherError(fault_of(error, secret_of(teacher, key))) from None
+    return answer_of(response, n, secret_of(teacher, key))
 
 
 def accepts_n(teacher: TeacherConfig) -> bool:
@@ -162,9 +162,8 @@ def key_of(teacher: TeacherConfig) -> str | None:
     return None  # litellm reads its own variable
 
 
-def secret_of(teacher: TeacherConfig) -> str | None:
+def secret_of(teacher: TeacherConfig, key: str | None) -> str | None:
     """What must not be stored: the key that was sent, be it ours or read by litellm."""
-    key = key_of(teacher)
     return None if key == NO_KEY else key or os.environ.get(key_variable(teacher))
 
 

@@ -19,7 +19,7 @@ from engine.spec.run import RunSpec
 from engine.spec.sections import ArithmeticConfig, TeacherConfig
 from engine.store.ledger import Ledger
 from engine.store.writer import Writer
-from engine.teacher import batch_results
+from engine.teacher import batch, batch_results
 from engine.teacher.batch import buy_in_batches
 from engine.teacher.batch_cancel import cancel
 from engine.teacher.budget import budget_of
@@ -164,6 +164,49 @@ def test_a_call_that_fails_is_made_again_and_no_batch_twice(tmp_path: Path, call
         assert len(server.batches) == 1
         assert server.sold == 60
     assert settled(tmp_path)
+
+
+def test_a_submission_in_doubt_is_looked_for_when_the_run_is_resumed(tmp_path: Path) -> None:
+    with serve() as server:
+        server.on["create"] = ["late"]
+        with pytest.raises(QcrdError, match=r"nobody can tell whether openai/scripted has taken batch 1"):
+            buy(tmp_path, teacher(server.url, attempts=1))
+        assert complete(buy(tmp_path, teacher(server.url, attempts=1)))
+        assert server.calls == ["upload", "create", "list", "look", "fetch"]
+    assert settled(tmp_path)
+
+
+def test_a_batch_that_is_not_listed_is_looked_for_twice_before_it_is_submitted_again(tmp_path: Path) -> None:
+    with serve() as server:
+        server.on["create"] = ["500"]
+        clock = Clock()
+        assert complete(buy(tmp_path, teacher(server.url), clock))
+        assert server.calls == ["upload", "create", "list", "list", "create", "look", "fetch"]
+        assert clock.now == pytest.approx(30, abs=1)
+
+
+def test_what_does_not_fit_into_one_file_is_several_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serve() as server:
+        monkeypatch.setattr(batch, "MOST_BYTES", 8_000)
+        assert complete(buy(tmp_path, teacher(server.url)))
+        assert len(server.lines) > 2
+        assert sum(server.lines) == 12
+        assert max(len(f) for name, f in server.files.items() if name.startswith("file-0")) <= 8_000
+        assert server.sold == 60
+    assert settled(tmp_path)
+
+
+def test_one_of_two_teachers_in_batches(tmp_path: Path) -> None:
+    with serve() as server, ledger(tmp_path) as book:
+        other = {"model": "openai/other", "share": 0.5, "api_base": server.url, "batch": False}
+        one = teacher(server.url, others=[{**other, "api_key_env": "QCRD_TEST_KEY"}])
+        requests = requests_for(one, "number", EXAMPLES)
+        fill(one, requests, len(EXAMPLES), book, NoOrders())
+        batched = sum(line["body"].get("n", 1) for line in server.batches[0]["asked"])
+        assert server.calls.count("single") > 0
+        assert 0 < batched < 60
+        assert server.sold == 60
+    assert not any(r.missing for r in requests)
 
 
 def test_azures_form_of_the_api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""sample, requests: what a teacher is paid for, before and after."""
+"""sample, requests, cancel-batch: what a teacher is paid for, before and after."""
 
 import sys
 from pathlib import Path
@@ -16,6 +16,7 @@ def add_to(app: typer.Typer) -> None:
     """Give the app this file's commands."""
     app.command()(sample)
     app.command()(requests)
+    app.command()(cancel_batch)
 
 
 def sample(
@@ -112,3 +113,31 @@ def requests(
         known = [row["greatest_usd"] for row in rows]
         cost = "their price is unknown" if None in known else f"they can have cost ${sum(known):.4g} at most"
         print(f"{len(rows)} tries; {cost}", file=sys.stderr)
+
+
+def cancel_batch(run: Run = "last", db: Db = None) -> None:
+    """End the provider's work on the batches of a run (teacher.batch).
+
+    What is answered by then is paid for, and fetched when the run is resumed.
+    """
+    from contextlib import closing
+
+    from app.cli.options import command
+    from engine.errors import UsageError
+    from engine.store.connect import open_reader
+    from engine.store.queries import find_run
+    from engine.store.runs import stored_spec
+    from engine.teacher.batch_cancel import cancel
+
+    path = database(db)
+    with closing(open_reader(path)) as connection:
+        run_id = int(find_run(connection, run)["id"])
+        teacher = stored_spec(connection, run_id).teacher
+    done = False
+    for line in cancel(teacher, path, run_id):
+        print(line, file=sys.stderr)
+        done = True
+    if not done:
+        raise UsageError(f"run {run_id} has no batch with a provider: there is nothing to cancel")
+    hint = command(path, f"resume {run_id}")
+    print(f"`{hint}` fetches what was answered and asks for the rest again", file=sys.stderr)

@@ -20,6 +20,7 @@ CHANGEABLE = tuple(
         "budget_usd",
         "budget_tokens",
         "budget_calls",
+        "batch",
         "in_doubt",
         "input_usd_per_million",
         "output_usd_per_million",

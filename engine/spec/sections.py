@@ -136,6 +136,8 @@ class OtherTeacher(Section):
     """Requests a minute, at most."""
     tpm: Annotated[int, Field(ge=1)] | None = None
     """Tokens a minute, at most."""
+    batch: bool | None = None
+    """Whether through its provider's batch API; unset: as teacher.batch."""
     input_usd_per_million: Annotated[float, Field(ge=0)] | None = None
     """Price of a million input tokens in US dollars; unset: from LiteLLM's list, where it has the model."""
     output_usd_per_million: Annotated[float, Field(ge=0)] | None = None
@@ -189,11 +191,15 @@ class TeacherConfig(Section):
     reasoning: Literal["apart", "use"] = "apart"
     """Hidden reasoning of a model that thinks before it answers. apart: stored beside the answer, which alone is the
     rationale. use: the hidden reasoning is the rationale, with the answer's answer."""
+    batch: bool = False
+    """Through the provider's batch API: half price, answers within 24 h. A run that stops meanwhile, or whose machine
+    does, finds them when it is resumed."""
     in_doubt: Literal["again", "stop"] = "again"
     """Requests that were under way when a worker was killed, and may be on the bill: again: bought once more, their
     greatest possible cost counted as spent; stop: end, and leave the choice to you."""
     input_usd_per_million: Annotated[float, Field(ge=0)] | None = None
-    """Price of a million input tokens in US dollars; unset: from LiteLLM's list, where it has the model."""
+    """Price of a million input tokens in US dollars; unset: from LiteLLM's list, where it has the model. In a batch
+    half of it is counted."""
     output_usd_per_million: Annotated[float, Field(ge=0)] | None = None
     """Price of a million output tokens in US dollars; unset: as for input."""
     budget_usd: Annotated[float, Field(ge=0)] | None = None
@@ -216,11 +222,12 @@ class TeacherConfig(Section):
     def everyone(self) -> "tuple[TeacherConfig, ...]":
         """This teacher and the others, each as if it were alone."""
         alone = self.model_copy(update={"others": ()})
-        own = set(OtherTeacher.model_fields) - {"share", "concurrency"}
+        own = set(OtherTeacher.model_fields) - {"share", "concurrency", "batch"}
         return alone, *(
             alone.model_copy(
                 update={name: getattr(other, name) for name in own}
                 | {"concurrency": other.concurrency or self.concurrency}
+                | {"batch": self.batch if other.batch is None else other.batch}
             )
             for other in self.others
         )

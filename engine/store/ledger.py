@@ -99,14 +99,22 @@ class Ledger:
     run_id: int
 
     def close_stray(self) -> Future[int]:
-        """Requests whose answer never arrived, since the process ended, become in doubt; how many there were."""
+        """Requests whose answer never arrived, since the process ended, become in doubt; how many there were.
+
+        Not those in a batch: the provider works on it whether we are there or not.
+        """
 
         def run(db: sqlite3.Connection) -> int:
             found = db.execute(
-                "UPDATE attempts SET state = 'failed', ended_at = ?, error = ? WHERE run_id = ? AND state = 'sent'",
+                "UPDATE attempts SET state = 'failed', ended_at = ?, error = ? WHERE run_id = ? AND state = 'sent'"
+                " AND batch_id IS NULL",
                 (time.time(), LOST, self.run_id),
             ).rowcount
-            db.execute("UPDATE requests SET state = 'in_doubt' WHERE run_id = ? AND state = 'sent'", (self.run_id,))
+            db.execute(
+                "UPDATE requests SET state = 'in_doubt' WHERE run_id = ? AND state = 'sent' AND NOT EXISTS"
+                " (SELECT 1 FROM attempts a WHERE a.request_id = requests.id AND a.state = 'sent')",
+                (self.run_id,),
+            )
             db.execute("UPDATE requests SET state = 'failed' WHERE run_id = ? AND state = 'pending'", (self.run_id,))
             return found
 
@@ -157,46 +165,7 @@ class Ledger:
     def begin(self, asked: Asked, attempt: int, request: int | None = None) -> Future[Sent]:
         """A try, number `attempt` of its request (a new one where None), is about to be sent."""
 
-        def run(db: sqlite3.Connection) -> Sent:
-            now = time.time()
-            row = request
-            if row is None:
-                row = db.execute(
-                    "INSERT INTO requests (run_id, purpose, example, model, asked, slots, state, input_tokens,"
-                    " greatest_usd, created_at) VALUES (?, ?, ?, ?, ?, ?, 'sent', ?, ?, ?)",
-                    (
-                        self.run_id,
-                        asked.purpose,
-                        asked.example,
-                        asked.model,
-                        asked.key,
-                        json.dumps(asked.slots),
-                        asked.input_tokens,
-                        asked.greatest_usd,
-                        now,
-                    ),
-                ).lastrowid
-            else:
-                db.execute("UPDATE requests SET state = 'sent' WHERE id = ?", (row,))
-            sent = db.execute(
-                "INSERT INTO attempts (run_id, example, slots, attempt, state, sent_at, request_id, greatest_usd,"
-                " greatest_tokens) VALUES (?, ?, ?, ?, 'sent', ?, ?, ?, ?)",
-                (
-                    self.run_id,
-                    asked.example,
-                    len(asked.slots),
-                    attempt,
-                    now,
-                    row,
-                    asked.greatest_usd,
-                    asked.greatest_tokens,
-                ),
-            ).lastrowid
-            assert row is not None
-            assert sent is not None
-            return Sent(row, sent)
-
-        return self.writer.call(run)
+        return self.writer.call(lambda db: begin_rows(db, self.run_id, asked, attempt, request))
 
     def fail(self, sent: Sent, fault: Fault, last: bool) -> Future[None]:
         """The try brought nothing; `last`: there will be no other."""
@@ -276,6 +245,41 @@ class Ledger:
             )
 
         return self.writer.call(run)
+
+
+def begin_rows(
+    db: sqlite3.Connection, run_id: int, asked: Asked, attempt: int, request: int | None, batch: int | None = None
+) -> Sent:
+    """The rows of a try that is about to be sent, by itself or in a batch."""
+    now = time.time()
+    row = request
+    if row is None:
+        row = db.execute(
+            "INSERT INTO requests (run_id, purpose, example, model, asked, slots, state, input_tokens,"
+            " greatest_usd, created_at) VALUES (?, ?, ?, ?, ?, ?, 'sent', ?, ?, ?)",
+            (
+                run_id,
+                asked.purpose,
+                asked.example,
+                asked.model,
+                asked.key,
+                json.dumps(asked.slots),
+                asked.input_tokens,
+                asked.greatest_usd,
+                now,
+            ),
+        ).lastrowid
+    else:
+        db.execute("UPDATE requests SET state = 'sent' WHERE id = ?", (row,))
+    most = (asked.greatest_usd, asked.greatest_tokens)
+    sent = db.execute(
+        "INSERT INTO attempts (run_id, example, slots, attempt, state, sent_at, request_id, greatest_usd,"
+        " greatest_tokens, batch_id) VALUES (?, ?, ?, ?, 'sent', ?, ?, ?, ?, ?)",
+        (run_id, asked.example, len(asked.slots), attempt, now, row, *most, batch),
+    ).lastrowid
+    assert row is not None
+    assert sent is not None
+    return Sent(row, sent)
 
 
 def _recorded_key(model: str, sample: Sample) -> bytes:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from engine.store.schema import (
     APPLICATION_ID,
+    BATCH_TABLES,
     FIRST_TABLES,
     GROUP_TABLES,
     IMPORT_TABLES,
@@ -35,6 +36,7 @@ def migrate(conn: sqlite3.Connection) -> None:
     steps(name="0004_reasons")(_reasons)
     steps(name="0005_reasoning")(_reasoning)
     steps(name="0006_imports")(_imports)
+    steps(name="0007_batches")(_batches)
     steps.apply(Database(conn, recursive_triggers=False, execute_plugins=False))
     _make_views(conn)
     conn.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -63,6 +65,10 @@ def _reasoning(db: "Database") -> None:
 
 def _imports(db: "Database") -> None:
     _run(db.conn, IMPORT_TABLES)
+
+
+def _batches(db: "Database") -> None:
+    _run(db.conn, BATCH_TABLES)
 
 
 def _make_views(conn: sqlite3.Connection) -> None:

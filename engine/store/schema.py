@@ -4,7 +4,7 @@ Keys are given by the worker, not by SQLite, wherever a resumed run writes the s
 free of duplicates. What is tailed by id has AUTOINCREMENT, since SQLite may give a deleted rowid out again.
 """
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 """Also in PRAGMA user_version, so that a reader can tell without sqlite-utils."""
 APPLICATION_ID = 0x71637264
 """In PRAGMA application_id: "qcrd", so that another program's database is never taken for ours."""
@@ -337,7 +337,33 @@ CREATE TABLE imported_samples (
 CREATE INDEX imported_samples_import ON imported_samples (import_id);
 """
 
-TABLES = FIRST_TABLES + GROUP_TABLES + LEDGER_TABLES + REASONS + REASONING_TABLES + IMPORT_TABLES
+BATCH_TABLES = """
+CREATE TABLE batches (                  -- jobs of a provider's batch API; written before anything is sent
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    run_id INTEGER NOT NULL REFERENCES runs(id),
+    tag TEXT NOT NULL UNIQUE,           -- ours, in the metadata of the provider's batch: how it is found again
+    model TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('written', 'uploaded', 'submitted', 'ended')),
+    provider_id TEXT,                   -- these four as the provider names them
+    input_file TEXT,
+    output_file TEXT,
+    error_file TEXT,
+    status TEXT,                        -- as the provider last said: validating, in_progress, completed, expired, ...
+    lines INTEGER NOT NULL,             -- requests in it
+    lines_done INTEGER NOT NULL DEFAULT 0,    -- these two as the provider counts
+    lines_failed INTEGER NOT NULL DEFAULT 0,
+    created_at REAL NOT NULL,
+    tried_at REAL,                      -- when its submission was last sent, answered or not
+    submitted_at REAL,
+    ended_at REAL,                      -- when all of its lines were settled
+    error TEXT                          -- one line: why the provider refused it
+);
+CREATE INDEX batches_run ON batches (run_id, state);
+ALTER TABLE attempts ADD COLUMN batch_id INTEGER REFERENCES batches(id);  -- null: a request of its own
+CREATE INDEX attempts_batch ON attempts (batch_id) WHERE batch_id IS NOT NULL;
+"""
+
+TABLES = FIRST_TABLES + GROUP_TABLES + LEDGER_TABLES + REASONS + REASONING_TABLES + IMPORT_TABLES + BATCH_TABLES
 
 STALE_AFTER = 15.0
 """Seconds without a heartbeat after which a running worker counts as dead."""
@@ -379,6 +405,7 @@ WHERE v.chosen = 1""".strip()
 
 def spend_sql(of_run: str) -> str:
     """The view teacher_spend; `of_run`: a WHERE on run_id, which SQLite would not carry into the view by itself."""
+    doubt = "(billed IS NULL AND (batch IS NULL OR state <> 'sent'))"  # what a provider works on is in no doubt
     return f"""
 SELECT
     run_id, model, sum(call) AS calls, sum(failed) AS failed_calls, sum(bought) AS bought_samples,
@@ -388,8 +415,8 @@ SELECT
 FROM (
     SELECT
         run_id, model, 1 AS call, state = 'failed' AS failed, 0 AS bought, input_tokens, output_tokens,
-        reasoning_tokens, price_usd, billed IS 1 AND price_usd IS NULL AS unknown, billed IS NULL AS doubt,
-        CASE WHEN billed IS NULL THEN greatest_usd END AS doubt_usd, 0 AS reused, NULL AS reused_usd
+        reasoning_tokens, price_usd, billed IS 1 AND price_usd IS NULL AS unknown,
+        {doubt} AS doubt, CASE WHEN {doubt} THEN greatest_usd END AS doubt_usd, 0 AS reused, NULL AS reused_usd
     FROM teacher_requests {of_run}
     UNION ALL
     SELECT
@@ -489,7 +516,7 @@ SELECT
     coalesce(q.model, r.teacher) AS model, a.example, q.slots, a.slots AS samples, a.attempt AS try,
     coalesce(q.state, a.state) AS request_state, a.state, a.sent_at, a.ended_at, a.status, a.error, a.billed,
     a.greatest_usd, a.greatest_tokens, p.price_usd, p.input_tokens, p.output_tokens, p.reasoning_tokens,
-    p.model AS answered_by, p.provider_id
+    p.model AS answered_by, p.provider_id, a.batch_id AS batch
 FROM attempts a
 JOIN runs r ON r.id = a.run_id
 LEFT JOIN requests q ON q.id = a.request_id

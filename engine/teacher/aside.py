@@ -12,6 +12,13 @@ from engine.store.spend import note_spend
 from engine.store.writer import Writer
 
 
+def at_once(spec: RunSpec) -> RunSpec:
+    """The spec without batches: what is tried is wanted now, not within a day. Its samples serve either way."""
+    others = tuple(other.model_copy(update={"batch": None}) for other in spec.teacher.others)
+    teacher = spec.teacher.model_copy(update={"batch": False, "others": others})
+    return spec.model_copy(update={"teacher": teacher})
+
+
 @contextmanager
 def aside(spec: RunSpec, database: Path, what: str) -> Iterator[Recorder]:
     """A run "NAME (what)" of the spec, claimed; done at the end of the block, or as what the block raises says.

@@ -34,7 +34,7 @@ async def complete(teacher: TeacherConfig, messages: Messages, n: int, first_slo
     provider or the network may cause.
     """
     litellm = load_litellm()
-    key = _key(teacher)
+    key = key_of(teacher)
     options: dict[str, Any] = {"n": n} if n > 1 else {}
     if teacher.top_p is not None:
         options["top_p"] = teacher.top_p
@@ -58,8 +58,8 @@ async def complete(teacher: TeacherConfig, messages: Messages, n: int, first_slo
             **options,
         )
     except Exception as error:  # noqa: BLE001 - litellm lets through whatever the provider's client or a broken body raised
-        raise TeacherError(_fault(error, _secret(teacher, key))) from None
-    return _answer(response, n, _secret(teacher, key))
+        raise TeacherError(fault_of(error, secret_of(teacher, key))) from None
+    return answer_of(response, n, secret_of(teacher, key))
 
 
 def accepts_n(teacher: TeacherConfig) -> bool:
@@ -151,7 +151,8 @@ def _keep_from_asking_ollama() -> None:
     OllamaModelInfo.get_model_info = known  # type: ignore[method-assign]
 
 
-def _key(teacher: TeacherConfig) -> str | None:
+def key_of(teacher: TeacherConfig) -> str | None:
+    """The key to send; None: litellm reads the provider's own variable."""
     if teacher.api_key_keyring:
         return from_keyring(teacher.api_key_keyring)
     if teacher.api_key_env:
@@ -161,12 +162,13 @@ def _key(teacher: TeacherConfig) -> str | None:
     return None  # litellm reads its own variable
 
 
-def _secret(teacher: TeacherConfig, key: str | None) -> str | None:
+def secret_of(teacher: TeacherConfig, key: str | None) -> str | None:
     """What must not be stored: the key that was sent, be it ours or read by litellm."""
     return None if key == NO_KEY else key or os.environ.get(key_variable(teacher))
 
 
-def _answer(response: Any, n: int, key: str | None) -> Answer:
+def answer_of(response: Any, n: int, key: str | None, raw: str | None = None) -> Answer:
+    """What litellm's response holds. `raw`: what came, where that is more than the response."""
     choices = list(response.choices or [])
     read = [(*of_message(c.message), c.finish_reason) for c in choices[:n]]
     texts = [(_without(reasoning or "", key), _without(text, key), finish) for reasoning, text, finish in read]
@@ -198,7 +200,7 @@ def _answer(response: Any, n: int, key: str | None) -> Answer:
         input_tokens=sent,
         output_tokens=written,
         reasoning_tokens=getattr(details, "reasoning_tokens", None),
-        raw=_without(json.dumps(response.model_dump(warnings=False), default=str), key),
+        raw=_without(raw or json.dumps(response.model_dump(warnings=False), default=str), key),
     )
 
 
@@ -208,7 +210,7 @@ def _without(text: str, key: str | None) -> str:
     return text.replace(secret, "[redacted]") if len(secret) >= SHORTEST_KEY and secret in text else text
 
 
-def _fault(error: Exception, key: str | None) -> Fault:
+def fault_of(error: Exception, key: str | None) -> Fault:
     """What litellm's exception means; it gives status 500 to much that never had one."""
     litellm = load_litellm()
     said = str(error).removeprefix(f"litellm.{type(error).__name__}: ").split("Traceback (most recent call last)")[0]

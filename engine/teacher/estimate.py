@@ -13,9 +13,9 @@ from engine.spec.run import RunSpec
 from engine.spec.sections import TeacherConfig
 from engine.store.connect import open_reader
 from engine.store.ledger import stored_keys
-from engine.teacher import client
+from engine.teacher import batch_client, client
 from engine.teacher.budget import check_budget
-from engine.teacher.price import price_of
+from engine.teacher.price import Price, price_of
 from engine.teacher.requests import Request, requests_for, slot_key, units
 from engine.teacher.tokens import count
 
@@ -57,6 +57,10 @@ class Estimate:
     usd: Span | None
     """None: the price is unknown."""
     most_usd: float | None
+    other_usd: Span | None = None
+    """Through the provider's batch API where `teacher.batch` is off, without it where it is on; None: there is none, or
+    its price is unknown. So the next."""
+    other_most_usd: float | None = None
 
 
 def estimate(asked: Sequence[tuple[RunSpec, Sequence[Example]]], database: Path) -> list[Estimate]:
@@ -78,6 +82,8 @@ def _estimate(requests: Sequence[Request], stored: set[bytes], lengths: Mapping[
     client.check(teacher)
     price = price_of(teacher)
     check_budget(teacher, price)
+    if teacher.batch:
+        batch_client.check(teacher)
     together = client.accepts_n(teacher)
     samples = reused = calls = sent = most_written = bought = 0
     exact = True
@@ -98,18 +104,23 @@ def _estimate(requests: Sequence[Request], stored: set[bytes], lengths: Mapping[
             most_written += len(unit.slots) * request.teacher.max_tokens
     known = lengths.get(teacher.model, ())
     written = _written(known, bought, most_written)
-    usd = most_usd = None
-    if price is not None:
-        fixed = price.input * sent
-        usd = Span(
-            fixed + price.output * written.low,
-            None if written.expected is None else fixed + price.output * written.expected,
-            fixed + price.output * written.high,
-        )
-        most_usd = fixed + price.output * most_written
+    usd, most_usd = _price(price, sent, written, most_written)
+    other = teacher.model_copy(update={"batch": not teacher.batch})
+    known_other = price_of(other) if batch_client.provider(teacher) in batch_client.PROVIDERS else None
     return Estimate(
-        teacher.model, samples, reused, bought, calls, sent, exact, len(known), written, most_written, usd, most_usd
-    )
+        teacher.model, samples, reused, bought, calls, sent, exact, len(known), written, most_written, usd, most_usd,
+        *_price(known_other, sent, written, most_written),
+    )  # fmt: skip
+
+
+def _price(price: Price | None, sent: int, written: Span, most_written: int) -> tuple[Span | None, float | None]:
+    """In US dollars, with the most that it can be; None where the price is unknown."""
+    if price is None:
+        return None, None
+    fixed = price.input * sent
+    expected = None if written.expected is None else fixed + price.output * written.expected
+    usd = Span(fixed + price.output * written.low, expected, fixed + price.output * written.high)
+    return usd, fixed + price.output * most_written
 
 
 def _written(known: Sequence[int], samples: int, most: int) -> Span:
@@ -157,16 +168,23 @@ def lines(found: Estimate, teacher: TeacherConfig) -> list[tuple[str, str]]:
         span = f"about {out.expected:,.0f} tokens ({out.low:,.0f} to {out.high:,.0f}"
         rows.append(("output", f"{span}, from {found.measured:,} samples of this model in the database); {limit}"))
     if found.usd is None or found.most_usd is None:
+        wanted = f"batch price of {found.model}" if teacher.batch else found.model
         rows.append(
             (
                 "price",
-                f"unknown: LiteLLM's list has no {found.model}; give teacher.input_usd_per_million and "
+                f"unknown: LiteLLM's list has no {wanted}; give teacher.input_usd_per_million and "
                 "output_usd_per_million",
             )
         )
-    elif found.usd.expected is None:
-        rows.append(("price", f"from ${found.usd.low:,.4g} to ${found.most_usd:,.4g}"))
     else:
-        span = f"about ${found.usd.expected:,.4g} (${found.usd.low:,.4g} to ${found.usd.high:,.4g})"
-        rows.append(("price", f"{span}; ${found.most_usd:,.4g} at most"))
+        rows.append(("price", _dollars(found.usd, found.most_usd) + (", in batches" if teacher.batch else "")))
+    if found.other_usd is not None and found.other_most_usd is not None:
+        how = "each request by itself" if teacher.batch else "through the provider's batch API (teacher.batch = true)"
+        rows.append(("", f"{_dollars(found.other_usd, found.other_most_usd)}, {how}"))
     return rows
+
+
+def _dollars(usd: Span, most: float) -> str:
+    if usd.expected is None:
+        return f"from ${usd.low:,.4g} to ${most:,.4g}"
+    return f"about ${usd.expected:,.4g} (${usd.low:,.4g} to ${usd.high:,.4g}); ${most:,.4g} at most"

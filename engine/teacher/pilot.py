@@ -9,7 +9,7 @@ from engine.errors import UsageError
 from engine.spec.run import RunSpec
 from engine.store.ledger import Ledger
 from engine.teacher import client
-from engine.teacher.aside import aside
+from engine.teacher.aside import aside, at_once
 from engine.teacher.buying import Orders
 from engine.teacher.requests import Request, requests_for
 from engine.teacher.sampling import fill, reuse
@@ -30,6 +30,7 @@ def pilot(
         raise UsageError("--pilot: there is no teacher to be paid for")
     for one in spec.teacher.everyone:
         client.check(one)
+    spec = at_once(spec)
     dataset = load(spec)
     with aside(spec, database, "pilot") as recorder:
         ledger = Ledger(recorder.writer, recorder.run_id)

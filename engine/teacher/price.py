@@ -25,9 +25,13 @@ class Price:
 
 
 def price_of(teacher: TeacherConfig) -> Price | None:
-    """The teacher's price; None where neither the spec nor LiteLLM's list has it. Asks nobody."""
+    """The teacher's price, in batches where teacher.batch; None where neither the spec nor LiteLLM's list has it.
+
+    Asks nobody.
+    """
     if teacher.input_usd_per_million is not None and teacher.output_usd_per_million is not None:
-        return Price(teacher.input_usd_per_million / 1e6, teacher.output_usd_per_million / 1e6)
+        millions = 2e6 if teacher.batch else 1e6
+        return Price(teacher.input_usd_per_million / millions, teacher.output_usd_per_million / millions)
     if teacher.model.startswith(FREE):
         return Price(0.0, 0.0)
     if teacher.api_base and not teacher.model.startswith("azure"):
@@ -35,10 +39,12 @@ def price_of(teacher: TeacherConfig) -> Price | None:
     listed = _listed(teacher.model)
     if listed is None:
         return None
-    asked, written = listed.get("input_cost_per_token"), listed.get("output_cost_per_token")
+    kind = "_batches" if teacher.batch else ""
+    asked, written = listed.get(f"input_cost_per_token{kind}"), listed.get(f"output_cost_per_token{kind}")
     if asked is None or written is None:
         return None
-    return Price(float(asked), max(float(written), float(listed.get("output_cost_per_reasoning_token") or 0.0)))
+    hidden = 0.0 if teacher.batch else float(listed.get("output_cost_per_reasoning_token") or 0.0)
+    return Price(float(asked), max(float(written), hidden))
 
 
 def _listed(name: str) -> dict[str, Any] | None:

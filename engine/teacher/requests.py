@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from engine.records import Example
@@ -106,10 +106,13 @@ def slot_key(key: bytes, slot: int) -> bytes:
     return hashlib.sha256(key + slot.to_bytes(4, "big")).digest()
 
 
-def units(request: Request, together: bool) -> Iterator[Unit]:
-    """The missing slots of a request: runs of consecutive ones where they can be bought together, else one by one."""
+def units(request: Request, together: bool, under_way: Collection[int] = ()) -> Iterator[Unit]:
+    """The missing slots of a request but those that are under way: runs of consecutive ones where they can be bought
+    together, else one by one."""
     runs: list[list[int]] = []
     for slot in request.missing:
+        if slot in under_way:
+            continue
         if together and runs and runs[-1][-1] == slot - 1:
             runs[-1].append(slot)
         else:

@@ -6,7 +6,9 @@ from engine.errors import QcrdError
 from engine.records import Example, Sample
 from engine.spec.run import RunSpec
 from engine.spec.sections import TeacherConfig
+from engine.store.batches import unsettled
 from engine.store.ledger import Ledger
+from engine.teacher.batch import buy_in_batches
 from engine.teacher.budget import budget_of
 from engine.teacher.buying import Orders, buy
 from engine.teacher.replay import read_recorded, replay
@@ -68,9 +70,15 @@ def fill(
     if reused:
         say("info", f"{reused} samples are in the database already and are not asked for again")
     _settle_doubts(limits, requests, ledger, stray, say)
-    if any(r.missing for r in requests):
-        budget = budget_of(limits, ledger.spent().result())
-        buy(requests, ledger, orders, budget, total, on_progress, say, backoff, on_failed)
+    budget = budget_of(limits, ledger.spent().result())
+    jobs = unsettled(ledger).result()
+    there = {line.key for job in jobs for line in job.lines}
+    batched = [r for r in requests if r.teacher.batch or r.key in there]
+    if batched or jobs:
+        buy_in_batches(batched or requests[:1], ledger, orders, budget, total, on_progress, say, backoff, on_failed)
+    others = [r for r in requests if not r.teacher.batch]
+    if any(r.missing for r in others):
+        buy(others, ledger, orders, budget, total, on_progress, say, backoff, on_failed)
 
 
 def reuse(requests: Sequence[Request], ledger: Ledger, keep: bool = True) -> int:

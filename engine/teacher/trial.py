@@ -16,7 +16,7 @@ from engine.store.connect import open_reader
 from engine.store.ledger import Ledger
 from engine.store.spend import spend
 from engine.store.teacher_texts import texts_of
-from engine.teacher.aside import aside
+from engine.teacher.aside import aside, at_once
 from engine.teacher.buying import Orders
 from engine.teacher.messages import Prompt, load_prompt, messages_for
 from engine.teacher.sampling import sample
@@ -70,7 +70,8 @@ def try_prompt(spec: RunSpec, database: Path, examples: int, orders: Orders, say
         raise UsageError(f"the method {spec.method.name} asks no teacher: there is no prompt to try")
     prompt = load_prompt(spec.teacher, spec.data.answer)
     asked = load(spec).splits["train"][:examples]
-    one = spec.model_copy(update={"teacher": spec.teacher.model_copy(update={"samples": 1})})
+    now = at_once(spec)
+    one = now.model_copy(update={"teacher": now.teacher.model_copy(update={"samples": 1})})
     with aside(one, database, "prompt trial") as recorder:
         splits = {"train": asked}
         recorder.dataset(Dataset(spec.data.dataset, splits, dataset_hash(splits)))

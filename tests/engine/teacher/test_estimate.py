@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from engine.spec.run import RunSpec
-from engine.spec.sections import TeacherConfig
+from engine.spec.sections import ArithmeticConfig, DataConfig, TeacherConfig
 from engine.store.runs import create_run
 from engine.teacher.estimate import Span, estimate, lines
 from engine.teacher.messages import load_prompt, messages_for
@@ -87,3 +87,34 @@ def test_the_builtin_teacher_costs_nothing(tmp_path: Path) -> None:
     (found,) = estimate([(RunSpec(), EXAMPLES)], tmp_path / "none.db")
     assert found.most_usd == 0
     assert dict(lines(found, TeacherConfig()))["price"] == "nothing"
+
+
+def test_both_prices_where_there_is_a_batch_api(tmp_path: Path) -> None:
+    singly = spec("http://127.0.0.1:1/v1", max_tokens=100, **PRICES)
+    batched = spec("http://127.0.0.1:1/v1", max_tokens=100, batch=True, **PRICES)
+    (one,) = estimate([(singly, EXAMPLES)], tmp_path / "none.db")
+    (other,) = estimate([(batched, EXAMPLES)], tmp_path / "none.db")
+    assert one.usd is not None
+    assert other.usd is not None
+    assert other.usd.low == pytest.approx(one.usd.low / 2)
+    assert other.most_usd == pytest.approx((one.most_usd or 0) / 2)
+    assert (one.other_usd, one.other_most_usd) == (other.usd, other.most_usd)
+    assert (other.other_usd, other.other_most_usd) == (one.usd, one.most_usd)
+    assert lines(one, singly.teacher)[-1][1].endswith("through the provider's batch API (teacher.batch = true)")
+    assert lines(other, batched.teacher)[-1][1].endswith("each request by itself")
+
+
+def test_no_second_price_where_there_is_no_batch_api(tmp_path: Path) -> None:
+    run_spec = spec("http://127.0.0.1:1/v1", model="hosted_vllm/mine", **PRICES)
+    (found,) = estimate([(run_spec, EXAMPLES)], tmp_path / "none.db")
+    assert found.usd is not None
+    assert found.other_usd is None
+
+
+def test_a_pilot_of_a_job_in_batches_is_bought_at_once_and_serves_it(tmp_path: Path) -> None:
+    with serve() as server:
+        job = spec(server.url, batch=True).model_copy(
+            update={"data": DataConfig(arithmetic=ArithmeticConfig(train=6, validation=2, test=1, unseen=0))}
+        )
+        pilot(job, tmp_path / "experiments.db", 2, SimpleNamespace(poll=lambda: None), lambda level, line: None)
+        assert len(server.requests) == 2

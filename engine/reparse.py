@@ -13,7 +13,7 @@ from engine.records import Example, Sample
 from engine.selection import select
 from engine.spec.load import read_spec
 from engine.spec.run import RunSpec
-from engine.spec.sections import StepJudgeConfig
+from engine.spec.selection import StepJudgeConfig
 from engine.store.queries import provenance
 from engine.store.runs import stored_spec
 from engine.store.teacher_texts import texts_of

@@ -9,7 +9,8 @@ from itertools import pairwise
 from engine import step_judge
 from engine.answers import kinds
 from engine.records import Rationale, Reason, Voted
-from engine.spec.sections import AnswerKind, SelectionConfig
+from engine.spec.sections import AnswerKind
+from engine.spec.selection import SelectionConfig
 from engine.step_judge import Ask
 from engine.vote import Vote, balance
 

@@ -127,7 +127,7 @@ def cancel_batch(run: Run = "last", db: Db = None) -> None:
     from engine.store.connect import open_reader
     from engine.store.queries import find_run
     from engine.store.runs import stored_spec
-    from engine.teacher.batch_cancel import cancel
+    from engine.teacher.batches.cancel import cancel
 
     path = database(db)
     with closing(open_reader(path)) as connection:

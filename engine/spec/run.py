@@ -10,13 +10,13 @@ from engine.spec.sections import (
     DataConfig,
     EvaluationConfig,
     Section,
-    SelectionConfig,
     StudentConfig,
-    TeacherConfig,
     TrainingConfig,
     VoteConfig,
     under,
 )
+from engine.spec.selection import SelectionConfig
+from engine.spec.teachers import TeacherConfig
 
 
 class RunSpec(Section):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.store.queries import FAILED, WORKED
-from engine.store.schema import STALE_AFTER
+from engine.store.views import STALE_AFTER
 
 LOG_LINES = 500
 CURVE_POINTS = 4096

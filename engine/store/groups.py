@@ -15,7 +15,7 @@ from engine.errors import UsageError
 from engine.launch import is_alive
 from engine.store.connect import write
 from engine.store.runs import create_runs
-from engine.store.schema import STALE_AFTER
+from engine.store.views import STALE_AFTER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

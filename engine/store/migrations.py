@@ -17,8 +17,8 @@ from engine.store.schema import (
     REASONING_TABLES,
     REASONS,
     SCHEMA_VERSION,
-    VIEWS,
 )
+from engine.store.views import VIEWS
 
 if TYPE_CHECKING:
     from sqlite_utils import Database

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from engine.errors import QcrdError, UsageError
 from engine.launch import is_alive
 from engine.store.connect import write
-from engine.store.schema import STALE_AFTER
+from engine.store.views import STALE_AFTER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

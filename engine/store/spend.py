@@ -4,7 +4,7 @@ import sqlite3
 
 from engine.store.queries import Rows
 from engine.store.recorder import Recorder
-from engine.store.schema import spend_sql
+from engine.store.views import spend_sql
 
 FACTS = {
     "calls": "calls",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from engine.errors import BudgetReached, UsageError
-from engine.spec.sections import TeacherConfig
+from engine.spec.teachers import TeacherConfig
 from engine.store.ledger import Spent
 from engine.teacher.price import Price
 

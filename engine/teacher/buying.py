@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from engine.errors import Interrupted, QcrdError
-from engine.spec.sections import TeacherConfig
+from engine.spec.teachers import TeacherConfig
 from engine.store.ledger import Asked, Ledger, Sent, State, Stored
 from engine.teacher import client
 from engine.teacher.budget import Budget, Cost, check_budget, reached

@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from engine.errors import SpecError, UsageError
-from engine.spec.sections import TeacherConfig
+from engine.spec.teachers import TeacherConfig
 from engine.teacher.keys import check_key, from_keyring
 from engine.teacher.local import check_folder, let_go, register_local
 from engine.teacher.messages import STOP, style_of

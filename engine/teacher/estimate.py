@@ -10,10 +10,11 @@ from pathlib import Path
 from engine.intervals import t_interval
 from engine.records import Example
 from engine.spec.run import RunSpec
-from engine.spec.sections import TeacherConfig
+from engine.spec.teachers import TeacherConfig
 from engine.store.connect import open_reader
 from engine.store.ledger import stored_keys
-from engine.teacher import batch_client, client
+from engine.teacher import client
+from engine.teacher.batches import api
 from engine.teacher.budget import check_budget
 from engine.teacher.price import Price, price_of
 from engine.teacher.requests import Request, requests_for, slot_key, units
@@ -83,7 +84,7 @@ def _estimate(requests: Sequence[Request], stored: set[bytes], lengths: Mapping[
     price = price_of(teacher)
     check_budget(teacher, price)
     if teacher.batch:
-        batch_client.check(teacher)
+        api.check(teacher)
     together = client.accepts_n(teacher)
     samples = reused = calls = sent = most_written = bought = 0
     exact = True
@@ -106,7 +107,7 @@ def _estimate(requests: Sequence[Request], stored: set[bytes], lengths: Mapping[
     written = _written(known, bought, most_written)
     usd, most_usd = _price(price, sent, written, most_written)
     other = teacher.model_copy(update={"batch": not teacher.batch})
-    known_other = price_of(other) if batch_client.provider(teacher) in batch_client.PROVIDERS else None
+    known_other = price_of(other) if api.provider(teacher) in api.PROVIDERS else None
     return Estimate(
         teacher.model, samples, reused, bought, calls, sent, exact, len(known), written, most_written, usd, most_usd,
         *_price(known_other, sent, written, most_written),

@@ -1,7 +1,7 @@
 """When a teacher's faults end the run, and what is said then."""
 
 from engine.errors import QcrdError, UsageError
-from engine.spec.sections import TeacherConfig
+from engine.spec.teachers import TeacherConfig
 from engine.teacher import client
 from engine.teacher.keys import place_of
 from engine.teacher.outcome import Fault

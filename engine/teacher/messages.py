@@ -23,7 +23,8 @@ from typing import Literal
 
 from engine.errors import UsageError
 from engine.records import Example
-from engine.spec.sections import AnswerKind, TeacherConfig
+from engine.spec.sections import AnswerKind
+from engine.spec.teachers import TeacherConfig
 
 SHOT_KEYS = {"question", "rationale", "answer", "choices"}
 STOP = ("\nQuestion:",)

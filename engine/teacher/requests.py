@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from engine.records import Example
-from engine.spec.sections import AnswerKind, TeacherConfig
+from engine.spec.sections import AnswerKind
+from engine.spec.teachers import TeacherConfig
 from engine.store.ledger import Purpose, Stored
 from engine.teacher.client import Messages
 from engine.teacher.local import fingerprint

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from engine.errors import QcrdError
 from engine.records import Example, Sample
 from engine.spec.run import RunSpec
-from engine.spec.sections import TeacherConfig
+from engine.spec.teachers import TeacherConfig
 from engine.store.batches import unsettled
 from engine.store.ledger import Ledger
-from engine.teacher.batch import buy_in_batches
+from engine.teacher.batches.buying import buy_in_batches
 from engine.teacher.budget import budget_of
 from engine.teacher.buying import Orders, buy
 from engine.teacher.replay import read_recorded, replay

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from engine.spec.sections import TeacherConfig
+from engine.spec.teachers import TeacherConfig
 from engine.teacher import client
 
 PER_MESSAGE = 4

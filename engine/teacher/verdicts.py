@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from engine.errors import UsageError
 from engine.spec.run import RunSpec
-from engine.spec.sections import TeacherConfig
+from engine.spec.teachers import TeacherConfig
 from engine.step_judge import SYSTEM, Ask, Messages
 from engine.store.ledger import Ledger
 from engine.teacher import client

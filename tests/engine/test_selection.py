@@ -9,7 +9,7 @@ from engine.methods.table import METHODS
 from engine.records import Example, Sample, Voted, all_rationales
 from engine.selection import REASONS, select
 from engine.spec.methods import METHOD_MODELS
-from engine.spec.sections import SelectionConfig
+from engine.spec.selection import SelectionConfig
 from engine.step_judge import messages, sound, steps
 from engine.vote import Vote, vote
 

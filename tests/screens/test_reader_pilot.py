@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.store.schema import APPLICATION_ID, STALE_AFTER, TABLES, VIEWS
+from engine.store.schema import APPLICATION_ID, TABLES
+from engine.store.views import STALE_AFTER, VIEWS
 from screens.reader import Found, Reader, Said, Snapshot, Watch
 from tests.pilot import console, press, settle, shown, until
 from tests.seeded import NOW

@@ -13,7 +13,7 @@ from engine.exchange import lines
 from engine.exchange.importing import Imported, import_samples
 from engine.records import Example
 from engine.spec.run import RunSpec
-from engine.spec.sections import TeacherConfig
+from engine.spec.teachers import TeacherConfig
 from engine.store.ledger import Ledger
 from engine.store.writer import Writer
 from engine.teacher.sampling import sample

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from engine.store.browse import CURVE_POINTS, LiveReader, read_run, read_runs, thin, with_clock
 from engine.store.questions import find_question, read_keys, read_question
-from engine.store.schema import STALE_AFTER
+from engine.store.views import STALE_AFTER
 from tests.seeded import NOW, build
 
 

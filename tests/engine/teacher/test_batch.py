@@ -16,12 +16,13 @@ from engine.data.arithmetic import generate
 from engine.errors import BudgetReached, Interrupted, QcrdError, UsageError
 from engine.records import Sample
 from engine.spec.run import RunSpec
-from engine.spec.sections import ArithmeticConfig, TeacherConfig
+from engine.spec.sections import ArithmeticConfig
+from engine.spec.teachers import TeacherConfig
 from engine.store.ledger import Ledger
 from engine.store.writer import Writer
-from engine.teacher import batch, batch_results
-from engine.teacher.batch import buy_in_batches
-from engine.teacher.batch_cancel import cancel
+from engine.teacher.batches import buying, results
+from engine.teacher.batches.buying import buy_in_batches
+from engine.teacher.batches.cancel import cancel
 from engine.teacher.budget import budget_of
 from engine.teacher.builtin import answer
 from engine.teacher.client import load_litellm
@@ -187,7 +188,7 @@ def test_a_batch_that_is_not_listed_is_looked_for_twice_before_it_is_submitted_a
 
 def test_what_does_not_fit_into_one_file_is_several_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with serve() as server:
-        monkeypatch.setattr(batch, "MOST_BYTES", 8_000)
+        monkeypatch.setattr(buying, "MOST_BYTES", 8_000)
         assert complete(buy(tmp_path, teacher(server.url)))
         assert len(server.lines) > 2
         assert sum(server.lines) == 12
@@ -269,7 +270,7 @@ def test_a_broken_line_is_fetched_again_then_bought_again_and_counted_as_doubtfu
     with serve() as server:
         server.plan = lambda batch, number, line: "broken" if batch == 0 and number == 4 else "ok"
         assert complete(buy(tmp_path, teacher(server.url)))
-        assert server.calls.count("fetch") == batch_results.FETCHES + 1
+        assert server.calls.count("fetch") == results.FETCHES + 1
         assert server.lines == [12, 1]
     assert settled(tmp_path)
     assert rows(tmp_path, "SELECT count(*) FROM attempts WHERE billed IS NULL") == [(1,)]

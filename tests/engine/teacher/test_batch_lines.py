@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import UsageError
-from engine.spec.sections import TeacherConfig
+from engine.spec.teachers import TeacherConfig
 from engine.store.ledger import Sent
-from engine.teacher.batch_lines import custom_id, outcome, read, written
+from engine.teacher.batches.lines import custom_id, outcome, read, written
 from engine.teacher.outcome import Answer, Fault
 
 TEACHER = TeacherConfig(model="openai/mine", api_base="http://127.0.0.1:1/v1", max_tokens=9, top_p=0.5, batch=True)

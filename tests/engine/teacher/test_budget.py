@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from engine.errors import BudgetReached, UsageError
 from engine.records import Example
-from engine.spec.sections import TeacherConfig
+from engine.spec.teachers import TeacherConfig
 from engine.store.ledger import Asked, Spent
 from engine.teacher import buying, pace
 from engine.teacher.budget import Budget, Cost, check_budget

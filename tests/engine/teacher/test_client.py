@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from engine.errors import UsageError
-from engine.spec.sections import TeacherConfig
+from engine.spec.teachers import TeacherConfig
 from engine.teacher.client import accepts_n, check, key_variable
 
 

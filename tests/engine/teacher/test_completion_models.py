@@ -13,7 +13,7 @@ import pytest
 
 from engine.answers.kinds import parse
 from engine.records import Example
-from engine.spec.sections import TeacherConfig
+from engine.spec.teachers import TeacherConfig
 from engine.teacher import client
 from engine.teacher.messages import load_prompt, messages_for, style_of
 from engine.teacher.outcome import Completion

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from engine.spec.run import RunSpec
-from engine.spec.sections import ArithmeticConfig, DataConfig, TeacherConfig
+from engine.spec.sections import ArithmeticConfig, DataConfig
+from engine.spec.teachers import TeacherConfig
 from engine.store.runs import create_run
 from engine.teacher.estimate import Span, estimate, lines
 from engine.teacher.messages import load_prompt, messages_for

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from engine.errors import UsageError
-from engine.spec.sections import TeacherConfig
+from engine.spec.teachers import TeacherConfig
 from engine.teacher import client, local_model
 from engine.teacher.local import check_folder
 from engine.teacher.local_model import LocalModel, Row, Settings, nucleus

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from engine.answers.kinds import equal, parse
 from engine.errors import UsageError
 from engine.records import Example
-from engine.spec.sections import AnswerKind, TeacherConfig
+from engine.spec.sections import AnswerKind
+from engine.spec.teachers import TeacherConfig
 from engine.teacher.messages import Prompt, ask, load_prompt, messages_for
 
 KINDS = get_args(AnswerKind)

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from engine.spec.sections import TeacherConfig
+from engine.spec.teachers import TeacherConfig
 from engine.teacher.client import load_litellm
 from engine.teacher.price import Price, price_of
 from engine.teacher.tokens import count

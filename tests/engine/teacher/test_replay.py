@@ -10,7 +10,7 @@ import pytest
 from engine.errors import UsageError
 from engine.records import Example
 from engine.spec.run import RunSpec
-from engine.spec.sections import TeacherConfig
+from engine.spec.teachers import TeacherConfig
 from engine.store.ledger import Ledger
 from engine.store.writer import Writer
 from engine.teacher.replay import read_recorded, replay

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import QcrdError
-from engine.spec.sections import TeacherConfig
+from engine.spec.teachers import TeacherConfig
 from engine.store.ledger import Asked
 from engine.teacher.messages import load_prompt, messages_for
 from engine.teacher.requests import key_of, requests_for, slot_key, units

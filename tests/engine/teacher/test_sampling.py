@@ -11,7 +11,8 @@ from engine.data.arithmetic import generate
 from engine.errors import Interrupted, QcrdError, UsageError
 from engine.records import Example, Sample
 from engine.spec.run import RunSpec
-from engine.spec.sections import ArithmeticConfig, TeacherConfig
+from engine.spec.sections import ArithmeticConfig
+from engine.spec.teachers import TeacherConfig
 from engine.store.ledger import Asked, Ledger
 from engine.store.writer import Writer
 from engine.teacher.builtin import answer

@@ -9,7 +9,7 @@ import pytest
 
 from engine.errors import Interrupted, QcrdError
 from engine.spec.run import RunSpec
-from engine.spec.sections import TeacherConfig
+from engine.spec.teachers import TeacherConfig
 from engine.teacher import breaker
 from engine.teacher.builtin import answer
 from engine.vote import vote

@@ -4,9 +4,9 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from engine.spec.sections import TeacherConfig
+from engine.spec.teachers import TeacherConfig
 from engine.store.ledger import Ledger, Sent
-from engine.teacher.batch_lines import MOST_LINES
+from engine.teacher.batches.lines import MOST_LINES
 from engine.teacher.budget import Budget, Cost
 from engine.teacher.buying import POLL, Orders
 from engine.teacher.outcome import Fault

@@ -2,10 +2,10 @@
 
 from engine.errors import QcrdError
 from engine.store import batches
-from engine.teacher import batch_client
-from engine.teacher.batch_client import Seen
-from engine.teacher.batch_job import Batch, Desk
-from engine.teacher.batch_lines import written
+from engine.teacher.batches import api
+from engine.teacher.batches.api import Seen
+from engine.teacher.batches.job import Batch, Desk
+from engine.teacher.batches.lines import written
 from engine.teacher.budget import Cost
 from engine.teacher.failure import why_it_ends
 from engine.teacher.outcome import Fault, TeacherError
@@ -57,11 +57,11 @@ def _found(batch: Batch, desk: Desk) -> Seen | None:
     if batch.tried_at is None:
         return None
     teacher = batch.seller.teacher
-    seen = batch_client.find(teacher, batch.tag, batch.tried_at)
+    seen = api.find(teacher, batch.tag, batch.tried_at)
     left = batch.tried_at + SETTLES_AFTER - desk.clock()
     if seen is None and left > 0:
         desk.rest(left)
-        seen = batch_client.find(teacher, batch.tag, batch.tried_at)
+        seen = api.find(teacher, batch.tag, batch.tried_at)
     if seen is None:
         _note_try(batch, desk, None)
     else:
@@ -78,14 +78,14 @@ def _submitted(batch: Batch, desk: Desk) -> Seen | None:
             return None
         units = [(name, line.unit) for name, line in batch.lines.items()]
         lines = b"".join(written(teacher, name, unit.request.messages, len(unit.slots)) for name, unit in units)
-        batch.input_file, ready = batch_client.upload(teacher, f"{batch.tag}.jsonl", lines)
+        batch.input_file, ready = api.upload(teacher, f"{batch.tag}.jsonl", lines)
         batches.uploaded(desk.ledger, batch.row, batch.input_file).result()
         until = desk.clock() + READ_WITHIN
         while not ready and desk.clock() < until:
             desk.rest(READ_AGAIN)
-            ready = batch_client.ready(teacher, batch.input_file)
+            ready = api.ready(teacher, batch.input_file)
     _note_try(batch, desk, desk.clock())
-    return batch_client.submit(teacher, batch.input_file, batch.tag)
+    return api.submit(teacher, batch.input_file, batch.tag)
 
 
 def _drop_unwanted(batch: Batch, desk: Desk) -> None:

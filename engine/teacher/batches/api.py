@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from engine.errors import UsageError
-from engine.spec.sections import TeacherConfig
+from engine.spec.teachers import TeacherConfig
 from engine.teacher import client
 from engine.teacher.messages import STOP, style_of
 from engine.teacher.outcome import TeacherError, redact

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from engine.store import batches
 from engine.store.ledger import State, Stored
-from engine.teacher import batch_client
-from engine.teacher.batch_client import Seen
-from engine.teacher.batch_job import Batch, Desk, Line, Seller
-from engine.teacher.batch_lines import outcome, read
+from engine.teacher.batches import api
+from engine.teacher.batches.api import Seen
+from engine.teacher.batches.job import Batch, Desk, Line, Seller
+from engine.teacher.batches.lines import outcome, read
 from engine.teacher.budget import Cost
 from engine.teacher.outcome import Answer, Fault, TeacherError
 from engine.teacher.requests import Unit, slot_key
@@ -31,7 +31,7 @@ def collect(batch: Batch, seen: Seen, desk: Desk) -> bool:
     batch.broken = 0
     for file in files:
         try:
-            content = batch_client.fetch(batch.seller.teacher, file)
+            content = api.fetch(batch.seller.teacher, file)
         except TeacherError as error:
             if error.fault.retryable:
                 desk.say("warning", f"the results of batch {batch.row} cannot be fetched yet: {error.fault}")

@@ -9,15 +9,16 @@ import uuid
 from collections.abc import Callable, Sequence
 
 from engine.errors import QcrdError
-from engine.spec.sections import TeacherConfig
+from engine.spec.teachers import TeacherConfig
 from engine.store import batches
 from engine.store.ledger import Asked, Ledger, Spent
-from engine.teacher import batch_client, client
-from engine.teacher.batch_client import ENDED, Seen
-from engine.teacher.batch_job import Batch, Desk, Line, Seller
-from engine.teacher.batch_lines import MOST_BYTES, custom_id, written
-from engine.teacher.batch_results import collect, give_back
-from engine.teacher.batch_submit import hand_over
+from engine.teacher import client
+from engine.teacher.batches import api
+from engine.teacher.batches.api import ENDED, Seen
+from engine.teacher.batches.job import Batch, Desk, Line, Seller
+from engine.teacher.batches.lines import MOST_BYTES, custom_id, written
+from engine.teacher.batches.results import collect, give_back
+from engine.teacher.batches.submit import hand_over
 from engine.teacher.budget import Budget, Cost, check_budget, reached
 from engine.teacher.buying import Orders
 from engine.teacher.failure import why_it_ends
@@ -87,8 +88,8 @@ def buy_in_batches(
 def check(teacher: TeacherConfig) -> None:
     """Raises UsageError where the teacher cannot be asked in batches."""
     client.check(teacher)
-    batch_client.check(teacher)
-    batch_client.options(teacher, 1)
+    api.check(teacher)
+    api.options(teacher, 1)
 
 
 def _sellers(requests: Sequence[Request]) -> dict[TeacherConfig, Seller]:
@@ -207,7 +208,7 @@ def _look(batch: Batch, desk: Desk) -> bool:
         return True  # nothing of it was wanted any more
     teacher = batch.seller.teacher
     try:
-        seen = batch_client.look(teacher, batch.provider_id)
+        seen = api.look(teacher, batch.provider_id)
     except TeacherError as error:
         _unseen(batch, error.fault, desk)
         return False

@@ -5,11 +5,11 @@ from contextlib import closing
 from pathlib import Path
 
 from engine.errors import QcrdError
-from engine.spec.sections import TeacherConfig
+from engine.spec.teachers import TeacherConfig
 from engine.store.batches import give_up, unsettled_rows
 from engine.store.connect import open_reader, write
-from engine.teacher import batch_client
-from engine.teacher.batch_client import ENDED
+from engine.teacher.batches import api
+from engine.teacher.batches.api import ENDED
 from engine.teacher.outcome import TeacherError
 
 
@@ -26,9 +26,9 @@ def cancel(teacher: TeacherConfig, database: Path, run_id: int) -> Iterator[str]
         one = next((one for one in teacher.everyone if one.model == job.model), teacher)
         name = f"batch {job.id} ({job.provider_id})"
         try:
-            seen = batch_client.look(one, job.provider_id)
+            seen = api.look(one, job.provider_id)
             if seen.status not in ENDED:
-                seen = batch_client.cancel(one, job.provider_id)
+                seen = api.cancel(one, job.provider_id)
         except TeacherError as error:
             if error.fault.status != 404:
                 raise QcrdError(f"{name} cannot be cancelled: {error.fault}; try again") from None

@@ -4,9 +4,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from engine.spec.sections import TeacherConfig
+from engine.spec.teachers import TeacherConfig
 from engine.store.ledger import Sent
-from engine.teacher import batch_client, client
+from engine.teacher import client
+from engine.teacher.batches import api
 from engine.teacher.outcome import Answer, Fault, redact
 
 MOST_LINES = 50_000
@@ -25,8 +26,8 @@ def custom_id(sent: Sent, slots: Sequence[int]) -> str:
 
 def written(teacher: TeacherConfig, name: str, messages: Sequence[Mapping[str, str]], n: int) -> bytes:
     """One line of the input file. Raises UsageError for settings that the model does not take."""
-    body = {**batch_client.options(teacher, n), "messages": messages}
-    line = {"custom_id": name, "method": "POST", "url": batch_client.endpoint(teacher), "body": body}
+    body = {**api.options(teacher, n), "messages": messages}
+    line = {"custom_id": name, "method": "POST", "url": api.endpoint(teacher), "body": body}
     return json.dumps(line).encode() + b"\n"
 
 

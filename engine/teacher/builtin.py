@@ -44,7 +44,7 @@ def answer(question: str, seed: int, errs: float = 1.0) -> str:
         shared = about_question.choice(misconceptions)
         error = shared if rng.random() < MISCONCEPTION else None
     else:
-        difficulty = 2 * len(problem.ops) - 3 + len(problem.distractors)
+        difficulty = max(1, 2 * len(problem.ops) - 3) + len(problem.distractors)
         if rng.random() < ERROR * errs * difficulty and (candidates := _errors(problem)):
             kind = rng.choice(sorted({e[0] for e in candidates}))
             error = rng.choice([e for e in candidates if e[0] == kind])
@@ -57,7 +57,8 @@ def _errors(problem: Problem) -> list[Error]:
     indices = range(len(problem.ops))
     found: list[Error] = [("slip", i, off) for i in indices for off in (-2, -1, 1, 2)]
     found += [("operation", i, 0) for i in indices]
-    found += [("skip", i, 0) for i in indices]
+    if len(problem.ops) > 1:  # with nothing left there is no answer
+        found += [("skip", i, 0) for i in indices]
     if problem.distractors:
         found += [("distractor", i, 0) for i in indices]
     return [e for e in found if all(0 <= total <= LARGEST for _, _, total in _steps(problem, e))]

@@ -59,3 +59,10 @@ def test_all_samples_of_the_careful_teacher_agree_on_half_of_the_questions() -> 
     errs = ERRS["arithmetic-careful"]
     unanimous = sum(len({answer(x.question, slot, errs).rsplit(" ", 1)[1] for slot in range(5)}) == 1 for x in examples)
     assert 0.45 <= unanimous / len(examples) <= 0.55
+
+
+def test_questions_of_one_step_are_answered_and_sometimes_wrong() -> None:
+    only = ArithmeticConfig(train=80, validation=1, test=1, unseen=0, steps=(1,))
+    examples = generate(0, only).splits["train"]
+    right = [answer(x.question, slot).endswith(f" {x.answer}") for x in examples for slot in range(5)]
+    assert 0.5 < sum(right) / len(right) < 1

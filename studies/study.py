@@ -2,10 +2,11 @@
 
 python studies/study.py STUDY [--minutes M] [--jobs N] [--foreground] [--table]
 
-STUDY is a TOML file here, such as `first_figures.toml`: what is asked, the seeds, what all arms set, and what each arm
-sets. Detached by default: it goes on when the terminal closes, N runs at a time (1), one thread each, and starts no
-run after M minutes (55). Every finished run is a line of results/STUDY.jsonl; what is there is not run again, and what
-was cut off is resumed. --table prints the figures as Markdown.
+STUDY is a TOML file here, such as `first_figures.toml`: what is asked, the seeds, what all arms set, what each arm
+sets; and `base`, if there is one: a run whose student all others begin from. Detached by default: it goes on when the
+terminal closes, N runs at a time (1), one thread each, and starts no run after M minutes (55). Every finished run is
+a line of results/STUDY.jsonl; what is there is not run again, and what was cut off is resumed. --table prints the
+figures as Markdown.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -48,6 +50,8 @@ class Study:
     """`--set` of every run."""
     arms: dict[str, list[str]]
     """`--set` of each arm's runs; cheap arms first."""
+    base: list[str]
+    """`--set` of the run whose student all others begin from; none: they begin from scratch."""
 
     @property
     def results(self) -> Path:
@@ -61,9 +65,15 @@ class Study:
     def log(self) -> Path:
         return HERE / f"{self.name}.log"
 
+    @property
+    def base_folder(self) -> Path:
+        """Where the base's student is kept; another base has another folder."""
+        return HERE / f"{self.name}-base-{_digest(self.base)}"
+
     def sets(self, arm: str, seed: int) -> list[str]:
         """All that a run of the arm sets."""
-        return [f"seed={seed}", "training.threads=1", *self.common, *self.arms[arm]]
+        student = [f"student.model=./studies/{self.base_folder.name}"] if self.base else []
+        return [f"seed={seed}", "training.threads=1", *student, *self.common, *self.arms[arm]]
 
     def finished(self) -> dict[tuple[str, int], dict[str, Any]]:
         """The results so far of what the study asks now, by arm and seed; lines of other settings are left out."""
@@ -87,7 +97,8 @@ def load(path: str) -> Study:
     """The study in a TOML file."""
     file = Path(path)
     content = tomllib.loads(file.read_text(encoding="utf-8"))
-    return Study(file.stem, content["seeds"], content["reference"], content["set"], content["arms"])
+    arms, base = content["arms"], content.get("base", [])
+    return Study(file.stem, content["seeds"], content["reference"], content["set"], arms, base)
 
 
 def main() -> int:
@@ -129,16 +140,27 @@ def work(study: Study, jobs: int, until: float) -> int:
         except OSError:
             print(f"another process works on {study.name} already", flush=True)
             return 1
+        if study.base and not study.base_folder.is_dir() and not make_base(study):
+            return 1
         with ThreadPoolExecutor(jobs) as pool:
             return 0 if all(list(pool.map(in_time, study.missing()))) else 1
 
 
-def one(study: Study, arm: str, seed: int, lock: Lock) -> bool:
-    """One run, in a process of its own; resumed where an earlier session left it. Whether its line was written."""
-    sets = study.sets(arm, seed)
-    digest = hashlib.sha256("\n".join(sets).encode()).hexdigest()[:8]
-    name = f"{arm} seed {seed} ({digest})"  # other settings are another run
-    latest = f"SELECT id, status, seconds FROM run_summary WHERE name = '{name}' ORDER BY id DESC LIMIT 1"
+def make_base(study: Study) -> bool:
+    """Trains the base and keeps its student; whether it is there."""
+    run = trained(study, f"base ({_digest(study.base)})", study.base)
+    if run is None:
+        return False
+    partial = study.base_folder.with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(study.database.parent / run["folder"] / "export", partial)
+    partial.rename(study.base_folder)  # whole or not at all
+    return True
+
+
+def trained(study: Study, name: str, sets: list[str]) -> dict[str, Any] | None:
+    """The run of that name, done: made, resumed where an earlier session left it, or as it is; None where it failed."""
+    latest = f"SELECT id, status, seconds, folder FROM run_summary WHERE name = '{name}' ORDER BY id DESC LIMIT 1"
     known = ask(study, latest)
     if not known:
         flags = [part for one in sets for part in ("--set", one)]
@@ -149,8 +171,17 @@ def one(study: Study, arm: str, seed: int, lock: Lock) -> bool:
         code = qcrd(study, *command).returncode
         if code:
             print(f"{name}: exit code {code}", flush=True)
-            return False
-    run = ask(study, latest)[0]
+            return None
+    return ask(study, latest)[0]
+
+
+def one(study: Study, arm: str, seed: int, lock: Lock) -> bool:
+    """One run, in a process of its own. Whether its line was written."""
+    sets = study.sets(arm, seed)
+    name = f"{arm} seed {seed} ({_digest(sets)})"  # other settings are another run
+    run = trained(study, name, sets)
+    if run is None:
+        return False
     result = {
         "arm": arm,
         "seed": seed,
@@ -165,6 +196,10 @@ def one(study: Study, arm: str, seed: int, lock: Lock) -> bool:
         file.write(json.dumps(result) + "\n")
     print(f"{name}: done", flush=True)
     return True
+
+
+def _digest(sets: list[str]) -> str:
+    return hashlib.sha256("\n".join(sets).encode()).hexdigest()[:8]
 
 
 def qcrd(study: Study, *arguments: str) -> subprocess.CompletedProcess[str]:

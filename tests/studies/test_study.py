@@ -55,3 +55,31 @@ def test_the_table_pairs_by_seed_and_corrects_for_the_number_of_comparisons(stud
     assert "| 55.0 (" in rows["a"]
     assert "| – | – | 60 |" in rows["a"]
     assert "| -40.0 | – | 60 |" in rows["c"]
+
+
+def test_all_arms_begin_from_the_base_and_other_bases_are_other_runs(study, tmp_path: Path) -> None:
+    found, without = study
+    text = (tmp_path / "s.toml").read_text()
+    names = set()
+    for base in ('["seed=9"]', '["seed=8"]'):
+        (tmp_path / "s.toml").write_text(f"base = {base}\n{text}")
+        loaded = found.load(str(tmp_path / "s.toml"))
+        names.add(loaded.base_folder.name)
+        assert f"student.model=./studies/{loaded.base_folder.name}" in loaded.sets("b", 1)
+    assert len(names) == 2
+    assert not any("student.model" in one for one in without.sets("b", 1))
+
+
+def test_a_bases_student_is_kept_once_its_run_is_done(study, tmp_path: Path, monkeypatch) -> None:
+    found, _ = study
+    (tmp_path / "s.toml").write_text('base = ["seed=9"]\n' + (tmp_path / "s.toml").read_text())
+    loaded = found.load(str(tmp_path / "s.toml"))
+    monkeypatch.setattr(found, "trained", lambda *_: None)
+    assert not found.make_base(loaded)
+    assert not loaded.base_folder.exists()
+    export = tmp_path / "runs" / "1" / "export"
+    export.mkdir(parents=True)
+    (export / "config.json").write_text("{}")
+    monkeypatch.setattr(found, "trained", lambda *_: {"folder": "runs/1"})
+    assert found.make_base(loaded)
+    assert (loaded.base_folder / "config.json").exists()

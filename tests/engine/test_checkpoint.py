@@ -24,11 +24,11 @@ def trained(seed: int) -> Trained:
 def test_what_is_saved_comes_back(tmp_path: Path) -> None:
     first = trained(0)
     pending = {7: [rationale(3, "because", "negative", "self")]}
-    checkpoint.save(tmp_path, first, Progress(5, 42, 0.5, 4, pending))
+    checkpoint.save(tmp_path, first, Progress(5, 42, 0.5, 4, pending=pending))
     expected = torch.rand(3)
     other = trained(1)
     progress = checkpoint.load(tmp_path, 5, other)
-    assert progress == Progress(5, 42, 0.5, 4, pending)
+    assert progress == Progress(5, 42, 0.5, 4, pending=pending)
     assert torch.equal(torch.rand(3), expected)  # torch's own generator too
     for a, b in zip(first.student.parameters(), other.student.parameters(), strict=True):
         assert torch.equal(a, b)

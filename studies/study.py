@@ -153,7 +153,7 @@ def make_base(study: Study) -> bool:
         return False
     partial = study.base_folder.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(study.database.parent / run["folder"] / "export", partial)
+    shutil.copytree(study.database.parent / run["folder"] / "student", partial)
     partial.rename(study.base_folder)  # whole or not at all
     return True
 

@@ -77,7 +77,7 @@ def test_a_bases_student_is_kept_once_its_run_is_done(study, tmp_path: Path, mon
     monkeypatch.setattr(found, "trained", lambda *_: None)
     assert not found.make_base(loaded)
     assert not loaded.base_folder.exists()
-    export = tmp_path / "runs" / "1" / "export"
+    export = tmp_path / "runs" / "1" / "student"
     export.mkdir(parents=True)
     (export / "config.json").write_text("{}")
     monkeypatch.setattr(found, "trained", lambda *_: {"folder": "runs/1"})

@@ -29,3 +29,8 @@ class Interrupted(QcrdError):
 
 class BudgetReached(QcrdError):
     """The run has spent what it may, and can be resumed once it may spend more; exit code 1."""
+
+    def __init__(self, limit: str, way_on: str) -> None:
+        """`limit`: which, and how far; `way_on`: what to do."""
+        super().__init__(f"{limit}; {way_on}")
+        self.limit = limit

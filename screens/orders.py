@@ -13,5 +13,6 @@ def order(reader: Reader, run_id: int, name: runs.Order) -> Said:
 
 def resume(reader: Reader, run_id: int) -> Said:
     """Start a worker that takes the run up from its last checkpoint."""
+    runs.refuse_aside(reader.database, run_id)
     launch.start_worker(reader.database, run_id)
     return Said(f"started a worker for run {run_id}")

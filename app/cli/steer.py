@@ -66,7 +66,7 @@ def resume(
     from engine.errors import UsageError
     from engine.launch import start_worker
     from engine.store.browse import LiveReader
-    from engine.store.runs import order, set_limits, set_processes
+    from engine.store.runs import order, refuse_aside, set_limits, set_processes
 
     path = database(db)
     if (group := _group(path, run)) is not None:
@@ -98,6 +98,7 @@ def resume(
         set_processes(path, run_id, processes)
     if sets:
         set_limits(path, run_id, sets)
+    refuse_aside(path, run_id)
     order(path, run_id, "resume")  # takes back a stop or a pause that the last worker did not live to read
     worker = start_worker(path, run_id)
     if detach:

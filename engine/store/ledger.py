@@ -8,13 +8,14 @@ import json
 import sqlite3
 import time
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 
 from engine.records import Sample
 from engine.store.texts import storable, store_texts
+from engine.store.views import alive
 from engine.teacher.outcome import Answer, Completion, Fault
 
 T = TypeVar("T")
@@ -117,6 +118,27 @@ class Ledger:
             )
             db.execute("UPDATE requests SET state = 'failed' WHERE run_id = ? AND state = 'pending'", (self.run_id,))
             return found
+
+        return self.writer.call(run)
+
+    def asked_by_another(self, keys: Collection[bytes]) -> Future[int | None]:
+        """Another run whose worker lives and samples, and that one of these questions (`Request.key`) is left to: it is
+        asking it, or has asked it once and is the older run. So of two, one waits, and never both."""
+
+        def run(db: sqlite3.Connection) -> int | None:
+            others = db.execute(
+                "SELECT r.id FROM runs r JOIN stages s ON s.run_id = r.id AND s.name = 'sample' AND s.state = 'running'"
+                f" WHERE r.id <> ? AND {alive('r')} ORDER BY r.id",
+                (self.run_id,),
+            ).fetchall()
+            for (other,) in others:
+                asked = db.execute(
+                    "SELECT asked FROM requests WHERE run_id = ? AND (state IN ('sent', 'pending') OR run_id < ?)",
+                    (other, self.run_id),
+                )
+                if any(bytes(key) in keys for (key,) in asked):
+                    return int(other)
+            return None
 
         return self.writer.call(run)
 

@@ -6,13 +6,13 @@ import secrets
 import socket
 import sqlite3
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from engine.errors import QcrdError, UsageError
 from engine.launch import is_alive
-from engine.store.connect import write
+from engine.store.connect import open_reader, write
 from engine.store.views import STALE_AFTER
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 Order = Literal["pause", "resume", "stop", "checkpoint"]
+ASIDE = "aside"
+"""Key of the provenance of runs that are no whole job: "pilot", "prompt trial"."""
 
 
 def create_run(path: Path, spec: "RunSpec") -> int:
@@ -166,6 +168,16 @@ def claim(path: Path, run_id: int, *, pid: int | None = None, host: str | None =
         return int(session["id"])
 
     return write(path, take)
+
+
+def refuse_aside(path: Path, run_id: int) -> None:
+    """Raises UsageError for a pilot or a trial: a worker would take it for the whole job."""
+    with closing(open_reader(path)) as conn:
+        found = conn.execute("SELECT value FROM provenance WHERE run_id = ? AND key = ?", (run_id, ASIDE)).fetchone()
+    if found is not None:
+        raise UsageError(
+            f"run {run_id} is a {found[0]}, which cannot be resumed: give its command again; what it paid for is stored"
+        )
 
 
 def order(path: Path, run_id: int, name: Order) -> None:

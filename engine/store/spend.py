@@ -24,8 +24,9 @@ def spend(conn: sqlite3.Connection, run_id: int) -> Rows:
 
 
 def requests_of(conn: sqlite3.Connection, run_id: int, in_doubt: bool) -> Rows:
-    """The run's rows of `teacher_requests`, in the order they were sent; `in_doubt`: only those that are."""
-    lost = " AND request_state = 'in_doubt'" if in_doubt else ""
+    """The run's rows of `teacher_requests`, in the order they were sent; `in_doubt`: only those that a killed worker
+    left open, marked by a resume or not yet."""
+    lost = " AND (request_state = 'in_doubt' OR (state = 'sent' AND in_doubt))" if in_doubt else ""
     return conn.execute(f"SELECT * FROM teacher_requests WHERE run_id = ?{lost} ORDER BY attempt", (run_id,)).fetchall()
 
 

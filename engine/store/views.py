@@ -38,9 +38,16 @@ LEFT JOIN samples ns ON ns.id = nu.sample_id
 WHERE v.chosen = 1""".strip()
 
 
+def alive(run: str) -> str:
+    """Whether the run of that alias has a worker, as far as its heartbeat tells."""
+    return (
+        f"({run}.status IN ('running', 'paused') AND coalesce({run}.heartbeat_at, {run}.started_at, {run}.created_at)"
+        f" >= (julianday('now') - 2440587.5) * 86400.0 - {STALE_AFTER})"
+    )
+
+
 def spend_sql(of_run: str) -> str:
     """The view teacher_spend; `of_run`: a WHERE on run_id, which SQLite would not carry into the view by itself."""
-    doubt = "(billed IS NULL AND (batch IS NULL OR state <> 'sent'))"  # what a provider works on is in no doubt
     return f"""
 SELECT
     run_id, model, sum(call) AS calls, sum(failed) AS failed_calls, sum(bought) AS bought_samples,
@@ -51,7 +58,7 @@ FROM (
     SELECT
         run_id, model, 1 AS call, state = 'failed' AS failed, 0 AS bought, input_tokens, output_tokens,
         reasoning_tokens, price_usd, billed IS 1 AND price_usd IS NULL AS unknown,
-        {doubt} AS doubt, CASE WHEN {doubt} THEN greatest_usd END AS doubt_usd, 0 AS reused, NULL AS reused_usd
+        in_doubt AS doubt, CASE WHEN in_doubt THEN greatest_usd END AS doubt_usd, 0 AS reused, NULL AS reused_usd
     FROM teacher_requests {of_run}
     UNION ALL
     SELECT
@@ -72,10 +79,7 @@ VIEWS = f"""
 CREATE VIEW run_summary AS
 SELECT
     r.id, r.name,
-    CASE WHEN r.status IN ('running', 'paused')
-              AND coalesce(r.heartbeat_at, r.started_at, r.created_at)
-                  < (julianday('now') - 2440587.5) * 86400.0 - {STALE_AFTER}
-         THEN 'stale' ELSE r.status END AS status,
+    CASE WHEN r.status IN ('running', 'paused') AND NOT {alive("r")} THEN 'stale' ELSE r.status END AS status,
     r.method, r.dataset, r.teacher, r.student, r.seed,
     r.step, r.steps, r.iteration, r.iterations,
     p.accuracy AS predict_accuracy, p.low AS predict_accuracy_low, p.high AS predict_accuracy_high,
@@ -151,7 +155,8 @@ SELECT
     coalesce(q.model, r.teacher) AS model, a.example, q.slots, a.slots AS samples, a.attempt AS try,
     coalesce(q.state, a.state) AS request_state, a.state, a.sent_at, a.ended_at, a.status, a.error, a.billed,
     a.greatest_usd, a.greatest_tokens, p.price_usd, p.input_tokens, p.output_tokens, p.reasoning_tokens,
-    p.model AS answered_by, p.provider_id, a.batch_id AS batch
+    p.model AS answered_by, p.provider_id, a.batch_id AS batch,
+    a.billed IS NULL AND (a.state <> 'sent' OR (a.batch_id IS NULL AND NOT {alive("r")})) AS in_doubt
 FROM attempts a
 JOIN runs r ON r.id = a.run_id
 LEFT JOIN requests q ON q.id = a.request_id

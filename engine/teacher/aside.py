@@ -7,7 +7,7 @@ from pathlib import Path
 from engine.errors import BudgetReached, Interrupted, QcrdError
 from engine.spec.run import RunSpec
 from engine.store.recorder import Recorder
-from engine.store.runs import claim, create_run, set_status
+from engine.store.runs import ASIDE, claim, create_run, set_status
 from engine.store.spend import note_spend
 from engine.store.writer import Writer
 
@@ -30,12 +30,17 @@ def aside(spec: RunSpec, database: Path, what: str) -> Iterator[Recorder]:
     try:
         with Writer(database) as writer:
             recorder = Recorder(writer, run_id)
+            recorder.provenance({ASIDE: what})
             recorder.declare_stages([("sample", "questions")])
             try:
                 yield recorder
             finally:
                 note_spend(recorder)
-    except (Interrupted, BudgetReached) as error:
+    except BudgetReached as error:
+        ended = BudgetReached(error.limit, "what is paid for is stored: raise the limit and give the command again")
+        set_status(database, run_id, "interrupted", str(ended))
+        raise ended from None
+    except Interrupted as error:
         set_status(database, run_id, "interrupted", str(error))
         raise
     except QcrdError as error:

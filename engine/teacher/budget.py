@@ -82,6 +82,6 @@ def reached(refusal: str, run_id: int) -> BudgetReached:
     """The end of a run at its limit, and how to go on."""
     key = refusal.partition(" ")[0]
     return BudgetReached(
-        f"the budget is used up, {refusal}; what is paid for is stored: raise it with "
-        f"`qcrd resume {run_id} --set {key}=…`"
+        f"the budget is used up, {refusal}",
+        f"what is paid for is stored: raise it with `qcrd resume {run_id} --set {key}=…`",
     )

@@ -1,5 +1,6 @@
 """K samples for each example: those in the database are reused, the others bought; all are stored on return."""
 
+import time
 from collections.abc import Callable, Sequence
 
 from engine.errors import QcrdError
@@ -13,6 +14,9 @@ from engine.teacher.budget import budget_of
 from engine.teacher.buying import Orders, buy
 from engine.teacher.replay import read_recorded, replay
 from engine.teacher.requests import Request, requests_for, slot_key
+
+LOOK = 2.0
+"""Seconds between looks at a run that buys the same."""
 
 
 def sample(
@@ -69,12 +73,13 @@ def fill(
     reused = reuse(requests, ledger)
     if reused:
         say("info", f"{reused} samples are in the database already and are not asked for again")
+    _wait_for_others(requests, ledger, orders, say)
     _settle_doubts(limits, requests, ledger, stray, say)
     budget = budget_of(limits, ledger.spent().result())
     jobs = unsettled(ledger).result()
     there = {line.key for job in jobs for line in job.lines}
     batched = [r for r in requests if r.teacher.batch or r.key in there]
-    if batched or jobs:
+    if requests and (batched or jobs):
         buy_in_batches(batched or requests[:1], ledger, orders, budget, total, on_progress, say, backoff, on_failed)
     others = [r for r in requests if not r.teacher.batch]
     if any(r.missing for r in others):
@@ -100,6 +105,25 @@ def reuse(requests: Sequence[Request], ledger: Ledger, keep: bool = True) -> int
     if used and keep:
         ledger.use(used).result()
     return len(used)
+
+
+def _wait_for_others(
+    requests: Sequence[Request], ledger: Ledger, orders: Orders, say: Callable[[str, str], None]
+) -> None:
+    """Until no living run is buying what is missing here: both would pay for it. Orders are obeyed meanwhile.
+
+    A run that asks its first question at the very same moment is not seen.
+    """
+    said = False
+    while (wanted := {r.key for r in requests if r.missing}) and (
+        other := ledger.asked_by_another(wanted).result()
+    ) is not None:
+        if not said:
+            say("info", f"run {other} is buying some of the same samples: waits for them, so that none is bought twice")
+        said = True
+        orders.poll()
+        time.sleep(LOOK)
+        reuse(requests, ledger)
 
 
 def _settle_doubts(

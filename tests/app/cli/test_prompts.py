@@ -71,6 +71,19 @@ def test_a_trial_shows_everything_and_the_job_pays_for_the_rest_alone(tmp_path: 
         assert server.choices_sold == 5 * 2  # four training questions and one of validation, two samples each
 
 
+def test_a_trial_that_ends_at_a_budget_is_given_again_and_not_resumed(tmp_path: Path, call: Call) -> None:
+    with serve(reply=reply) as server:
+        file = spec(tmp_path, server.url)
+        code, _, err = call("try-prompt", file, "--examples", "2", "--set", "teacher.budget_calls=1")
+        assert code == 1
+        assert "raise the limit and give the command again" in err
+        assert "qcrd resume" not in err
+        code, _, err = call("resume", "last")
+        assert code == 2
+        assert "is a prompt trial" in err
+        assert len(server.requests) == 1  # a worker would have bought the whole job
+
+
 def test_misses_are_shown_and_another_rule_is_tried_without_a_call(tmp_path: Path, call: Call) -> None:
     with serve(reply=lambda q, n: "So it is.\nResult is seven" if n % 2 else "So it is. Answer: 8") as server:
         file = spec(tmp_path, server.url, 'answer = "number"')

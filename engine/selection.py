@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -133,3 +133,14 @@ def _judged(voted: Sequence[Voted], ask: Ask, facts: Counter[str]) -> list[Voted
     facts["judge unreadable"] = sum(v is None for v in verdicts)
     unsound = {r.number for (_, r), verdict in zip(asked, verdicts, strict=True) if verdict is False}
     return [_drop(v, lambda r: UNSOUND if r.number in unsound else "") for v in voted]
+
+
+def unread(facts: Mapping[str, float]) -> str | None:
+    """What to tell of a judge most of whose replies cannot be read; None where most can."""
+    read, lost = int(facts.get("judged", 0)), int(facts.get("judge unreadable", 0))
+    if lost <= read:
+        return None
+    return (
+        f"{lost} of {read + lost} replies of the judge of steps cannot be read: those rationales were kept without a "
+        "verdict; it must reply one line a step, raise selection.judge.max_tokens or name another model"
+    )

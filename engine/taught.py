@@ -10,7 +10,7 @@ from engine.evaluate import is_right
 from engine.intervals import t_interval
 from engine.orders import Orders
 from engine.records import Example, Sample, Voted, all_rationales
-from engine.selection import select
+from engine.selection import select, unread
 from engine.spec.run import RunSpec
 from engine.step_judge import Ask, Messages
 from engine.store.ledger import Ledger
@@ -62,7 +62,10 @@ def take_vote(
             first_number=first_number,
             on_example=on_example,
         )
-        return select(result, spec.selection, kind=spec.data.answer, labels=spec.data.labels, ask=ask)
+        chosen = select(result, spec.selection, kind=spec.data.answer, labels=spec.data.labels, ask=ask)
+        if (warning := unread(chosen.facts)) is not None:
+            recorder.log("warning", warning, "vote")
+        return chosen
 
     result = votes(train_examples, 0, 0)
     count = len(all_rationales(result.voted))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from app.cli.options import command
 from app.cli.output import Column, Row, console, share, write_table
-from app.cli.tables import base_name, paid
+from app.cli.tables import base_name, bought, doubt, paid
 from engine.store.connect import open_reader
 from engine.store.queries import find_run, scores
 from engine.store.spend import spend
@@ -39,9 +39,7 @@ def print_summary(database: Path, run_id: int) -> None:
         said = [f"{count(row['count'])} {row['polarity']} ({row['source']})" for row in counts]
         print(f"\nrationales: {', '.join(said)}")
     for row in spent:
-        made = f"{count(row['calls'])} calls, {count(row['bought_samples'])} samples bought for {paid(row)}"
-        again = f", {count(row['reused_samples'])} reused" if row["reused_samples"] else ""
-        print(f"teacher {one_line(base_name(row['model']))}: {made}{again}")
+        print(spent_line(row))
     if aucs:
         said = [f"{two(value)} against {one_line(source)}" for source, value in aucs.items()]
         print(f"discriminator's AUC: {', '.join(said)}")
@@ -51,6 +49,15 @@ def print_summary(database: Path, run_id: int) -> None:
     open_console = "qcrd" if command(database, "") == "qcrd " else f"qcrd --db {database}"
     shows = command(database, f"rationales {run_id}")
     print(f"\n`{open_console}` opens the console; `{shows}` shows what it learned from")
+
+
+def spent_line(row: Row) -> str:
+    """One teacher's or judge's calls, what they brought and cost, and what may be on the bill besides."""
+    who = "judge" if row["verdicts"] is not None and not (row["bought_samples"] or row["reused_samples"]) else "teacher"
+    made = f"{count(row['calls'])} calls, {bought(row)} bought for {paid(row)}"
+    lost = f", {count(row['in_doubt'])} in doubt ({doubt(row)})" if row["in_doubt"] else ""
+    again = f", {count(row['reused_samples'])} reused" if row["reused_samples"] else ""
+    return f"{who} {one_line(base_name(row['model']))}: {made}{lost}{again}"
 
 
 def accuracies(found: Sequence[Row]) -> list[dict[str, str]]:

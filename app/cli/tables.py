@@ -57,6 +57,22 @@ def paid(row: Row) -> str:
     return "unknown" if row["price_usd"] is None else f"{usd(row['price_usd'])} and {row['unknown_prices']} unknown"
 
 
+def bought(row: Row) -> str:
+    """What a row of teacher_spend paid for: `60 samples`, `29 verdicts` of a judge of steps, or both."""
+    samples = f"{count(row['bought_samples'])} samples"
+    if row["verdicts"] is None:
+        return samples
+    verdicts = f"{count(row['verdicts'])} verdicts"
+    return f"{samples} and {verdicts}" if row["bought_samples"] else verdicts
+
+
+def doubt(row: Row) -> str:
+    """The most that a row's calls without an answer may be on the bill with; empty where there are none."""
+    if not row["in_doubt"]:
+        return ""
+    return "at an unknown price" if row["in_doubt_usd"] is None else f"at most {usd(row['in_doubt_usd'])}"
+
+
 RUNS = [
     Column("id", lambda r: str(r["id"]), right=True, keep=True),
     Column("status", lambda r: r["status"], keep=True),
@@ -113,10 +129,10 @@ SPEND = [
     Column("teacher", lambda r: one_line(base_name(r["model"]), 40), keep=True),
     Column("calls", lambda r: count(r["calls"]), right=True, keep=True),
     Column("failed", lambda r: count(r["failed_calls"]), right=True),
-    Column("bought", lambda r: count(r["bought_samples"]), right=True),
+    Column("bought", bought, right=True),
     Column("tokens", lambda r: f"{text(r['input_tokens'])} + {text(r['output_tokens'])}", right=True),
     Column("price", paid, right=True, keep=True),
-    Column("in doubt", lambda r: f"{usd(r['in_doubt_usd'])} at most" if r["in_doubt"] else "", right=True),
+    Column("in doubt", doubt, right=True),
     Column("reused", lambda r: count(r["reused_samples"]), right=True, keep=True),
     Column("worth", lambda r: usd(r["reused_usd"]) if r["reused_samples"] else "", right=True),
 ]

@@ -55,3 +55,11 @@ class SelectionConfig(Section):
     """Drop longer ones, in characters."""
     judge: StepJudgeConfig = StepJudgeConfig()
     """A judge of steps."""
+
+    @model_validator(mode="after")
+    def _a_range(self) -> "SelectionConfig":
+        for unit in ("words", "characters"):
+            least, most = getattr(self, f"min_{unit}"), getattr(self, f"max_{unit}")
+            if least is not None and most is not None and least > most:
+                raise ValueError(f"min_{unit} = {least} is above max_{unit} = {most}: every rationale would be dropped")
+        return self

@@ -19,8 +19,13 @@ FACTS = {
 
 
 def spend(conn: sqlite3.Connection, run_id: int) -> Rows:
-    """The run's rows of `teacher_spend`, the teachers by name."""
-    return conn.execute(f"{spend_sql('WHERE run_id = :run')} ORDER BY model", {"run": run_id}).fetchall()
+    """The run's rows of `teacher_spend`, the teachers by name, with the `verdicts` that each gave as judge of steps
+    (null where it was not asked for any)."""
+    verdicts = """
+        SELECT sum(r.state = 'done') FROM requests r
+        WHERE r.run_id = s.run_id AND r.model = s.model AND r.purpose = 'judge'"""
+    rows = f"SELECT s.*, ({verdicts}) AS verdicts FROM ({spend_sql('WHERE run_id = :run')}) s ORDER BY s.model"
+    return conn.execute(rows, {"run": run_id}).fetchall()
 
 
 def requests_of(conn: sqlite3.Connection, run_id: int, in_doubt: bool) -> Rows:

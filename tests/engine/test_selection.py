@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from engine.batches import items
 from engine.methods.table import METHODS
 from engine.records import Example, Sample, Voted, all_rationales
-from engine.selection import REASONS, select
+from engine.selection import REASONS, select, unread
 from engine.spec.methods import METHOD_MODELS
 from engine.spec.selection import SelectionConfig
 from engine.step_judge import messages, sound, steps
@@ -101,6 +101,22 @@ def test_the_judge_is_asked_of_each_positive_and_what_it_cannot_say_stays():
     assert (facts["judged"], facts["judge unreadable"], facts["dropped/unsound step"]) == (2, 2, 1)
     assert asked[0][1]["content"] == "Question: 2 + 2?\n\nSteps:\n1. One step.\n2. Two steps."
     assert "yes" in asked[0][0]["content"]
+
+
+@pytest.mark.parametrize(("read", "lost", "warned"), [(0, 0, False), (2, 2, False), (2, 3, True), (0, 4, True)])
+def test_a_judge_that_is_mostly_unreadable_is_told_of(read, lost, warned):
+    warning = unread({"judged": read, "judge unreadable": lost})
+    assert (warning is not None) == warned
+    if warning is not None:
+        assert warning.startswith(f"{lost} of {read + lost} replies")
+    assert unread({}) is None
+
+
+@pytest.mark.parametrize("unit", ["words", "characters"])
+def test_lengths_that_nothing_has_are_refused(unit):
+    with pytest.raises(ValueError, match=f"min_{unit} = 3 is above max_{unit} = 2"):
+        SelectionConfig(**{f"min_{unit}": 3, f"max_{unit}": 2})
+    SelectionConfig(**{f"min_{unit}": 2, f"max_{unit}": 2})
 
 
 @pytest.mark.parametrize(

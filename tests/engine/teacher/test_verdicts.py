@@ -9,6 +9,7 @@ from engine.errors import UsageError
 from engine.records import Example
 from engine.spec.run import RunSpec
 from engine.step_judge import messages
+from engine.store.spend import spend
 from engine.teacher.verdicts import step_judge_of, verdicts
 from tests.engine.teacher.openai_server import serve
 from tests.engine.teacher.test_sampling import NoOrders, ledger
@@ -41,6 +42,8 @@ def test_each_rationale_is_judged_once_and_the_next_run_pays_nothing(tmp_path: P
             assert [tuple(r) for r in rows] == [("judge", "failed"), ("judge", "done"), ("judge", "done")]
             used = mine.writer.call(lambda db: db.execute("SELECT count(*) FROM run_samples").fetchone()[0]).result()
             assert used == 0, "a verdict is no sample"
+            (row,) = mine.writer.call(lambda db: [dict(row) for row in spend(db, 1)]).result()
+            assert (row["calls"], row["bought_samples"], row["verdicts"]) == (3, 0, 2)
         calls = len(server.requests)
         assert calls == 3
         assert {r["temperature"] for r in server.requests} == {0}

@@ -38,7 +38,7 @@ class Report:
     lines: list[tuple[str, str]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     estimates: "list[Estimate]" = field(default_factory=list)
-    """Of what its teachers will take; empty where nothing is asked."""
+    """Of what its teachers will take, then its judge of steps; empty where nothing is asked."""
 
 
 def check(spec: RunSpec, database: Path) -> Report:
@@ -49,7 +49,8 @@ def check(spec: RunSpec, database: Path) -> Report:
     dataset = _attempt(report, lambda: _dataset(report, spec))
     if spec.needs_teacher:
         _attempt(report, lambda: _teacher(report, spec, dataset, database))
-        _attempt(report, lambda: _step_judge(report, spec))
+        _attempt(report, lambda: _step_judge(report, spec, dataset))
+        _money(report, spec)
     if spec.until == "vote":
         return report
     if spec.negatives and spec.negatives.peers:
@@ -135,8 +136,9 @@ def _teacher(report: Report, spec: RunSpec, dataset: Dataset | None, database: P
         report.lines.append(("questions", f"{len(asked)} for the teacher, {teacher.samples} samples each"))
         report.estimates = estimate([(spec, asked)], database)
         for found in report.estimates:
-            report.lines += [("for", found.model)] if teacher.others else []
-            report.lines += lines(found, teacher)
+            where = f" at {found.api_base}" if found.api_base else ""
+            report.lines += [("for", found.model + where)] if teacher.others else []
+            report.lines += lines(found)
 
 
 def all_together(specs: Sequence[RunSpec], database: Path) -> "list[Estimate]":
@@ -156,16 +158,28 @@ def all_together(specs: Sequence[RunSpec], database: Path) -> "list[Estimate]":
     return estimate(asked, database)
 
 
-def _step_judge(report: Report, spec: RunSpec) -> None:
+def _step_judge(report: Report, spec: RunSpec, dataset: Dataset | None) -> None:
     from engine.teacher import client
+    from engine.teacher.judge_estimate import estimate_judge, lines
     from engine.teacher.verdicts import step_judge_of
 
     judge = step_judge_of(spec)
-    if judge is not None:
-        key = _key(client.key_variable(judge), judge.api_key_keyring)
-        report.lines.append(
-            ("judge", f"{judge.model}, {key}; one call for each positive rationale, besides the samples")
-        )
+    if judge is None:
+        return
+    key = _key(client.key_variable(judge), judge.api_key_keyring)
+    report.lines.append(("judge", f"{judge.model}, {key}"))
+    if dataset is not None:
+        found = estimate_judge(judge, spec.teacher, asked_questions(spec, dataset))
+        report.estimates = [*report.estimates, found]
+        report.lines += lines(found)
+
+
+def _money(report: Report, spec: RunSpec) -> None:
+    from engine.teacher.totals import beyond, total
+
+    if (text := total(report.estimates)) is not None:
+        report.lines.append(("total", text))
+    report.lines += [("warning", line) for line in beyond(spec.teacher, report.estimates)]
 
 
 def _key(variable: str, entry: str | None) -> str:

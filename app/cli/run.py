@@ -175,7 +175,7 @@ def _check_grid(specs: "Sequence[RunSpec]", methods: int, path: Path) -> None:
 
     print(f"all {len(specs)} runs together, what they share counted once:")
     for found in all_together(specs, path):
-        for label, text in lines(found, specs[0].teacher):
+        for label, text in lines(found):
             print(f"{label:<8}  {text}")
 
 

@@ -62,6 +62,14 @@ class Estimate:
     """Through the provider's batch API where `teacher.batch` is off, without it where it is on; None: there is none, or
     its price is unknown. So the next."""
     other_most_usd: float | None = None
+    most_input_tokens: int = 0
+    """More than any tokeniser makes of it; what a request reserves."""
+    upper_bound: bool = False
+    """Whether all of it may turn out not to be asked: of a judge, before there is anything to judge."""
+    api_base: str | None = None
+    batch: bool = False
+    max_tokens: int = 0
+    """Of one answer, the largest limit."""
 
 
 def estimate(asked: Sequence[tuple[RunSpec, Sequence[Example]]], database: Path) -> list[Estimate]:
@@ -71,11 +79,17 @@ def estimate(asked: Sequence[tuple[RunSpec, Sequence[Example]]], database: Path)
         for request in requests_for(spec.teacher, spec.data.answer, examples):
             known = requests.setdefault(request.key, request)
             known.slots = tuple(sorted({*known.slots, *request.slots}))
-    by_teacher: dict[tuple[str, str | None], list[Request]] = {}
+    by_teacher: dict[tuple[object, ...], list[Request]] = {}
     for request in requests.values():
-        by_teacher.setdefault((request.teacher.model, request.teacher.api_base), []).append(request)
+        by_teacher.setdefault(_seller(request.teacher), []).append(request)
     stored, lengths = _look_up(database, list(requests.values()))
     return list(starmap(_estimate, ((found, stored, lengths) for found in by_teacher.values())))
+
+
+def _seller(teacher: TeacherConfig) -> tuple[object, ...]:
+    """What tells one that is paid from another; what a run asks of it may differ."""
+    prices = (teacher.input_usd_per_million, teacher.output_usd_per_million)
+    return teacher.model, teacher.api_base, teacher.api_key_env, teacher.api_key_keyring, teacher.batch, *prices
 
 
 def _estimate(requests: Sequence[Request], stored: set[bytes], lengths: Mapping[str, Sequence[int]]) -> Estimate:
@@ -86,7 +100,7 @@ def _estimate(requests: Sequence[Request], stored: set[bytes], lengths: Mapping[
     if teacher.batch:
         api.check(teacher)
     together = client.accepts_n(teacher)
-    samples = reused = calls = sent = most_written = bought = 0
+    samples = reused = calls = sent = most_sent = most_written = bought = 0
     exact = True
     for request in requests:
         samples += len(request.slots) * len(request.examples)
@@ -101,27 +115,34 @@ def _estimate(requests: Sequence[Request], stored: set[bytes], lengths: Mapping[
             exact = exact and counted.exact
             calls += 1
             sent += counted.tokens
+            most_sent += counted.most
             bought += len(unit.slots)
             most_written += len(unit.slots) * request.teacher.max_tokens
     known = lengths.get(teacher.model, ())
     written = _written(known, bought, most_written)
-    usd, most_usd = _price(price, sent, written, most_written)
+    usd, most_usd = _price(price, sent, most_sent, written, most_written)
     other = teacher.model_copy(update={"batch": not teacher.batch})
-    known_other = price_of(other) if api.provider(teacher) in api.PROVIDERS else None
+    # of a server of one's own nobody knows whether it takes batches, unless the run says so
+    batches = api.provider(teacher) in api.PROVIDERS and (teacher.batch or not teacher.api_base)
+    known_other = price_of(other) if batches else None
     return Estimate(
         teacher.model, samples, reused, bought, calls, sent, exact, len(known), written, most_written, usd, most_usd,
-        *_price(known_other, sent, written, most_written),
+        *_price(known_other, sent, most_sent, written, most_written), most_sent,
+        api_base=teacher.api_base, batch=teacher.batch, max_tokens=max(r.teacher.max_tokens for r in requests),
     )  # fmt: skip
 
 
-def _price(price: Price | None, sent: int, written: Span, most_written: int) -> tuple[Span | None, float | None]:
-    """In US dollars, with the most that it can be; None where the price is unknown."""
+def _price(
+    price: Price | None, sent: int, most_sent: int, written: Span, most_written: int
+) -> tuple[Span | None, float | None]:
+    """In US dollars, with the most that it can be, which is what requests reserve; None where the price is unknown."""
     if price is None:
         return None, None
     fixed = price.input * sent
     expected = None if written.expected is None else fixed + price.output * written.expected
-    usd = Span(fixed + price.output * written.low, expected, fixed + price.output * written.high)
-    return usd, fixed + price.output * most_written
+    most = price.input * most_sent + price.output * most_written
+    high = most if expected is None else fixed + price.output * written.high
+    return Span(fixed + price.output * written.low, expected, high), most
 
 
 def _written(known: Sequence[int], samples: int, most: int) -> Span:
@@ -154,7 +175,7 @@ def _lengths(conn: sqlite3.Connection, model: str) -> list[int]:
     return [row[0] for row in rows]
 
 
-def lines(found: Estimate, teacher: TeacherConfig) -> list[tuple[str, str]]:
+def lines(found: Estimate) -> list[tuple[str, str]]:
     """The estimate for a person: (label, text)."""
     text = f"{found.samples:,} wanted, {found.reused:,} of them are in the database already, {found.bought:,} to buy"
     rows = [("samples", text), ("calls", f"{found.calls:,}, without retries")]
@@ -162,14 +183,14 @@ def lines(found: Estimate, teacher: TeacherConfig) -> list[tuple[str, str]]:
         return [*rows, ("price", "nothing")]
     how = "counted with the model's tokeniser" if found.exact else "an estimate: its tokeniser is not at hand"
     rows.append(("input", f"{found.input_tokens:,} tokens, {how}"))
-    out, limit = found.output_tokens, f"{found.most_output_tokens:,} if every answer were cut at {teacher.max_tokens}"
+    out, limit = found.output_tokens, f"{found.most_output_tokens:,} if every answer were cut at {found.max_tokens}"
     if out.expected is None:
         rows.append(("output", f"from {out.low:,.0f} tokens to {limit}; `--pilot N` buys N calls to learn the length"))
     else:
         span = f"about {out.expected:,.0f} tokens ({out.low:,.0f} to {out.high:,.0f}"
         rows.append(("output", f"{span}, from {found.measured:,} samples of this model in the database); {limit}"))
     if found.usd is None or found.most_usd is None:
-        wanted = f"batch price of {found.model}" if teacher.batch else found.model
+        wanted = f"batch price of {found.model}" if found.batch else found.model
         rows.append(
             (
                 "price",
@@ -178,14 +199,15 @@ def lines(found: Estimate, teacher: TeacherConfig) -> list[tuple[str, str]]:
             )
         )
     else:
-        rows.append(("price", _dollars(found.usd, found.most_usd) + (", in batches" if teacher.batch else "")))
+        rows.append(("price", dollars(found.usd, found.most_usd) + (", in batches" if found.batch else "")))
     if found.other_usd is not None and found.other_most_usd is not None:
-        how = "each request by itself" if teacher.batch else "through the provider's batch API (teacher.batch = true)"
-        rows.append(("", f"{_dollars(found.other_usd, found.other_most_usd)}, {how}"))
+        how = "each request by itself" if found.batch else "through the provider's batch API (teacher.batch = true)"
+        rows.append(("", f"{dollars(found.other_usd, found.other_most_usd)}, {how}"))
     return rows
 
 
-def _dollars(usd: Span, most: float) -> str:
+def dollars(usd: Span, most: float) -> str:
+    """A price for a person."""
     if usd.expected is None:
         return f"from ${usd.low:,.4g} to ${most:,.4g}"
     return f"about ${usd.expected:,.4g} (${usd.low:,.4g} to ${usd.high:,.4g}); ${most:,.4g} at most"

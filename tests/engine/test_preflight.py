@@ -115,3 +115,21 @@ def test_a_hub_id_that_cannot_be_had_is_a_problem_at_once(tmp_path: Path, monkey
     (problem,) = checked(tmp_path, "student.model=owner/never-existed").problems
     assert "owner/never-existed" in problem
     assert "no such host" in problem
+
+
+def test_the_judge_is_in_the_bill_and_a_small_budget_is_warned_of(tmp_path: Path, data: Path) -> None:
+    prices = [f"{who}.{way}_usd_per_million=1" for who in ("teacher", "selection.judge") for way in ("input", "output")]
+    own = "openai/mine", "http://127.0.0.1:1/v1"
+    ends = [f"{who}.{key}={value}" for who in ("teacher", "selection.judge")
+            for key, value in zip(("model", "api_base"), own, strict=True)]  # fmt: skip
+    report = checked(
+        tmp_path, f"data.dataset={data}", *prices, *ends, "teacher.samples=2", "teacher.budget_calls=3", "until=vote"
+    )
+    assert report.problems == []
+    teacher, judge = report.estimates
+    assert judge.calls == teacher.samples > 0
+    assert judge.most_usd
+    text = lines(report)
+    assert f"calls: up to {judge.calls}:" in text
+    assert f"total: from ${teacher.usd.low if teacher.usd else 0:,.4g} to " in text
+    assert "warning: teacher.budget_calls = 3 is too little" in text

@@ -25,28 +25,42 @@ def beyond(limits: TeacherConfig, found: Sequence[Estimate]) -> list[str]:
 
     Reckoned with the expected where it is known, else with the least, and where that fits with the most ("may stop").
     """
+    sure = [one for one in found if not one.upper_bound]
     calls = sum(one.calls for one in found)
-    least_calls = sum(one.calls for one in found if not one.upper_bound)
-    least_tokens = sum(_likely(one.output_tokens) + one.input_tokens for one in found if not one.upper_bound)
-    most_tokens = sum(one.most_input_tokens + one.most_output_tokens for one in found)
-    least_usd = sum(_likely(one.usd) for one in found if one.usd is not None and not one.upper_bound)
-    most_usd = sum(one.most_usd or 0.0 for one in found)
     told = []
     for name, limit, likely, most in (
-        ("calls", limits.budget_calls, least_calls, calls),
-        ("tokens", limits.budget_tokens, least_tokens, most_tokens),
-        ("usd", limits.budget_usd, least_usd, most_usd),
+        ("calls", limits.budget_calls, [float(one.calls) for one in sure], [float(one.calls) for one in found]),
+        (
+            "tokens",
+            limits.budget_tokens,
+            [one.input_tokens + _likely(one.output_tokens) for one in sure],
+            [float(one.most_input_tokens + one.most_output_tokens) for one in found],
+        ),
+        (
+            "usd",
+            limits.budget_usd,
+            [_likely(one.usd) if one.usd else 0.0 for one in sure],
+            [one.most_usd or 0.0 for one in found],
+        ),
     ):
-        if limit is None or most <= limit:
+        if limit is None or sum(most) <= limit:
             continue
-        sure = likely > limit
-        need = likely if sure else most
-        at = limit if name == "calls" else int(calls * limit / need)
-        word = "would" if sure else "may"
+        word, needs = ("would", likely) if sum(likely) > limit else ("may", most)
+        at = _calls_within(limit, [one.calls for one in found], needs)
         told.append(
-            f"teacher.budget_{name} = {limit:,g} is too little: the run {word} stop at about {at:,g} of {calls:,} calls"
+            f"teacher.budget_{name} = {limit:,g} is too little: the run {word} stop at about {at:,} of {calls:,} calls"
         )
     return told
+
+
+def _calls_within(limit: float, calls: Sequence[int], needs: Sequence[float]) -> int:
+    """How many calls a limit is enough for, taken in this order: the judge comes last."""
+    made = 0
+    for many, need in zip(calls, needs, strict=False):
+        if need > limit:
+            return made + int(many * limit / need)
+        made, limit = made + many, limit - need
+    return made
 
 
 def _likely(span: Span) -> float:

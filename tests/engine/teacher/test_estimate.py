@@ -1,5 +1,6 @@
 """What sampling will take, before and after a pilot: counts by hand, shared samples once, nothing asked."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -158,6 +159,9 @@ def test_a_budget_that_is_too_small_is_told(tmp_path: Path) -> None:
     assert usd.endswith("would stop at about 6 of 12 calls")
     (maybe,) = told(budget_tokens=found.input_tokens + 60)
     assert "may stop" in maybe
+    judge = replace(found, most_usd=100 * found.most_usd, upper_bound=True)
+    (together,) = beyond(run_spec.teacher.model_copy(update={"budget_usd": found.most_usd}), [found, judge])
+    assert together.endswith("may stop at about 12 of 24 calls"), "the judge comes after the samples"
 
 
 def test_the_judge_may_be_asked_of_every_sample() -> None:

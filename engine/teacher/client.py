@@ -11,10 +11,10 @@ from typing import Any
 
 from engine.errors import SpecError, UsageError
 from engine.spec.teachers import TeacherConfig
-from engine.teacher.keys import check_key, from_keyring
+from engine.teacher.keys import check_key, from_keyring, variables_of
 from engine.teacher.local import check_folder, let_go, register_local
 from engine.teacher.messages import STOP, style_of
-from engine.teacher.outcome import Answer, Completion, Fault, TeacherError, redact
+from engine.teacher.outcome import Answer, Completion, Fault, TeacherError, from_environment, redact, without
 from engine.teacher.reasoning import of_message
 
 Messages = list[dict[str, str]]
@@ -95,19 +95,20 @@ def check(teacher: TeacherConfig) -> None:
     found = litellm.validate_environment(teacher.model)
     # one that ends otherwise (a region, a base URL) may come from a profile or has a default
     missing = [name for name in found["missing_keys"] if name.endswith("_API_KEY")]
-    if missing and not found["keys_in_environment"]:
+    if missing and not found["keys_in_environment"] and not os.environ.get(key_variable(teacher)):
         raise UsageError(f"teacher.model: {teacher.model} needs a key: set the environment variable {missing[0]}")
 
 
 def key_variable(teacher: TeacherConfig) -> str:
-    """The environment variable that the teacher's key is read from."""
+    """The environment variable that the teacher's key is read from; where none is set, one that may be."""
     if teacher.api_key_env:
         return teacher.api_key_env
     try:
         _, provider, _, _ = load_litellm().get_llm_provider(teacher.model, api_base=teacher.api_base)
     except Exception:  # noqa: BLE001 - as in check()
         provider = "openai"
-    return f"{str(provider).upper()}_API_KEY"
+    names = variables_of(str(provider))
+    return next((name for name in names if os.environ.get(name)), names[0])
 
 
 async def close() -> None:
@@ -195,8 +196,8 @@ def answer_of(response: Any, n: int, key: str | None, raw: str | None = None) ->
     return Answer(
         completions,
         fault,
-        model=response.model,
-        provider_id=response.id,
+        model=response.model and _without(response.model, key),
+        provider_id=response.id and _without(response.id, key),
         input_tokens=sent,
         output_tokens=written,
         reasoning_tokens=getattr(details, "reasoning_tokens", None),
@@ -206,8 +207,7 @@ def answer_of(response: Any, n: int, key: str | None, raw: str | None = None) ->
 
 def _without(text: str, key: str | None) -> str:
     """A server may repeat the key in its answer as well as in its errors."""
-    secret = key or ""
-    return text.replace(secret, "[redacted]") if len(secret) >= SHORTEST_KEY and secret in text else text
+    return without(text, [s for s in {key or "", *from_environment(SHORTEST_KEY)} if len(s) >= SHORTEST_KEY])
 
 
 def fault_of(error: Exception, key: str | None) -> Fault:

@@ -2,6 +2,8 @@
 
 STALE_AFTER = 15.0
 """Seconds without a heartbeat after which a running worker counts as dead."""
+NEVER_SENT = "(a.billed IS 0 AND a.status IS NULL AND a.batch_id IS NULL)"
+"""Of attempts `a`: the provider never saw it, so that it is no call. What a provider refuses has a status."""
 
 
 def _pairs_from(visits: str) -> str:
@@ -41,6 +43,7 @@ WHERE v.chosen = 1""".strip()
 def spend_sql(of_run: str) -> str:
     """The view teacher_spend; `of_run`: a WHERE on run_id, which SQLite would not carry into the view by itself."""
     doubt = "(billed IS NULL AND (batch IS NULL OR state <> 'sent'))"  # what a provider works on is in no doubt
+    never_sent = NEVER_SENT.replace("a.", "").replace("batch_id", "batch")
     return f"""
 SELECT
     run_id, model, sum(call) AS calls, sum(failed) AS failed_calls, sum(bought) AS bought_samples,
@@ -49,7 +52,8 @@ SELECT
     sum(reused) AS reused_samples, sum(reused_usd) AS reused_usd
 FROM (
     SELECT
-        run_id, model, 1 AS call, state = 'failed' AS failed, 0 AS bought, input_tokens, output_tokens,
+        run_id, model, NOT {never_sent} AS call, state = 'failed' AND NOT {never_sent} AS failed, 0 AS bought,
+        input_tokens, output_tokens,
         reasoning_tokens, price_usd, billed IS 1 AND price_usd IS NULL AS unknown,
         {doubt} AS doubt, CASE WHEN {doubt} THEN greatest_usd END AS doubt_usd, 0 AS reused, NULL AS reused_usd
     FROM teacher_requests {of_run}

@@ -65,7 +65,7 @@ class Fault:
     retry_after: float | None = None
     """Seconds that the provider asks us to wait."""
     sent: bool = True
-    """False: no connection was made, so that the provider never saw the request."""
+    """False: it never left this process, or no connection was made: the provider never saw the request."""
 
     @property
     def retryable(self) -> bool:

@@ -8,7 +8,7 @@ import pytest
 
 from engine.errors import UsageError
 from engine.spec.teachers import TeacherConfig
-from engine.teacher.client import accepts_n, answer_of, check, key_of, key_variable, load_litellm, secret_of
+from engine.teacher.client import accepts_n, answer_of, check, fault_of, key_of, key_variable, load_litellm, secret_of
 
 
 def test_an_unknown_provider_is_named() -> None:
@@ -62,6 +62,26 @@ def test_the_key_that_litellm_reads_is_known_and_kept_out(
     assert secret_of(teacher, key_of(teacher)) == "weird+key/1234"
     at_a_server = TeacherConfig(model=model, api_base="http://127.0.0.1:1/v1")
     assert key_of(at_a_server) is None  # litellm sends its own
+
+
+def test_settings_that_a_model_does_not_take_are_told_before_a_request() -> None:
+    teacher = TeacherConfig(model="openai/o3-mini", api_base="http://127.0.0.1:1/v1")
+    with pytest.raises(UsageError, match=r"does not take these settings.*temperature.* set teacher.temperature = 1$"):
+        check(teacher)
+    check(teacher.model_copy(update={"temperature": 1.0}))
+
+
+@pytest.mark.parametrize(
+    "name", ["ConnectError", "UnsupportedProtocol", "LocalProtocolError", "InvalidURL", "ReadError"]
+)
+def test_what_never_left_is_not_billed(name: str) -> None:
+    litellm = load_litellm()
+    error = litellm.APIConnectionError(message="x", llm_provider="openai", model="m")
+    error.__cause__ = type(name, (Exception,), {})()
+    fault = fault_of(error, None)
+    assert (fault.kind, fault.billed) == ("unreachable", None if name == "ReadError" else False)
+    refused = fault_of(litellm.UnsupportedParamsError("no", llm_provider="openai", model="m"), None)
+    assert (refused.kind, refused.status, refused.sent, refused.billed) == ("request", None, False, False)
 
 
 def test_nothing_of_an_answer_repeats_a_key(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """A TOML file and `--set` overrides -> a RunSpec with absolute paths; a mistake is one line that names its place."""
 
 import copy
+import difflib
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -90,13 +91,25 @@ def change_limits(spec: RunSpec, overrides: Sequence[str]) -> RunSpec:
     parsed = [(*_override(text), text) for text in overrides]
     for key, value, _, text in parsed:
         if ".".join(key) not in CHANGEABLE:
-            raise UsageError(f"--set {text}: a run that has begun keeps its settings, but for {', '.join(CHANGEABLE)}")
+            close = difflib.get_close_matches(".".join(key), CHANGEABLE, n=1, cutoff=0.85)
+            meant = f"; did you mean {close[0]}?" if close and not _is_a_key(table, key) else ""
+            raise UsageError(
+                f"--set {text}: a run that has begun keeps its settings, but for {', '.join(CHANGEABLE)}{meant}"
+            )
         _lay_over(table, key, value, text)
     given = {key: raw for key, _, raw, _ in parsed}
     try:
         return _validate(table, given)
     except ValidationError as error:
         raise UsageError(_one_line(error, given, "the run's spec")) from None
+
+
+def _is_a_key(table: Any, key: Key) -> bool:
+    for part in key:
+        if not isinstance(table, dict) or part not in table:
+            return False
+        table = table[part]
+    return True
 
 
 def _seeds(text: str, first: int) -> list[int]:

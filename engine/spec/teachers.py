@@ -24,6 +24,10 @@ def _entry(name: str) -> str:
 def _server(url: str) -> str:
     if "@" in url.partition("://")[2].partition("/")[0]:
         raise ValueError("a URL with a user or password would be stored; give the key with api_key_env")
+    if "?" in url or "#" in url:  # not repeated: it may hold the key
+        raise ValueError("a URL with a query or fragment would be stored; give the key with api_key_env")
+    if not re.match("https?://[^/]", url, re.IGNORECASE):
+        raise ValueError("give the server's URL with http:// or https://, e.g. http://127.0.0.1:8000/v1")
     return url
 
 

@@ -15,7 +15,7 @@ from typing import Literal, Protocol, TypeVar
 
 from engine.records import Sample
 from engine.store.texts import storable, store_texts
-from engine.store.views import alive
+from engine.store.views import NEVER_SENT, alive
 from engine.teacher.outcome import Answer, Completion, Fault
 
 T = TypeVar("T")
@@ -159,15 +159,15 @@ class Ledger:
 
         def run(db: sqlite3.Connection) -> Spent:
             usd, tokens, calls, unpriced = db.execute(
-                "SELECT sum(usd), sum(tokens), count(*), sum(doubtful AND usd IS NULL) FROM ("
-                " SELECT a.billed IS NOT 0 AS doubtful,"
+                "SELECT sum(usd), sum(tokens), sum(seen), sum(doubtful AND usd IS NULL) FROM ("
+                f" SELECT a.billed IS NOT 0 AS doubtful, NOT {NEVER_SENT} AS seen,"
                 "  CASE WHEN a.billed IS NOT 0 THEN coalesce(r.price_usd, a.greatest_usd) END AS usd,"
                 "  CASE WHEN a.billed IS NOT 0"
                 "   THEN coalesce(r.input_tokens + r.output_tokens, a.greatest_tokens) END AS tokens"
                 " FROM attempts a LEFT JOIN responses r ON r.attempt_id = a.id WHERE a.run_id = ?)",
                 (self.run_id,),
             ).fetchone()
-            return Spent(usd or 0.0, tokens or 0, calls, unpriced or 0)
+            return Spent(usd or 0.0, tokens or 0, calls or 0, unpriced or 0)
 
         return self.writer.call(run)
 

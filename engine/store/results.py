@@ -113,7 +113,6 @@ def _result(conn: sqlite3.Connection, run_id: int) -> Result:
 
 
 def _cost(conn: sqlite3.Connection, run_id: int) -> Cost:
-    calls = conn.execute("SELECT count(*) FROM attempts WHERE run_id = ?", (run_id,)).fetchone()[0]
     parts = {
         row["bought"]: row
         for row in conn.execute(
@@ -127,7 +126,7 @@ def _cost(conn: sqlite3.Connection, run_id: int) -> Cost:
     bought, reused = parts.get(1), parts.get(0)
     paid = spend(conn, run_id)
     return Cost(
-        calls=calls,
+        calls=sum(row["calls"] for row in paid),
         bought=bought["samples"] if bought else 0,
         reused=reused["samples"] if reused else 0,
         input_tokens=bought["input"] if bought else None,

@@ -2,6 +2,8 @@
 
 STALE_AFTER = 15.0
 """Seconds without a heartbeat after which a running worker counts as dead."""
+NEVER_SENT = "(a.billed IS 0 AND a.status IS NULL AND a.batch_id IS NULL)"
+"""Of attempts `a`: the provider never saw it, so that it is no call. What a provider refuses has a status."""
 
 
 def _pairs_from(visits: str) -> str:
@@ -48,6 +50,7 @@ def alive(run: str) -> str:
 
 def spend_sql(of_run: str) -> str:
     """The view teacher_spend; `of_run`: a WHERE on run_id, which SQLite would not carry into the view by itself."""
+    never_sent = NEVER_SENT.replace("a.", "").replace("batch_id", "batch")
     return f"""
 SELECT
     run_id, model, sum(call) AS calls, sum(failed) AS failed_calls, sum(bought) AS bought_samples,
@@ -56,7 +59,8 @@ SELECT
     sum(reused) AS reused_samples, sum(reused_usd) AS reused_usd
 FROM (
     SELECT
-        run_id, model, 1 AS call, state = 'failed' AS failed, 0 AS bought, input_tokens, output_tokens,
+        run_id, model, NOT {never_sent} AS call, state = 'failed' AND NOT {never_sent} AS failed, 0 AS bought,
+        input_tokens, output_tokens,
         reasoning_tokens, price_usd, billed IS 1 AND price_usd IS NULL AS unknown,
         in_doubt AS doubt, CASE WHEN in_doubt THEN greatest_usd END AS doubt_usd, 0 AS reused, NULL AS reused_usd
     FROM teacher_requests {of_run}

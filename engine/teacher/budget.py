@@ -50,8 +50,9 @@ class Budget:
         self.reserved_usd += most.usd or 0.0
         self.reserved_tokens += most.tokens or 0
 
-    def settle(self, most: Cost, was: Cost) -> None:
-        """The try that reserved `most` has ended and cost `was`; what is unknown of that counts as the most."""
+    def settle(self, most: Cost, was: Cost, sent: bool = True) -> None:
+        """The try that reserved `most` has ended and cost `was`; what is unknown of that counts as the most.
+        `sent`: False where the provider never saw it: no call then."""
         self.reserved_usd -= most.usd or 0.0
         self.reserved_tokens -= most.tokens or 0
         usd = most.usd if was.usd is None else was.usd
@@ -59,7 +60,7 @@ class Budget:
         self.spent = Spent(
             self.spent.usd + (usd or 0.0),
             self.spent.tokens + (tokens or 0),
-            self.spent.calls,
+            self.spent.calls - (not sent),
             self.spent.unpriced + (usd is None),
         )
 

@@ -33,6 +33,8 @@ LONGEST_REST = 60.0
 """Seconds between two tries of one request at most; a provider's Retry-After is followed whole, by the pace."""
 MOST_TURNED_AWAY = 20
 """Tries of one request that a provider may turn away (429) before they count as the others do."""
+TRIES_TO_CONNECT = 2
+"""Tries of one request to connect to a server that was never reached: its address is likelier wrong than it is down."""
 POLL = 0.5
 """Seconds between looks at the orders while no answer comes."""
 
@@ -150,7 +152,7 @@ def buy(
                 seller, unit, request = flight.seller, flight.unit, flight.unit.request
                 outcome = future.result()
                 _tell_pace(flight, outcome)
-                budget.settle(flight.most, outcome.was)
+                budget.settle(flight.most, outcome.was, outcome.fault is None or outcome.fault.sent)
                 for slot, stored in outcome.samples.items():
                     request.take(slot, stored)
                 again = _next_step(flight, outcome, backoff)
@@ -338,6 +340,8 @@ def _wants_one(fault: Fault, unit: Unit) -> bool:
 def _another(flight: _Flight, fault: Fault) -> bool:
     """Whether the unit is tried again after this fault."""
     tries = flight.unit.tries - flight.unit.spared
+    if not (fault.sent or flight.seller.reached or flight.seller.pace.reached) and tries >= TRIES_TO_CONNECT:
+        return False
     return fault.retryable and (_spared(flight, fault) or tries < flight.seller.teacher.attempts)
 
 

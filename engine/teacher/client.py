@@ -11,10 +11,10 @@ from typing import Any
 
 from engine.errors import SpecError, UsageError
 from engine.spec.teachers import TeacherConfig
-from engine.teacher.keys import check_key, from_keyring
+from engine.teacher.keys import check_key, from_keyring, variables_of
 from engine.teacher.local import check_folder, let_go, register_local
 from engine.teacher.messages import STOP, style_of
-from engine.teacher.outcome import Answer, Completion, Fault, TeacherError, redact
+from engine.teacher.outcome import Answer, Completion, Fault, TeacherError, from_environment, redact, without
 from engine.teacher.reasoning import of_message
 
 Messages = list[dict[str, str]]
@@ -24,6 +24,12 @@ NO_KEY = "none-needed"
 """Sent to an api_base where no key is set: local servers want none, the OpenAI client insists on one."""
 SHORTEST_KEY = 8
 """Characters; shorter ones would be found in any text."""
+
+NEVER_CONNECTED = (
+    "ConnectionRefusedError", "gaierror", "ConnectTimeout", "ConnectError", "UnsupportedProtocol", "LocalProtocolError",
+    "InvalidURL",
+)  # fmt: skip
+"""Errors of the libraries below litellm that end a try before anything is sent."""
 
 
 async def complete(teacher: TeacherConfig, messages: Messages, n: int, first_slot: int = 0) -> Answer:
@@ -90,24 +96,56 @@ def check(teacher: TeacherConfig) -> None:
             f"teacher.model: {teacher.model!r} names no provider that litellm knows; write provider/model, such as "
             "openai/gpt-4o-mini, or openai/NAME with teacher.api_base for a server of your own"
         ) from None
+    _check_settings(teacher)
     if teacher.api_key_env or teacher.api_key_keyring or teacher.api_base:
         return
     found = litellm.validate_environment(teacher.model)
     # one that ends otherwise (a region, a base URL) may come from a profile or has a default
     missing = [name for name in found["missing_keys"] if name.endswith("_API_KEY")]
-    if missing and not found["keys_in_environment"]:
+    if missing and not found["keys_in_environment"] and not os.environ.get(key_variable(teacher)):
         raise UsageError(f"teacher.model: {teacher.model} needs a key: set the environment variable {missing[0]}")
 
 
+def parameters(teacher: TeacherConfig, n: int) -> tuple[str, dict[str, Any]]:
+    """The model's name at its provider, and the settings by the names that they have there.
+
+    Raises whatever litellm raises over a setting that the model does not take.
+    """
+    litellm = load_litellm()
+    model, provider, _, _ = litellm.get_llm_provider(teacher.model, api_base=teacher.api_base)
+    given: dict[str, Any] = {"temperature": teacher.temperature, "max_tokens": teacher.max_tokens}
+    if teacher.top_p is not None:
+        given["top_p"] = teacher.top_p
+    if n > 1:
+        given["n"] = n
+    if style_of(teacher) == "completion":
+        given["stop"] = list(STOP)
+    return model, litellm.utils.get_optional_params(model=model, custom_llm_provider=provider, **given)
+
+
+def _check_settings(teacher: TeacherConfig) -> None:
+    litellm = load_litellm()
+    try:
+        parameters(teacher, 1)
+    except litellm.UnsupportedParamsError as error:
+        said = redact(str(error), secret_of(teacher, key_of(teacher))).partition(": ")[2].partition(" To drop")[0]
+        change = "set teacher.temperature = 1" if "temperature" in said else "change that setting"
+        change = "leave teacher.top_p unset" if "'top_p'" in said else change
+        raise UsageError(f"teacher.model: {teacher.model} does not take these settings: {said} {change}") from None
+    except Exception:  # noqa: BLE001 - what it needs besides is told by the first request
+        return
+
+
 def key_variable(teacher: TeacherConfig) -> str:
-    """The environment variable that the teacher's key is read from."""
+    """The environment variable that the teacher's key is read from; where none is set, one that may be."""
     if teacher.api_key_env:
         return teacher.api_key_env
     try:
         _, provider, _, _ = load_litellm().get_llm_provider(teacher.model, api_base=teacher.api_base)
     except Exception:  # noqa: BLE001 - as in check()
         provider = "openai"
-    return f"{str(provider).upper()}_API_KEY"
+    names = variables_of(str(provider))
+    return next((name for name in names if os.environ.get(name)), names[0])
 
 
 async def close() -> None:
@@ -195,8 +233,8 @@ def answer_of(response: Any, n: int, key: str | None, raw: str | None = None) ->
     return Answer(
         completions,
         fault,
-        model=response.model,
-        provider_id=response.id,
+        model=response.model and _without(response.model, key),
+        provider_id=response.id and _without(response.id, key),
         input_tokens=sent,
         output_tokens=written,
         reasoning_tokens=getattr(details, "reasoning_tokens", None),
@@ -206,8 +244,7 @@ def answer_of(response: Any, n: int, key: str | None, raw: str | None = None) ->
 
 def _without(text: str, key: str | None) -> str:
     """A server may repeat the key in its answer as well as in its errors."""
-    secret = key or ""
-    return text.replace(secret, "[redacted]") if len(secret) >= SHORTEST_KEY and secret in text else text
+    return without(text, [s for s in {key or "", *from_environment(SHORTEST_KEY)} if len(s) >= SHORTEST_KEY])
 
 
 def fault_of(error: Exception, key: str | None) -> Fault:
@@ -217,6 +254,8 @@ def fault_of(error: Exception, key: str | None) -> Fault:
     message = redact(said, key)
     headers = getattr(error, "litellm_response_headers", None) or {}
     status = getattr(error, "status_code", None)
+    if isinstance(error, litellm.UnsupportedParamsError) and not headers:  # litellm's own words
+        return Fault("request", message, sent=False)
     if isinstance(error, litellm.Timeout):
         return Fault("timeout", message)
     if (
@@ -248,7 +287,7 @@ def _never_connected(error: BaseException | None) -> bool:
         if error is None:
             return False
         name = type(error).__name__
-        if name.startswith("ClientConnector") or name in ("ConnectionRefusedError", "gaierror", "ConnectTimeout"):
+        if name.startswith("ClientConnector") or name in NEVER_CONNECTED:
             return True
         error = error.__cause__ or error.__context__
     return False

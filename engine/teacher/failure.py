@@ -32,6 +32,8 @@ def why_it_ends(
         return UsageError(
             f"{where} refused the key (HTTP {fault.status}: {fault.message}); set {place} to a valid key, then resume"
         )
+    if not reached and fault.kind == "request" and not fault.sent:
+        return UsageError(f"the request to {where} cannot be made: {fault.message}")
     if not reached and fault.kind == "request":
         return UsageError(f"{where} refused the request (HTTP {fault.status}: {fault.message}); check the model's name")
     if not reached and fault.kind == "unreachable":

@@ -5,7 +5,30 @@ from functools import cache
 
 from engine.errors import UsageError
 
+VARIABLES = {
+    "azure": ("AZURE_OPENAI_API_KEY", "AZURE_API_KEY"),
+    "cohere": ("COHERE_API_KEY", "CO_API_KEY"),
+    "cohere_chat": ("COHERE_API_KEY", "CO_API_KEY"),
+    "custom_openai": ("OPENAI_API_KEY",),
+    "friendliai": ("FRIENDLIAI_API_KEY", "FRIENDLI_TOKEN"),
+    "gemini": ("GOOGLE_API_KEY", "GEMINI_API_KEY"),
+    "huggingface": ("HF_TOKEN", "HUGGINGFACE_API_KEY"),
+    "openrouter": ("OPENROUTER_API_KEY", "OR_API_KEY"),
+    "perplexity": ("PERPLEXITYAI_API_KEY", "PERPLEXITY_API_KEY"),
+    "replicate": ("REPLICATE_API_KEY", "REPLICATE_API_TOKEN"),
+    "text-completion-codestral": ("CODESTRAL_API_KEY",),
+    "text-completion-openai": ("OPENAI_API_KEY",),
+    "together_ai": ("TOGETHER_API_KEY", "TOGETHER_AI_API_KEY", "TOGETHERAI_API_KEY", "TOGETHER_AI_TOKEN"),
+    "volcengine": ("ARK_API_KEY", "VOLCENGINE_API_KEY"),
+    "watsonx": ("WATSONX_API_KEY", "WX_API_KEY"),
+}
+"""What litellm reads a provider's key from, the first that is set, where that is not its name and _API_KEY."""
 INSTALL = "pip install 'qcrd[keyring]'"
+
+
+def variables_of(provider: str) -> tuple[str, ...]:
+    """The environment variables that litellm reads the provider's key from, the first that is set."""
+    return VARIABLES.get(provider, (f"{provider.upper().replace('-', '_')}_API_KEY",))
 
 
 def place_of(variable: str, entry: str | None) -> str:

@@ -1,9 +1,12 @@
 """What becomes of one request to a teacher: completions, or a fault. Light: the store uses it too."""
 
+import json
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
+from urllib.parse import quote
 
 SECRET_NAME = re.compile(r"(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS)\Z", re.IGNORECASE)
 SECRET_LOOK = re.compile(r"\b(?:sk|pk|hf|gsk|xai)[-_][A-Za-z0-9_\-*.]{6,}|\bAIza[\w-]{10,}|(?<=Bearer )[^\s'\"]{4,}")
@@ -62,7 +65,7 @@ class Fault:
     retry_after: float | None = None
     """Seconds that the provider asks us to wait."""
     sent: bool = True
-    """False: no connection was made, so that the provider never saw the request."""
+    """False: it never left this process, or no connection was made: the provider never saw the request."""
 
     @property
     def retryable(self) -> bool:
@@ -91,8 +94,23 @@ class TeacherError(Exception):
 def redact(text: str, *secrets: str | None) -> str:
     """One line of at most LONGEST_MESSAGE characters without the secrets given, without the values of environment
     variables named like secrets, and without anything that looks like a key."""
-    from_environment = [v for name, v in os.environ.items() if SECRET_NAME.search(name) and len(v) >= 6]
-    for secret in sorted({s for s in (*secrets, *from_environment) if s}, key=len, reverse=True):
-        text = text.replace(secret, "[redacted]")
+    text = without(text, [s for s in secrets if s] + from_environment(6))
     line = " ".join(SECRET_LOOK.sub("[redacted]", text[: 20 * LONGEST_MESSAGE]).split())
     return line if len(line) <= LONGEST_MESSAGE else line[: LONGEST_MESSAGE - 1] + "…"
+
+
+def from_environment(shortest: int) -> list[str]:
+    """Values of environment variables that are named like secrets, of so many characters at least."""
+    return [v for name, v in os.environ.items() if SECRET_NAME.search(name) and len(v) >= shortest]
+
+
+def without(text: str, secrets: Iterable[str]) -> str:
+    """The text without the secrets, be they written as they are, as in a URL or as in JSON."""
+    forms = set()
+    for secret in secrets:
+        in_url = {quote(secret, safe="", errors="replace"), quote(secret, errors="replace")}
+        lower = {re.sub("%..", lambda code: code[0].lower(), form) for form in in_url}
+        forms |= {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], *in_url, *lower}
+    for form in sorted(forms, key=len, reverse=True):
+        text = text.replace(form, "[redacted]")
+    return text

@@ -8,7 +8,6 @@ from typing import Any
 from engine.errors import UsageError
 from engine.spec.teachers import TeacherConfig
 from engine.teacher import client
-from engine.teacher.messages import STOP, style_of
 from engine.teacher.outcome import TeacherError, redact
 
 PROVIDERS = ("openai", "azure")
@@ -69,17 +68,8 @@ def endpoint(teacher: TeacherConfig) -> str:
 @lru_cache(maxsize=64)
 def options(teacher: TeacherConfig, n: int) -> Mapping[str, Any]:
     """A line's body but for its messages, with the names that the model has for them."""
-    litellm = client.load_litellm()
-    model, name, _, _ = litellm.get_llm_provider(teacher.model, api_base=teacher.api_base)
-    given: dict[str, Any] = {"temperature": teacher.temperature, "max_tokens": teacher.max_tokens}
-    if teacher.top_p is not None:
-        given["top_p"] = teacher.top_p
-    if n > 1:
-        given["n"] = n
-    if style_of(teacher) == "completion":
-        given["stop"] = list(STOP)
     try:
-        wanted = litellm.utils.get_optional_params(model=model, custom_llm_provider=name, **given)
+        model, wanted = client.parameters(teacher, n)
     except Exception as error:  # noqa: BLE001 - litellm's own class of error for each setting
         said = (
             redact(str(error), client.secret_of(teacher, client.key_of(teacher)))

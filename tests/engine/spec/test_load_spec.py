@@ -6,7 +6,7 @@ import pytest
 
 from engine.data.load import KNOWN
 from engine.errors import UsageError
-from engine.spec.load import load_grid, load_spec
+from engine.spec.load import change_limits, load_grid, load_spec
 from engine.spec.methods import Dss, Positives, Qcrd
 from engine.spec.paths import PRESETS
 from engine.spec.run import RunSpec
@@ -243,3 +243,12 @@ def test_several_teachers_are_each_as_if_alone(write, tmp_path: Path) -> None:
 )
 def test_several_teachers_that_cannot_be(write, others: str, said: str) -> None:
     assert said in refused(write(f"[teacher]\nothers = {others}\n"))
+
+
+@pytest.mark.parametrize("near", ["teacher.budget_cals", "teacher.budgt_usd", "teacher.indoubt"])
+def test_a_limit_that_is_misspelt_is_answered_with_the_one_that_was_meant(near: str) -> None:
+    with pytest.raises(UsageError, match=r"did you mean teacher\.(budget_calls|budget_usd|in_doubt)\?"):
+        change_limits(RunSpec(), [f"{near}=30"])
+    with pytest.raises(UsageError) as caught:
+        change_limits(RunSpec(), ["teacher.attempts=30"])
+    assert "did you mean" not in str(caught.value)

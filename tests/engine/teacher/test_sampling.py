@@ -313,7 +313,10 @@ def test_an_unreachable_server_is_named(tmp_path: Path) -> None:
     with serve() as server:
         url = server.url
     with pytest.raises(QcrdError, match=f"cannot reach .*{url}"):
-        buy(tmp_path, spec(url, attempts=2))
+        buy(tmp_path, spec(url, attempts=9, budget_calls=1))
+    assert rows(tmp_path, "SELECT max(attempt), count(*) <= 16 FROM attempts") == [(2, 1)]
+    # nothing was ever seen by a provider
+    assert rows(tmp_path, "SELECT calls, failed_calls, in_doubt FROM teacher_spend") == [(0, 0, 0)]
 
 
 def test_a_missing_key_is_told_before_anything_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

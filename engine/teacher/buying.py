@@ -254,21 +254,21 @@ def _next(seller: _Seller) -> tuple[Unit, Asked, Cost]:
         parts = _single(unit)
         seller.queue.extendleft(reversed(parts[1:]))
         unit = parts[0]
-    request = unit.request
-    counted = count(seller.teacher, request.messages)
-    written = seller.teacher.max_tokens * len(unit.slots)
-    most = Cost(None if seller.price is None else seller.price.cost(counted.most, written), counted.most + written)
-    asked = Asked(
-        request.purpose,
-        request.examples[0] if request.examples else "",
-        seller.teacher.model,
-        request.key,
-        unit.slots,
-        counted.tokens,
-        most.usd,
-        most.tokens,
-    )
+    asked, most = asked_for(seller.teacher, seller.price, unit)
     return unit, asked, most
+
+
+def asked_for(teacher: TeacherConfig, price: Price | None, unit: Unit) -> tuple[Asked, Cost]:
+    """What the ledger is told before a try for the unit, and the most that it can cost."""
+    request = unit.request
+    counted = count(teacher, request.messages)
+    written = teacher.max_tokens * len(unit.slots)
+    most = Cost(None if price is None else price.cost(counted.most, written), counted.most + written)
+    example = request.examples[0] if request.examples else ""
+    asked = Asked(
+        request.purpose, example, teacher.model, request.key, unit.slots, counted.tokens, most.usd, most.tokens
+    )
+    return asked, most
 
 
 def _single(unit: Unit) -> list[Unit]:

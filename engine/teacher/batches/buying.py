@@ -20,12 +20,11 @@ from engine.teacher.batches.lines import MOST_BYTES, custom_id, written
 from engine.teacher.batches.results import collect, give_back
 from engine.teacher.batches.submit import hand_over
 from engine.teacher.budget import Budget, Cost, check_budget, reached
-from engine.teacher.buying import Orders
+from engine.teacher.buying import Orders, asked_for
 from engine.teacher.failure import why_it_ends
 from engine.teacher.outcome import Fault, TeacherError
 from engine.teacher.price import price_of
 from engine.teacher.requests import Request, Unit, units
-from engine.teacher.tokens import count
 
 FIRST_LOOK = 30.0
 """Seconds between two looks at batches that are under way; half as much again after each,"""
@@ -179,7 +178,7 @@ def _chosen(seller: Seller, budget: Budget) -> tuple[list[tuple[Unit, Asked, Cos
         if not seller.together and len(unit.slots) > 1:
             seller.queue.extendleft(Unit(unit.request, (slot,)) for slot in reversed(unit.slots))
             continue
-        asked, most = _asked(seller, unit)
+        asked, most = asked_for(seller.teacher, seller.price, unit)
         refusal = budget.refusal(most)
         length += len(written(seller.teacher, LONGEST_NAME, unit.request.messages, len(unit.slots)))
         if refusal is not None or (chosen and length > MOST_BYTES):
@@ -189,17 +188,6 @@ def _chosen(seller: Seller, budget: Budget) -> tuple[list[tuple[Unit, Asked, Cos
         unit.tries += 1
         chosen.append((unit, asked, most))
     return chosen, None
-
-
-def _asked(seller: Seller, unit: Unit) -> tuple[Asked, Cost]:
-    request = unit.request
-    counted = count(seller.teacher, request.messages)
-    tokens = seller.teacher.max_tokens * len(unit.slots)
-    most = Cost(None if seller.price is None else seller.price.cost(counted.most, tokens), counted.most + tokens)
-    example = request.examples[0] if request.examples else ""
-    model = seller.teacher.model
-    asked = Asked(request.purpose, example, model, request.key, unit.slots, counted.tokens, most.usd, most.tokens)
-    return asked, most
 
 
 def _look(batch: Batch, desk: Desk) -> bool:

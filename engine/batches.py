@@ -76,10 +76,21 @@ def parted(negative: Candidate, positives: Sequence[Candidate]) -> Candidate:
     return replace(negative, counted_from=min(shared, len(negative.tokens) - 1))
 
 
-def all_parted(negatives: Sequence[Candidate], positives: Sequence[Candidate]) -> tuple[Candidate, ...]:
-    """Each counted from where it parts; one that is a positive word for word parts nowhere and is left out."""
-    known = [p.tokens for p in positives]
-    return tuple(parted(c, positives) for c in negatives if c.tokens not in known)
+def counted(negatives: Sequence[Candidate], positives: Sequence[Candidate], tokens: str) -> tuple[Candidate, ...]:
+    """The negatives with the tokens that count of each: `tokens` of the spec's [method.negatives].
+
+    parted: each counts from where it parts; one that is a positive or its beginning parts nowhere and is left out.
+    fork: each ends where it parts, and that token alone counts (what follows follows from it); one that shares no
+    beginning with a positive is left out too: it says the same in other words, or all of it is wrong.
+    """
+    if tokens == "all":
+        return tuple(negatives)
+    apart = [
+        parted(c, positives) for c in negatives if not any(p.tokens[: len(c.tokens)] == c.tokens for p in positives)
+    ]
+    if tokens == "parted":
+        return tuple(apart)
+    return tuple(replace(c, tokens=c.tokens[: c.counted_from + 1]) for c in apart if c.counted_from)
 
 
 def _shared(a: Sequence[int], b: Sequence[int]) -> int:

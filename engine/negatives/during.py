@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from engine.batches import Candidate, all_parted, candidate
+from engine.batches import Candidate, candidate, counted
 from engine.checkpoint import Progress
 from engine.intervals import auc
 from engine.negatives import fixed, mixed, self_adversarial
@@ -94,9 +94,8 @@ class During:
         for r in rationales:
             c = candidate(self.setup.student, r, self.setup.spec.student.answer_in_rationale)
             found.setdefault(r.example_id, []).append(c)
-        if config is not None and config.tokens == "parted":
-            return {example: [*all_parted(some, self.positives[example])] for example, some in found.items()}
-        return found
+        tokens = "all" if config is None else config.tokens
+        return {example: [*counted(some, self.positives[example], tokens)] for example, some in found.items()}
 
     def note_qualities(self, rows: Sequence[Row], stepped: Stepped) -> None:
         """Qualities of fully judged rows, for the AUC by source."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from engine.batches import Item, all_parted, candidate
+from engine.batches import Item, candidate, counted
 from engine.negatives import peer, perturbed
 from engine.negatives.band import Band
 from engine.negatives.sampled import How
@@ -65,8 +65,8 @@ def joined(spec: RunSpec, items: Sequence[Item], made: Sequence[Rationale], stud
     def more(item: Item) -> Item:
         new = (candidate(student, r, spec.student.answer_in_rationale) for r in by_example.get(item.example.id, ()))
         negatives = (*item.negatives, *new)
-        if spec.negatives is not None and spec.negatives.tokens == "parted":
-            negatives = all_parted(negatives, item.positives)
+        if spec.negatives is not None:
+            negatives = counted(negatives, item.positives, spec.negatives.tokens)
         return replace(item, negatives=negatives)
 
     return [more(x) for x in items]

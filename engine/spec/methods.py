@@ -104,9 +104,9 @@ class Negatives(Section):
     """Sampling temperature of negatives that students write."""
     per_example: Annotated[int, Field(ge=1)] = 1
     """Negatives per example that a source writes: self each iteration, peer each peer, fixed and perturbed once."""
-    tokens: Literal["all", "parted"] = "all"
-    """Whose cross-entropy a negative's is: all of its tokens, or those from where it parts from the positive that it
-    shares the longest beginning with."""
+    tokens: Literal["all", "parted", "fork"] = "all"
+    """Whose cross-entropy a negative's is: all of its tokens; parted: those from where it parts from the positive that
+    it shares the longest beginning with; fork: that first one alone, of negatives that share a beginning at all."""
     peers: tuple[Annotated[str, BeforeValidator(_peer)], ...] = ()
     """Whose students write for peer: ids of runs in this database that are done, or folders of exported students."""
     band: tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]] | None = None

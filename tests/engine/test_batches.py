@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.batches import Candidate, Schedule, all_parted, iterations_of, parted
+from engine.batches import Candidate, Schedule, counted, iterations_of, parted
 from engine.errors import UsageError
 from engine.spec.run import RunSpec
 from tests.engine.tiny_t5 import rationale
@@ -80,4 +80,7 @@ def test_a_negative_counts_from_where_it_parts_from_the_positive_it_shares_most_
     assert parted(of(5, 0), positives).counted_from == 0
     assert parted(of(1, 7, 0), positives).counted_from == 2  # equal to a positive: its last token still counts
     assert parted(of(4, 0), []).counted_from == 0
-    assert [c.tokens for c in all_parted([of(1, 7, 0), of(1, 8, 0)], positives)] == [[1, 8, 0]]
+    assert [c.tokens for c in counted([of(1, 7, 0), of(1, 8, 0)], positives, "parted")] == [[1, 8, 0]]
+    forks = counted([of(1, 7, 0), of(1, 2, 8, 3, 0), of(5, 0), of(1, 7)], positives, "fork")
+    assert [(c.tokens, c.counted_from) for c in forks] == [([1, 2, 8], 2)]
+    assert counted([of(1, 7, 0)], positives, "all") == (of(1, 7, 0),)

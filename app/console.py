@@ -10,22 +10,20 @@ from textual.app import App, SystemCommand
 from textual.message import Message
 from textual.screen import Screen
 
-from screens.base import Ask, Open
+from screens.base import Ask, Open, View
 from screens.help import HelpScreen
 from screens.keys import KEYS, bindings
 from screens.live import LiveScreen
 from screens.rationales import RationalesScreen
-from screens.reader import Found, Reader, Said, Snapshot, Watch
+from screens.reader import Answer, Reader, Said, Snapshot, Watch
 from screens.runs import RunsScreen
 from screens.widgets.words import line
-
-Place = RunsScreen | LiveScreen | RationalesScreen
 
 
 class Read(Message):
     """The reader's thread has something."""
 
-    def __init__(self, result: Snapshot | Said | Found) -> None:
+    def __init__(self, result: Snapshot | Said | Answer) -> None:
         super().__init__()
         self.result = result
 
@@ -46,7 +44,7 @@ class Console(App[None]):
         self._runs = RunsScreen(clock)
         self._live = LiveScreen()
         self._rationales = RationalesScreen()
-        self._views: dict[str, Place] = {"runs": self._runs, "live": self._live, "rationales": self._rationales}
+        self._views: dict[str, View] = {"runs": self._runs, "live": self._live, "rationales": self._rationales}
         self._reader = Reader(database, lambda result: self.post_message(Read(result)), clock)
 
     def on_mount(self) -> None:
@@ -78,7 +76,7 @@ class Console(App[None]):
 
     def on_ask(self, message: Ask) -> None:
         """Work for the reader's thread."""
-        self._reader.do(partial(message.job, self._reader))
+        self._reader.do(message.job)
 
     def on_open(self, message: Open) -> None:
         """A run was chosen in the list."""
@@ -90,8 +88,8 @@ class Console(App[None]):
         result = message.result
         if isinstance(result, Said):
             self.notify(line(result.text, 400), severity=result.severity, markup=False)
-        elif isinstance(result, Found):
-            self._rationales.found(result)
+        elif isinstance(result, Answer):
+            self._views[result.place].answered(result)
         else:
             view = self._front()
             # the answer to what was wanted before is of no use: the next one is on its way
@@ -152,9 +150,9 @@ class Console(App[None]):
         view = self._front()
         return next((name for name, v in self._views.items() if v is view), "")
 
-    def _front(self) -> Place | None:
+    def _front(self) -> View | None:
         """The view in front, below any box that asks something."""
-        return next((s for s in reversed(self.screen_stack) if isinstance(s, Place)), None)
+        return next((s for s in reversed(self.screen_stack) if isinstance(s, View)), None)
 
 
 def run(database: Path, run_id: int | None = None) -> None:

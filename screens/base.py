@@ -1,4 +1,4 @@
-"""What the three screens share: their keys, the line that says what is wrong, and how they ask for something."""
+"""What the screens share: their keys, the line that says what is wrong, and how they ask for something."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Static
 
-from screens.reader import Found, Reader, Said
+from screens.reader import Answer, Reader, Said, Snapshot, Watch
 from screens.widgets.words import line
 
 
@@ -26,7 +26,7 @@ class Open(Message):
 class Ask(Message):
     """Have the reader's thread do something; `job` gets the reader."""
 
-    def __init__(self, job: Callable[[Reader], Said | Found]) -> None:
+    def __init__(self, job: Callable[[Reader], Said | Answer]) -> None:
         super().__init__()
         self.job = job
 
@@ -43,6 +43,18 @@ class View(Screen[None]):
     #problem { display: none; height: auto; padding: 0 1; background: $error 30%; }
     #problem.-shown { display: block; }
     """
+
+    def wanted(self) -> Watch:
+        """What the reader should look at."""
+        raise NotImplementedError
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Draw what it saw."""
+        raise NotImplementedError
+
+    def answered(self, answer: Answer) -> None:
+        """Take what a job of this screen's found out."""
+        raise NotImplementedError
 
     def problem(self) -> Static:
         """The line that `show_problem` fills; each screen puts it first."""

@@ -1,7 +1,10 @@
 """The live screen: is it learning? Stages with progress and time left, curves, and the end of the log."""
 
+import sqlite3
 import time
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
@@ -9,20 +12,40 @@ from textual.content import Content
 from textual.widgets import Footer, RichLog, Static, Tab, Tabs
 
 from engine.errors import ANOTHER_RUN
-from engine.store.browse import Live, Stage
+from engine.store.browse import Live, LiveReader, Stage, with_clock
 from engine.store.runs import Order
 from screens.base import Ask, View
 from screens.confirm import ConfirmScreen
 from screens.curves import accuracies, last, losses
 from screens.keys import bindings, hints
 from screens.orders import order, resume
-from screens.reader import Snapshot, Watch
+from screens.reader import Snapshot
 from screens.runs import score_table
 from screens.widgets.chart import Chart, Line
 from screens.widgets.log_tail import LogTail
 from screens.widgets.words import STAGE, STATUS, UNKNOWN, bar, count, duration, line, three, two
 
 TABS = ("charts", "stages", "log")
+
+
+@dataclass(frozen=True, slots=True)
+class LiveWatch:
+    """One run, as it goes."""
+
+    run_id: int | None
+
+    def read(self, con: sqlite3.Connection, kept: dict[str, Any]) -> Live | None:
+        """The run; what is new of its log and curves is added to what was read before."""
+        if self.run_id is None:
+            return None
+        reader: LiveReader | None = kept.get("live")
+        if reader is None or reader.run_id != self.run_id:
+            reader = kept["live"] = LiveReader(self.run_id)
+        return reader.read(con)
+
+    def at(self, content: Live, now: float) -> Live:
+        """It may have gone stale."""
+        return replace(content, run=with_clock(content.run, now))
 
 
 class LiveScreen(View):
@@ -75,17 +98,18 @@ class LiveScreen(View):
             self.run_id = run_id
             self._live = None
 
-    def wanted(self) -> Watch:
+    def wanted(self) -> LiveWatch:
         """This run."""
-        return Watch("live", self.run_id)
+        return LiveWatch(self.run_id)
 
     def show(self, snapshot: Snapshot) -> None:
         """Draw the run."""
-        if snapshot.live is None:
+        live: Live | None = snapshot.content
+        if live is None:
             if snapshot.problem is None:
                 self.show_problem(f"there is no run {self.run_id} in this database: 1 shows those there are")
             return
-        live = self._live = snapshot.live
+        self._live = live
         self.query_one("#head", Static).update(head(live, self.size.width))
         self.query_one("#strip", Static).update(strip(live, self.size.width))
         text = state_line(live)

@@ -1,6 +1,6 @@
 """What the console asks of a run. These run on the reader's thread: they wait for locks and start processes."""
 
-from engine import launch
+from engine.runs import launch
 from engine.store import runs
 from screens.reader import Reader, Said
 

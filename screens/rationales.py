@@ -1,6 +1,9 @@
 """The rationale screen: one question, what pulls the student beside what it is pushed from."""
 
+import sqlite3
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from textual import events
 from textual.app import ComposeResult
@@ -8,10 +11,17 @@ from textual.containers import Container, VerticalScroll
 from textual.content import Content
 from textual.widgets import Footer, Input, Static
 
-from engine.store.questions import Candidate, Question
+from engine.store.questions import (
+    Candidate,
+    Question,
+    find_question,
+    next_followed,
+    read_keys,
+    read_question,
+)
 from screens.base import Ask, Look, View
 from screens.keys import bindings, hints
-from screens.reader import Found, Reader, Snapshot, Watch
+from screens.reader import Answer, Reader, Snapshot
 from screens.widgets.pair import Parting, heading, layout, parting
 from screens.widgets.words import UNKNOWN, count, line, marks, paragraph, spark, three
 
@@ -24,6 +34,50 @@ NOTHING = (
     "They appear once the teacher's samples have been voted on;\n"
     "finetune learns from gold answers alone and never has any.\n\n2 goes back to the run"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class RationalesWatch:
+    """One question of a run at one of its visits."""
+
+    run_id: int | None
+    index: int | None
+    """Place of the question in the training set; None: the first that is followed."""
+    step: int | None
+    """The visit of it; None: the last."""
+
+    def read(self, con: sqlite3.Connection, kept: dict[str, Any]) -> Question | None:
+        """The question; None where the run has none."""
+        if self.run_id is None:
+            return None
+        keys = keys_of(con, kept, self.run_id)
+        index = self.index
+        if index is None:
+            index = next_followed(con, self.run_id, keys, -1) or 0
+        return read_question(con, self.run_id, keys, index, self.step)
+
+    def at(self, content: Question, now: float) -> Question:
+        """Nothing about it grows old."""
+        return content
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Where a search led; None: nowhere."""
+
+    run_id: int
+    words: str
+    index: int | None
+
+
+def keys_of(con: sqlite3.Connection, kept: dict[str, Any], run_id: int) -> tuple[str, ...]:
+    """Ids of the run's questions in order, read anew when there are more."""
+    known, keys = kept.get("questions", (-1, ()))
+    count = con.execute("SELECT count(*) FROM votes WHERE run_id = ?", (run_id,)).fetchone()[0]
+    if known != run_id or count != len(keys):
+        keys = read_keys(con, run_id)
+        kept["questions"] = (run_id, keys)
+    return tuple(keys)
 
 
 class Pane(VerticalScroll):
@@ -103,13 +157,13 @@ class RationalesScreen(View):
         if run_id != self.run_id:
             self.run_id, self._index, self._step, self._question = run_id, None, None, None
 
-    def wanted(self) -> Watch:
+    def wanted(self) -> RationalesWatch:
         """This question at this visit."""
-        return Watch("rationales", self.run_id, self._index, self._step)
+        return RationalesWatch(self.run_id, self._index, self._step)
 
     def show(self, snapshot: Snapshot) -> None:
         """Draw the question."""
-        question = snapshot.question
+        question: Question | None = snapshot.content
         if question is None and snapshot.problem is not None:
             if self._question is None:
                 self.query_one("#empty", Static).update("")
@@ -240,8 +294,9 @@ class RationalesScreen(View):
             self.query_one("#positives").focus()
         return was_open
 
-    def found(self, found: Found) -> None:
+    def answered(self, answer: Answer) -> None:
         """Go where the search led."""
+        found: Found = answer.result
         if found.run_id != self.run_id:
             return
         if found.index is None and not found.words:
@@ -252,12 +307,14 @@ class RationalesScreen(View):
             self._go(found.index)
 
 
-def _next_followed(reader: Reader, run_id: int, after: int) -> Found:
-    return reader.find_followed(run_id, after)
+def _next_followed(reader: Reader, run_id: int, after: int) -> Answer:
+    index = reader.read(lambda con, kept: next_followed(con, run_id, keys_of(con, kept, run_id), after))
+    return Answer("rationales", Found(run_id, "", index))
 
 
-def _find(reader: Reader, run_id: int, after: int, words: str) -> Found:
-    return reader.find(run_id, after, words)
+def _find(reader: Reader, run_id: int, after: int, words: str) -> Answer:
+    index = reader.read(lambda con, kept: find_question(con, run_id, keys_of(con, kept, run_id), after, words))
+    return Answer("rationales", Found(run_id, words, index))
 
 
 def title(question: Question) -> Content:

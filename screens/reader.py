@@ -11,12 +11,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 from engine.errors import QcrdError
-from engine.store.browse import Live, LiveReader, RunRow, Score, read_runs, read_scores, with_clock
 from engine.store.connect import explain, open_reader
-from engine.store.questions import Question, find_question, next_followed, read_keys, read_question
 
 POLL = 0.25
 """Seconds between two looks."""
@@ -24,17 +22,28 @@ BUSY_MS = 2000
 """Milliseconds to wait for a lock before saying that the database is locked."""
 
 
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """What the screen in front wants to see."""
+class Watch(Protocol):
+    """What a screen wants to see: a frozen dataclass of its own, equal to another where the same is wanted."""
 
-    view: str = "runs"
-    """runs, live or rationales."""
-    run_id: int | None = None
-    index: int | None = None
-    """Place of the question in the training set; None: the first that is followed."""
-    step: int | None = None
-    """The visit of it; None: the last."""
+    def read(self, con: sqlite3.Connection, kept: dict[str, Any]) -> Any:
+        """What there is to see, as an immutable value, on the reader's thread and in one read transaction.
+
+        `kept` lasts as long as the connection: what need not be read again.
+        """
+
+    def at(self, content: Any, now: float) -> Any:
+        """What was read, as it is now: a heartbeat grows old without anything being written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """Nobody looks."""
+
+    def read(self, con: sqlite3.Connection, kept: dict[str, Any]) -> None:
+        """Nothing."""
+
+    def at(self, content: None, now: float) -> None:
+        """Nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +51,10 @@ class Snapshot:
     """The answer to a Watch."""
 
     watch: Watch
+    content: Any = None
+    """What the watch read; None: nothing could be read yet."""
     problem: str | None = None
     """Why nothing (or nothing newer) can be read: one line with what to do."""
-    runs: tuple[RunRow, ...] | None = None
-    scores: tuple[Score, ...] = ()
-    """Of the run under the cursor."""
-    live: Live | None = None
-    question: Question | None = None
-    questions: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,27 +66,27 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """Where a search led; None: nowhere."""
+class Answer:
+    """What a screen asked for."""
 
-    run_id: int
-    words: str
-    index: int | None
+    place: str
+    """The screen's name in the table of keys."""
+    result: Any
 
 
-Job = Callable[[], "Said | Found"]
+Job = Callable[["Reader"], "Said | Answer"]
 
 
 class Reader:
     """One thread, one connection. `watch` says what to look at, `do` runs a job there; `post` gets every result."""
 
     def __init__(
-        self, database: Path, post: Callable[[Snapshot | Said | Found], object], clock: Callable[[], float] = time.time
+        self, database: Path, post: Callable[[Snapshot | Said | Answer], object], clock: Callable[[], float] = time.time
     ) -> None:
         self.database = database
         self._post = post
         self._clock = clock
-        self._watch = Watch()
+        self._watch: Watch = Nothing()
         self._jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
         self._wake = threading.Event()
         self._stopped = False
@@ -89,9 +94,8 @@ class Reader:
         self._file: tuple[int, int] | None = None
         self._seen = False
         self._version: int | None = None
-        self._content = Snapshot(Watch(view=""))
-        self._live: LiveReader | None = None
-        self._keys: tuple[int, tuple[str, ...]] = (-1, ())
+        self._content = Snapshot(Nothing())
+        self._kept: dict[str, Any] = {}
         self._thread = threading.Thread(target=self._run, name="console reader", daemon=True)
 
     def start(self) -> None:
@@ -122,15 +126,14 @@ class Reader:
         self._jobs.put(job)
         self._wake.set()
 
-    def find(self, run_id: int, after: int, words: str) -> Found:
-        """A job: the next question that holds `words`."""
+    def read(self, read: Callable[[sqlite3.Connection, dict[str, Any]], Any]) -> Any:
+        """For a job: what `read` finds in one read transaction."""
         con = self._connect()
-        return Found(run_id, words, find_question(con, run_id, self._read_keys(con, run_id), after, words))
-
-    def find_followed(self, run_id: int, after: int) -> Found:
-        """A job: the next question that is followed."""
-        con = self._connect()
-        return Found(run_id, "", next_followed(con, run_id, self._read_keys(con, run_id), after))
+        con.execute("BEGIN")
+        try:
+            return read(con, self._kept)
+        finally:
+            con.execute("ROLLBACK")
 
     def _run(self) -> None:
         last: Snapshot | None = None
@@ -147,7 +150,7 @@ class Reader:
 
     def _work(self, job: Job) -> None:
         try:
-            result = job()
+            result = job(self)
         except sqlite3.Error as error:
             result = Said(str(explain(error, self.database, "writing")), "error")
         except (QcrdError, OSError) as error:
@@ -161,7 +164,7 @@ class Reader:
             con = self._connect()
             version = int(con.execute("PRAGMA data_version").fetchone()[0])
             if version != self._version or watch != self._content.watch:
-                self._content = self._read(con, watch)
+                self._content = Snapshot(watch, self.read(watch.read))
                 self._version = version
             self._content = replace(self._content, problem=None)
         except QcrdError as error:
@@ -178,43 +181,10 @@ class Reader:
         self._content = replace(kept, problem=problem)
         self._close()
 
-    def _with_clock(self, content: Snapshot) -> Snapshot:
-        now = self._clock()
-        if content.runs is not None:
-            runs = tuple(with_clock(run, now) for run in content.runs)
-            content = replace(content, runs=runs)
-        if content.live is not None:
-            content = replace(content, live=replace(content.live, run=with_clock(content.live.run, now)))
-        return content
-
-    def _read(self, con: sqlite3.Connection, watch: Watch) -> Snapshot:
-        con.execute("BEGIN")
-        try:
-            if watch.view == "runs":
-                scores = () if watch.run_id is None else read_scores(con, watch.run_id)
-                return Snapshot(watch, runs=read_runs(con), scores=scores)
-            if watch.run_id is None:
-                return Snapshot(watch)
-            if watch.view == "live":
-                if self._live is None or self._live.run_id != watch.run_id:
-                    self._live = LiveReader(watch.run_id)
-                return Snapshot(watch, live=self._live.read(con))
-            keys = self._read_keys(con, watch.run_id)
-            index = watch.index
-            if index is None:
-                index = next_followed(con, watch.run_id, keys, -1) or 0
-            question = read_question(con, watch.run_id, keys, index, watch.step)
-            return Snapshot(watch, question=question, questions=len(keys))
-        finally:
-            con.execute("ROLLBACK")
-
-    def _read_keys(self, con: sqlite3.Connection, run_id: int) -> tuple[str, ...]:
-        known, keys = self._keys
-        count = con.execute("SELECT count(*) FROM votes WHERE run_id = ?", (run_id,)).fetchone()[0]
-        if known != run_id or count != len(keys):
-            keys = read_keys(con, run_id)
-            self._keys = (run_id, keys)
-        return keys
+    def _with_clock(self, snapshot: Snapshot) -> Snapshot:
+        if snapshot.content is None:
+            return snapshot
+        return replace(snapshot, content=snapshot.watch.at(snapshot.content, self._clock()))
 
     def _connect(self) -> sqlite3.Connection:
         """The open connection, made anew where the file is another one than before."""
@@ -238,8 +208,8 @@ class Reader:
     def _close(self) -> None:
         if self._con is not None:
             self._con.close()
-        self._con = self._file = self._version = self._live = None
-        self._keys = (-1, ())
+        self._con = self._file = self._version = None
+        self._kept = {}
 
 
 def _decode(raw: bytes) -> str:

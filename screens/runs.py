@@ -1,7 +1,10 @@
 """The run browser: every run in a row, newest first, and what is known of the one under the cursor."""
 
+import sqlite3
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -9,10 +12,10 @@ from textual.containers import Container, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import DataTable, Footer, Static
 
-from engine.store.browse import Accuracy, RunRow, Score
+from engine.store.browse import Accuracy, RunRow, Score, read_runs, read_scores, with_clock
 from screens.base import Look, Open, View
 from screens.keys import bindings, hints
-from screens.reader import Snapshot, Watch
+from screens.reader import Snapshot
 from screens.widgets.words import STATUS, UNKNOWN, accuracy, count, duration, line
 
 RICH = {"$success": "green", "$error": "red", "$warning": "yellow", "dim": "dim"}
@@ -24,6 +27,29 @@ BESIDE = 160
 """Columns from which the preview stands beside the list; it takes PREVIEW of them."""
 PREVIEW = 64
 EMPTY = "No run yet.\n\nqcrd init run.toml   writes a commented spec\nqcrd run run.toml    runs it; it shows up here\n"
+
+
+@dataclass(frozen=True, slots=True)
+class RunsWatch:
+    """All runs, and the scores of the one under the cursor."""
+
+    selected: int | None
+
+    def read(self, con: sqlite3.Connection, kept: dict[str, Any]) -> "RunsSeen":
+        """The rows."""
+        return RunsSeen(read_runs(con), () if self.selected is None else read_scores(con, self.selected))
+
+    def at(self, content: "RunsSeen", now: float) -> "RunsSeen":
+        """Runs go stale."""
+        return RunsSeen(tuple(with_clock(run, now) for run in content.runs), content.scores)
+
+
+@dataclass(frozen=True, slots=True)
+class RunsSeen:
+    """What a RunsWatch reads."""
+
+    runs: tuple[RunRow, ...]
+    scores: tuple[Score, ...]
 
 
 class Cell(Text):
@@ -71,23 +97,24 @@ class RunsScreen(View):
         """Ages grow without anything being written."""
         self.set_interval(5.0, self._fill)
 
-    def wanted(self) -> Watch:
+    def wanted(self) -> RunsWatch:
         """All runs, and the scores of the one under the cursor."""
-        return Watch("runs", self.selected)
+        return RunsWatch(self.selected)
 
     def show(self, snapshot: Snapshot) -> None:
         """Draw the list."""
-        if snapshot.runs is None:
+        seen: RunsSeen | None = snapshot.content
+        if seen is None:
             if snapshot.problem is not None and not self._runs:
                 self.add_class("-empty")
             return
-        new = {run.id: run for run in snapshot.runs}
+        new = {run.id: run for run in seen.runs}
         if self._runs and (fresh := new.keys() - self._runs.keys()):
             names = ", ".join(line(new[key].name, 40) for key in sorted(fresh)[:3])
             self.notify(f"New: {names}", markup=False)
         gone = self._runs.keys() - new.keys()
         self._runs = new
-        self._scores = snapshot.scores
+        self._scores = seen.scores
         self.set_class(not new, "-empty")
         table = self.query_one(DataTable)
         for key in gone:

@@ -26,7 +26,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from engine.intervals import t_interval
+from engine.evaluation.intervals import t_interval
 
 HERE = Path(__file__).resolve().parent
 COLUMNS = [("test", "predict"), ("test", "explain"), ("unseen", "predict"), ("unseen", "explain")]

@@ -17,7 +17,7 @@ from app.cli.options import command
 from app.cli.progress import Display, display
 from app.settings import CLAIM_SECONDS, POLL_SECONDS
 from engine.errors import ANOTHER_RUN, Interrupted, QcrdError
-from engine.launch import is_alive, log_tail
+from engine.runs.launch import is_alive, log_tail
 from engine.store.browse import Live, LiveReader, Session, with_clock
 from engine.store.connect import open_reader
 from engine.store.filesystem import is_full

@@ -43,7 +43,7 @@ def print_comparison(path: Path, group_id: int) -> None:
 
 def _print(path: Path, names: list[str], reference: str | None, form: Format) -> None:
     from app.cli.output import write_rows
-    from engine.comparison import compare as compared
+    from engine.evaluation.comparison import compare as compared
     from engine.store.connect import open_reader
     from engine.store.groups import find_group, last_group
     from engine.store.queries import find_run
@@ -66,7 +66,7 @@ def _print(path: Path, names: list[str], reference: str | None, form: Format) ->
 
 
 def _flat(row: Any, reference: str, drawn: list[tuple[str, str]]) -> dict[str, Any]:
-    """A row of `engine.comparison` as names and plain values, for JSON and CSV; `drawn`: what any row has sampled."""
+    """A row of the comparison as names and plain values, for JSON and CSV; `drawn`: what any row has sampled."""
     found: dict[str, Any] = {
         "method": row.method,
         "settings": row.settings,

@@ -17,7 +17,7 @@ from app.cli.compare import print_comparison
 from app.cli.options import command
 from app.settings import CLAIM_SECONDS, LINE_SECONDS, POLL_SECONDS
 from engine.errors import QcrdError, UsageError
-from engine.launch import is_alive, last_lines, queue_log, start_queue
+from engine.runs.launch import is_alive, last_lines, queue_log, start_queue
 from engine.store.connect import open_reader
 from engine.store.groups import Group, GroupRun, create_group, read_group, stop_group
 from engine.text import clean, one_line

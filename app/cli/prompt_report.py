@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 from app.cli.output import Column, write_table
 from app.cli.tables import measure, text
-from engine.reparse import Misses, Reparsed
 from engine.text import clean, one_line
+from engine.voting.reparse import Misses, Reparsed
 
 if TYPE_CHECKING:
     from engine.teacher.trial import Trial

@@ -61,9 +61,9 @@ def misses(run: Run = "last", limit: Limit = 20, json: Json = False, db: Db = No
 
     from app.cli.output import plain
     from app.cli.prompt_report import print_misses
-    from engine.reparse import misses as read
     from engine.store.connect import open_reader
     from engine.store.queries import find_run
+    from engine.voting.reparse import misses as read
 
     with closing(open_reader(database(db))) as connection:
         run_id = int(find_run(connection, run)["id"])
@@ -86,9 +86,9 @@ def reparse(run: Run = "last", sets: Set = None, limit: Limit = 20, json: Json =
 
     from app.cli.output import plain
     from app.cli.prompt_report import print_reparsed
-    from engine.reparse import reparse as read
     from engine.store.connect import open_reader
     from engine.store.queries import find_run
+    from engine.voting.reparse import reparse as read
 
     with closing(open_reader(database(db))) as connection:
         run_id = int(find_run(connection, run)["id"])

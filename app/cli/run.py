@@ -12,7 +12,7 @@ from app.cli.options import Db, Detach, Set, database
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from engine.preflight import Report
+    from engine.runs.preflight import Report
     from engine.spec.run import RunSpec
 
 
@@ -157,7 +157,7 @@ def begin(spec: "RunSpec", path: Path, detach: bool) -> None:
 
 
 def _start(spec: "RunSpec", path: Path) -> tuple[int, Popen[bytes]]:
-    from engine.launch import start_worker
+    from engine.runs.launch import start_worker
     from engine.store.runs import create_run
     from engine.text import clean
 
@@ -170,7 +170,7 @@ def _check_grid(specs: "Sequence[RunSpec]", methods: int, path: Path) -> None:
     """Check each method once: the seeds differ in nothing that is checked but in what the teacher is asked."""
     for spec in specs[:methods]:
         _check(spec, path)
-    from engine.preflight import all_together
+    from engine.runs.preflight import all_together
     from engine.teacher.estimate import lines
 
     print(f"all {len(specs)} runs together, what they share counted once:")
@@ -181,7 +181,7 @@ def _check_grid(specs: "Sequence[RunSpec]", methods: int, path: Path) -> None:
 
 def _check(spec: "RunSpec", path: Path) -> None:
     """Print the report; exit code 2 where something is wrong."""
-    from engine.preflight import check
+    from engine.runs.preflight import check
 
     report(check(spec, path))
 

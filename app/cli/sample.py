@@ -73,7 +73,7 @@ def _tell(spec: "RunSpec", path: Path, json: bool) -> None:
     from json import dumps
 
     from app.cli.run import report
-    from engine.preflight import check
+    from engine.runs.preflight import check
 
     found = check(spec, path)
     if not json:

@@ -64,7 +64,7 @@ def resume(
     """Go on with a run that paused, stopped, failed or died, or with a group (g1)."""
     from app.cli.attach import follow, last_log_id, look, wait_until_claimed, worker_is_gone
     from engine.errors import UsageError
-    from engine.launch import start_worker
+    from engine.runs.launch import start_worker
     from engine.store.browse import LiveReader
     from engine.store.runs import order, refuse_aside, set_limits, set_processes
 

@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 
-from engine.batches import Candidate
-from engine.losses import Scores
-from engine.step import Row
 from engine.students.seam import Tokens
+from engine.training.batches import Candidate
+from engine.training.losses import Scores
+from engine.training.step import Row
 
 IGNORED = -100
 """transformers' label of a pad."""

@@ -6,14 +6,14 @@ from typing import Any
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
 
-from engine.batches import Candidate, Item
 from engine.randomness import generator
 from engine.records import Example, Polarity, Rationale
-from engine.step import Row
 from engine.students import tiny
 from engine.students.causal import CausalStudent
 from engine.students.seam import Tokens
 from engine.students.t5 import T5Student
+from engine.training.batches import Candidate, Item
+from engine.training.step import Row
 
 BenchStudent = T5Student | CausalStudent
 WORDS = 300

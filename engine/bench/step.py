@@ -8,15 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from engine import amortised
 from engine.bench import shapes
 from engine.bench.naive import Batch, batch, naive_scores
 from engine.bench.timing import Arm, Taken, in_turns, peak_bytes, ratio, spread
-from engine.discriminator import build
+from engine.judge.discriminator import build
 from engine.methods import dss, qcrd
 from engine.spec.methods import Dss, Qcrd, QcrdLoss
-from engine.step import Row, Stepped, step
 from engine.students.load import pick_device
+from engine.training import amortised
+from engine.training.step import Row, Stepped, step
 
 WARM_UP = 2
 ITERATION = 4

@@ -9,25 +9,25 @@ from typing import Any
 
 import torch
 
-from engine import judge_training
 from engine.bench import shapes, trainers
 from engine.bench.shares import Stopwatch
 from engine.bench.timing import Ends, Taken, spread
 from engine.bench.trainers import WARM_UP
-from engine.discriminator import build
+from engine.judge import training as judge_training
+from engine.judge.discriminator import build
 from engine.methods.table import METHODS
 from engine.negatives.during import During
 from engine.negatives.sampled import How
-from engine.setup import Setup
 from engine.spec.methods import Qcrd
 from engine.spec.run import RunSpec
-from engine.step import Row
 from engine.store.recorder import Recorder
 from engine.store.runs import create_run
 from engine.store.writer import Writer
 from engine.students.load import pick_device
-from engine.train import train
-from engine.validation import Validation
+from engine.training.setup import Setup
+from engine.training.step import Row
+from engine.training.train import train
+from engine.training.validation import Validation
 
 QUESTIONS = 8
 """Batches' worth of different questions."""

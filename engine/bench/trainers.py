@@ -13,7 +13,7 @@ from engine.bench.naive import batch
 from engine.bench.shapes import BenchStudent
 from engine.bench.timing import Ends, Taken
 from engine.errors import UsageError
-from engine.step import Row
+from engine.training.step import Row
 
 CPU = torch.device("cpu")
 WARM_UP = 2

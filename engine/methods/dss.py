@@ -1,11 +1,11 @@
 """Distilling Step-by-Step (Hsieh et al. 2023, arXiv 2305.02301): label and one rationale."""
 
-from engine.losses import Outcome, Scores
 from engine.methods.plain import label_and_best_positive
 from engine.methods.supervision import Supervision, label_of
 from engine.records import Voted
-from engine.selection import REASONS
 from engine.spec.methods import Dss, Mi
+from engine.training.losses import Outcome, Scores
+from engine.voting.selection import REASONS
 
 
 def supervise(config: Dss | Mi, voted: Voted, labels: str) -> Supervision:

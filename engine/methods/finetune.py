@@ -1,10 +1,10 @@
 """Gold label only."""
 
-from engine.losses import Outcome, Scores
 from engine.methods.plain import label_loss
 from engine.methods.supervision import Supervision
 from engine.records import Voted
 from engine.spec.methods import Finetune
+from engine.training.losses import Outcome, Scores
 
 
 def supervise(config: Finetune, voted: Voted, labels: str) -> Supervision:

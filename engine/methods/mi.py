@@ -14,10 +14,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from engine.losses import Outcome, Scores
 from engine.methods.dss import supervise
 from engine.methods.plain import label_and_best_positive
 from engine.spec.methods import Mi
+from engine.training.losses import Outcome, Scores
 
 __all__ = ["loss", "supervise", "tie"]
 

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from engine.losses import Outcome, Scores, mean_over
 from engine.methods.pair import choose_pair, supervise
 from engine.spec.methods import Orpo
+from engine.training.losses import Outcome, Scores, mean_over
 
 __all__ = ["loss", "supervise"]
 

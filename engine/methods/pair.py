@@ -1,10 +1,10 @@
 """One positive and one negative an example, for the losses that are stated for pairs (ORPO, REDI)."""
 
-from engine.losses import Choice, Scores, pick_drawn, pick_least
 from engine.methods.supervision import Supervision, label_of
 from engine.negatives import minority
 from engine.records import Voted
 from engine.spec.methods import Orpo, Redi
+from engine.training.losses import Choice, Scores, pick_drawn, pick_least
 
 
 def supervise(config: Orpo | Redi, voted: Voted, labels: str) -> Supervision:

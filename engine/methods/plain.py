@@ -2,7 +2,7 @@
 
 import torch
 
-from engine.losses import Choice, Outcome, Scores, mean_over, pick_least
+from engine.training.losses import Choice, Outcome, Scores, mean_over, pick_least
 
 
 def label_loss(scores: Scores) -> Outcome:

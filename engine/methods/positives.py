@@ -1,10 +1,10 @@
 """All voted rationales, the likeliest chosen at each visit: QCRD's first ablation, and what negatives must beat."""
 
-from engine.losses import Outcome, Scores
 from engine.methods.plain import label_and_best_positive
 from engine.methods.supervision import Supervision, label_of
 from engine.records import Voted
 from engine.spec.methods import Positives
+from engine.training.losses import Outcome, Scores
 
 
 def supervise(config: Positives, voted: Voted, labels: str) -> Supervision:

@@ -1,10 +1,10 @@
 """QCRD (arXiv 2405.13014; EMNLP 2025): positives pulled, negatives pushed, both weighed by the discriminator."""
 
-from engine.losses import Outcome, Scores, choose, contrastive, mean_over
 from engine.methods.supervision import Supervision, label_of
 from engine.negatives import minority
 from engine.records import Voted
 from engine.spec.methods import Qcrd
+from engine.training.losses import Outcome, Scores, choose, contrastive, mean_over
 
 
 def supervise(config: Qcrd, voted: Voted, labels: str) -> Supervision:

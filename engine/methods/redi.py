@@ -8,9 +8,9 @@ rate. Watch `cross_entropy/positive`: it must not rise.
 
 import torch
 
-from engine.losses import Choice, Outcome, Scores, mean_over
 from engine.methods.pair import choose_pair, supervise
 from engine.spec.methods import Redi
+from engine.training.losses import Choice, Outcome, Scores, mean_over
 
 __all__ = ["loss", "supervise"]
 

@@ -1,10 +1,10 @@
 """The teacher's label only."""
 
-from engine.losses import Outcome, Scores
 from engine.methods.plain import label_loss
 from engine.methods.supervision import Supervision, label_of
 from engine.records import Voted
 from engine.spec.methods import SingleTask
+from engine.training.losses import Outcome, Scores
 
 
 def supervise(config: SingleTask, voted: Voted, labels: str) -> Supervision:

@@ -12,16 +12,16 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
-from engine import judge_training
-from engine.batches import Item
-from engine.checkpoint import load_weights, weights
-from engine.discriminator import Discriminator, Judged, build
+from engine.judge import training as judge_training
+from engine.judge.discriminator import Discriminator, Judged, build
+from engine.parallel.ranks import ALONE, Ranks
 from engine.randomness import derive
-from engine.ranks import ALONE, Ranks
 from engine.records import Rationale, Voted
 from engine.spec.methods import QcrdDiscriminator
 from engine.spec.run import RunSpec
 from engine.students.seam import Student
+from engine.training.batches import Item
+from engine.training.checkpoint import load_weights, weights
 
 AT_ONCE = 4096
 """Pairs whose scores are asked for at once."""

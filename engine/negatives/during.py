@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 import torch
 
-from engine.batches import Candidate, candidate, counted
-from engine.checkpoint import Progress
-from engine.intervals import auc
+from engine.evaluation.intervals import auc
 from engine.negatives import fixed, mixed, self_adversarial
 from engine.randomness import generator
 from engine.records import Rationale
-from engine.setup import Setup
-from engine.step import Row, Stepped
+from engine.training.batches import Candidate, candidate, counted
+from engine.training.checkpoint import Progress
+from engine.training.setup import Setup
+from engine.training.step import Row, Stepped
 
 
 class During:

@@ -5,12 +5,12 @@ The paper's ablation of self-adversarial negatives (its table of lags: fixed 66.
 
 from collections.abc import Sequence
 
-from engine.batches import Item
 from engine.negatives import sampled
 from engine.randomness import derive
 from engine.records import Rationale
 from engine.spec.methods import Negatives
 from engine.students.seam import Student
+from engine.training.batches import Item
 
 
 def write(

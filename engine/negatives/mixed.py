@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from engine.batches import Candidate
 from engine.spec.methods import Source
+from engine.training.batches import Candidate
 
 
 def drawn(shares: Mapping[Source, float], negatives: Sequence[Candidate], draw: float) -> tuple[Candidate, ...]:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from engine.batches import Item, explain_prompt
 from engine.errors import UsageError
 from engine.negatives import sampled
 from engine.randomness import derive
@@ -14,6 +13,7 @@ from engine.spec.run import RunSpec
 from engine.store.connect import open_reader
 from engine.store.runs import folder_of
 from engine.students.load import student as load_student
+from engine.training.batches import Item, explain_prompt
 
 
 def folders(config: Negatives, database: Path) -> list[Path]:

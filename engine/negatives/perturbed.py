@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 import torch
 
 from engine.answers.kinds import equal, join, parse
-from engine.batches import Item
 from engine.negatives.sampled import right_answer
 from engine.randomness import generator
 from engine.records import Rationale
 from engine.spec.methods import Negatives
 from engine.spec.sections import AnswerKind
+from engine.training.batches import Item
 
 ATTEMPTS = 3
 """Tries of each kind of change before an example goes without."""

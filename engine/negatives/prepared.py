@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from engine.batches import Item, candidate, counted
 from engine.negatives import peer, perturbed
 from engine.negatives.band import Band
 from engine.negatives.sampled import How
 from engine.records import Rationale
 from engine.spec.run import RunSpec
 from engine.students.seam import Student
+from engine.training.batches import Item, candidate, counted
 
 
 def prepare(

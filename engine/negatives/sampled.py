@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from engine.answers.kinds import equal, parse
-from engine.batches import Item
-from engine.memory import AtOnce
+from engine.parallel.ranks import ALONE, Ranks
 from engine.randomness import uniforms
-from engine.ranks import ALONE, Ranks
 from engine.records import Polarity, Rationale, Reason
 from engine.spec.methods import Negatives
 from engine.spec.sections import AnswerKind
 from engine.students.seam import Student, Tokens
+from engine.training.batches import Item
+from engine.training.memory import AtOnce
 
 AT_ONCE = 2**16
 """Tokens, of prompts and of what may be written, that are sampled at once: 700 questions of the built-in task."""

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from engine.batches import Item
 from engine.negatives import sampled
 from engine.randomness import derive
 from engine.records import Rationale
 from engine.spec.methods import Negatives
 from engine.students.seam import Student
+from engine.training.batches import Item
 
 
 def write(

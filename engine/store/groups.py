@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import UsageError
-from engine.launch import is_alive
+from engine.runs.launch import is_alive
 from engine.store.connect import write
 from engine.store.runs import create_runs
 from engine.store.views import STALE_AFTER

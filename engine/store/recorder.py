@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engine.errors import QcrdError, UsageError
-from engine.intervals import wilson
+from engine.evaluation.intervals import wilson
+from engine.evaluation.sampled import Sampled
 from engine.records import Dataset, Example, Prediction, Rationale, Visit, Voted, all_rationales
-from engine.sampled import Sampled
 from engine.store.texts import storable, text_hash
 from engine.store.writer import Writer
 

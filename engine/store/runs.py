@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from engine.errors import QcrdError, UsageError
-from engine.launch import is_alive
+from engine.runs.launch import is_alive
 from engine.store.connect import open_reader, write
 from engine.store.views import STALE_AFTER
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import starmap
 from pathlib import Path
 
-from engine.intervals import t_interval
+from engine.evaluation.intervals import t_interval
 from engine.records import Example
 from engine.spec.run import RunSpec
 from engine.spec.teachers import TeacherConfig

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from engine.records import Example
 from engine.spec.teachers import TeacherConfig
-from engine.step_judge import MOST_STEPS, messages
 from engine.teacher.estimate import Estimate, Span
 from engine.teacher.price import price_of
 from engine.teacher.tokens import count
+from engine.voting.step_judge import MOST_STEPS, messages
 
 PER_STEP = 4
 """Tokens of a step's number, dot and line."""

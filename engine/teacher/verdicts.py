@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from engine.errors import UsageError
 from engine.spec.run import RunSpec
 from engine.spec.teachers import TeacherConfig
-from engine.step_judge import SYSTEM, Ask, Messages
 from engine.store.ledger import Ledger
 from engine.teacher import client
 from engine.teacher.buying import Orders
@@ -14,6 +13,7 @@ from engine.teacher.messages import style_of
 from engine.teacher.price import price_of
 from engine.teacher.requests import Request, key_of
 from engine.teacher.sampling import fill
+from engine.voting.step_judge import SYSTEM, Ask, Messages
 
 
 def step_judge_of(spec: RunSpec) -> TeacherConfig | None:

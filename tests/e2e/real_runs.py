@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine import worker
+from engine.runs import worker
 from engine.spec.run import RunSpec
 from engine.store.connect import open_reader
 from engine.store.runs import create_run

@@ -31,7 +31,7 @@ from engine.data.load import load
 from engine.data.splits import asked
 from engine.store.ledger import Ledger
 from engine.teacher.sampling import sample
-from engine.worker import work
+from engine.runs.worker import work
 
 def stages(spec, database, run_id, recorder, orders):
     poll = SimpleNamespace(poll=orders.raise_if_stopped)

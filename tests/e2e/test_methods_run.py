@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from transformers import AutoModelForCausalLM
 
-from engine.pipeline import stages
+from engine.runs.pipeline import stages
 from engine.spec.run import RunSpec
 from tests.e2e.real_runs import SMALL_QCRD, done, rows
 

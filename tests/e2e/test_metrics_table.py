@@ -8,7 +8,7 @@ import pytest
 
 from engine.store.connect import open_reader
 from tests.e2e.real_runs import SMALL_QCRD, done
-from tests.engine.training import Said, fresh, setup, trained
+from tests.engine.tiny_runs import Said, fresh, setup, trained
 
 TABLE = Path(__file__).parents[2] / "docs" / "metrics.md"
 SOURCES = ["minority", "self", "fixed", "perturbed"]

@@ -15,8 +15,8 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-from engine import pipeline, worker
 from engine.data.arithmetic import generate
+from engine.runs import pipeline, worker
 from engine.spec.sections import ArithmeticConfig
 from engine.store.runs import create_run
 from engine.students import tiny

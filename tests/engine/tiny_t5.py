@@ -3,10 +3,10 @@
 import torch
 from transformers import T5ForConditionalGeneration
 
-from engine.batches import Candidate, Item
 from engine.records import Example, Polarity, Rationale
 from engine.students import tiny
 from engine.students.t5 import T5Student
+from engine.training.batches import Candidate, Item
 
 WORDS = "ben has two three four five apples first then he finds loses more makes Answer: 1 2 3 4 5 6 7 8 9".split()
 

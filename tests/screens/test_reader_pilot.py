@@ -10,7 +10,9 @@ import pytest
 
 from engine.store.schema import APPLICATION_ID, TABLES
 from engine.store.views import STALE_AFTER, VIEWS
-from screens.reader import Found, Reader, Said, Snapshot, Watch
+from screens.live import LiveWatch
+from screens.rationales import RationalesWatch
+from screens.reader import Answer, Reader, Said, Snapshot
 from tests.pilot import console, press, settle, shown, until
 from tests.seeded import NOW
 
@@ -121,7 +123,7 @@ class Watched:
     """A reader whose posts are kept."""
 
     def __init__(self, database: Path) -> None:
-        self.got: list[Snapshot | Said | Found] = []
+        self.got: list[Snapshot | Said | Answer] = []
         self.reader = Reader(database, self.got.append, lambda: NOW)
 
     def wait(self, count: int) -> None:
@@ -133,7 +135,7 @@ class Watched:
 
 def test_nothing_is_posted_when_nothing_changed(database: Path) -> None:
     watched = Watched(database)
-    watched.reader.watch(Watch("live", 8))
+    watched.reader.watch(LiveWatch(8))
     watched.reader.start()
     try:
         watched.wait(1)
@@ -144,17 +146,17 @@ def test_nothing_is_posted_when_nothing_changed(database: Path) -> None:
         before, after = watched.got
         assert isinstance(before, Snapshot)
         assert isinstance(after, Snapshot)
-        assert before.live is not None
-        assert after.live is not None
-        assert after.live.run.step == 1313
-        assert after.live.curves == before.live.curves
+        assert before.content is not None
+        assert after.content is not None
+        assert after.content.run.step == 1313
+        assert after.content.curves == before.content.curves
     finally:
         watched.reader.stop()
 
 
 def test_no_transaction_is_left_open(database: Path) -> None:
     watched = Watched(database)
-    watched.reader.watch(Watch("rationales", 8))
+    watched.reader.watch(RationalesWatch(8, None, None))
     watched.reader.start()
     try:
         watched.wait(1)
@@ -173,10 +175,14 @@ def test_the_thread_ends_in_the_middle_of_a_long_query(database: Path) -> None:
     watched = Watched(database)
     begun = threading.Event()
 
-    def forever() -> Said:
-        con = watched.reader._connect()
-        begun.set()
-        con.execute("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n").fetchone()
+    def forever(reader: Reader) -> Said:
+        endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
+
+        def read(con: sqlite3.Connection, kept: dict[str, object]) -> None:
+            begun.set()
+            con.execute(endless).fetchone()
+
+        reader.read(read)
         return Said("never")
 
     watched.reader.start()
@@ -197,7 +203,7 @@ def test_a_locked_database_is_said_and_read_again_later(database: Path, monkeypa
     try:
         watched.wait(1)
         holder.execute("BEGIN EXCLUSIVE")
-        watched.reader.watch(Watch("live", 8))
+        watched.reader.watch(LiveWatch(8))
         watched.wait(2)
         assert isinstance(watched.got[1], Snapshot)
         assert "locked" in (watched.got[1].problem or "")
@@ -205,7 +211,7 @@ def test_a_locked_database_is_said_and_read_again_later(database: Path, monkeypa
         watched.wait(3)
         assert isinstance(watched.got[2], Snapshot)
         assert watched.got[2].problem is None
-        assert watched.got[2].live is not None
+        assert watched.got[2].content is not None
     finally:
         holder.close()
         watched.reader.stop()

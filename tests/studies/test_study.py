@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.intervals import t_interval
+from engine.evaluation.intervals import t_interval
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -14,7 +14,7 @@ from subprocess import Popen
 import pytest
 
 from app.cli.main import main
-from engine import worker
+from engine.runs import worker
 from engine.spec.run import RunSpec
 from engine.store.connect import open_writer
 from engine.store.runs import create_run
@@ -73,7 +73,7 @@ def call(folder: Path, capfd, monkeypatch):
         def __del__(self) -> None:
             """There is no process to wait for."""
 
-    monkeypatch.setattr("engine.launch.start_worker", lambda database, run: Ended(worker.work(database, run)))
+    monkeypatch.setattr("engine.runs.launch.start_worker", lambda database, run: Ended(worker.work(database, run)))
 
     def run(*arguments: str) -> tuple[int, str, str]:
         capfd.readouterr()

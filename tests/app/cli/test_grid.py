@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from app.cli.main import main
-from engine.launch import is_alive
+from engine.runs.launch import is_alive
 from engine.spec.run import RunSpec
 from engine.store.runs import create_run
 from tests.app.cli.cli_processes import ask

@@ -12,7 +12,7 @@ from engine.answers import pattern as own
 from engine.errors import UsageError
 from engine.records import Example, Sample
 from engine.spec.sections import DataConfig
-from engine.vote import vote
+from engine.voting.vote import vote
 
 MINE = r"(?im)^\s*result\s*=\s*(.+)$"
 

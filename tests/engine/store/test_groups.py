@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from engine.errors import QcrdError, UsageError
+from engine.evaluation.sampled import Sampled
 from engine.records import Dataset, Example, Prediction
-from engine.sampled import Sampled
 from engine.spec.methods import Dss, Finetune
 from engine.spec.run import RunSpec
 from engine.store.connect import open_reader, open_writer

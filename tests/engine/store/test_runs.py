@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import Interrupted, QcrdError, UsageError
-from engine.orders import Orders
+from engine.runs.orders import Orders
 from engine.spec.run import RunSpec
 from engine.store.connect import open_reader, open_writer
 from engine.store.recorder import Recorder

@@ -8,7 +8,6 @@ import pytest
 
 from engine.spec.run import RunSpec
 from engine.spec.sections import ArithmeticConfig, DataConfig
-from engine.step_judge import messages
 from engine.store.runs import create_run
 from engine.teacher.estimate import Span, estimate, lines
 from engine.teacher.judge_estimate import estimate_judge
@@ -17,6 +16,7 @@ from engine.teacher.messages import load_prompt, messages_for
 from engine.teacher.pilot import pilot
 from engine.teacher.tokens import count
 from engine.teacher.totals import beyond, total
+from engine.voting.step_judge import messages
 from tests.engine.teacher.openai_server import serve
 from tests.engine.teacher.test_sampling import EXAMPLES, buy, rows, spec
 

@@ -12,7 +12,7 @@ from engine.spec.run import RunSpec
 from engine.spec.teachers import TeacherConfig
 from engine.teacher import breaker
 from engine.teacher.builtin import answer
-from engine.vote import vote
+from engine.voting.vote import vote
 from tests.engine.teacher import openai_server, shaped_servers
 from tests.engine.teacher.test_local_model import save
 from tests.engine.teacher.test_sampling import EXAMPLES, KEY, buy, complete, files_of, rows, spec

@@ -47,4 +47,4 @@ def run_stages(spec, database, run_id, recorder, orders):
 
 if "full disk" in sys.orig_argv:
     os.statvfs = lambda path: types.SimpleNamespace(f_bavail=0, f_frsize=4096)
-sys.modules["engine.pipeline"] = types.SimpleNamespace(run_stages=run_stages)
+sys.modules["engine.runs.pipeline"] = types.SimpleNamespace(run_stages=run_stages)

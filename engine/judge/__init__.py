@@ -1,0 +1,1 @@
+"""The discriminator: the model, its encoders, and how it is trained."""

@@ -1,0 +1,130 @@
+"""Start the process that works on a run, detached from this terminal, and tell whether one still lives."""
+
+import os
+import site
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import engine
+from engine.errors import UsageError
+from engine.store.connect import open_reader
+
+MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**29), "MALLOC_TOP_PAD_": str(2**27)}
+"""glibc keeps what a step frees for the next one instead of giving it back: on a CPU a tenth of a small student's step
+were page faults. Other C libraries do not look at these."""
+
+
+def run_folder(database: Path, run_id: int) -> Path:
+    """Where a run's checkpoints, exports and worker.log are. Raises UsageError where there is no such run."""
+    with closing(open_reader(database)) as connection:
+        row = connection.execute("SELECT folder FROM runs WHERE id = ?", (run_id,)).fetchone()
+    if row is None:
+        raise UsageError(f"there is no run {run_id}: `qcrd runs` lists them")
+    return database.absolute().parent / str(row["folder"])
+
+
+def worker_log(database: Path, run_id: int) -> Path:
+    """What the worker and its libraries print."""
+    return run_folder(database, run_id) / "worker.log"
+
+
+def start_worker(database: Path, run_id: int, variables: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+    """A worker on the run, in a session of its own: it outlives this process and its terminal.
+
+    Its output is appended to the run's worker.log; `variables` are laid over its environment. Raises OSError where the
+    run's folder cannot be written.
+    """
+    return _start("engine.runs.worker", database, [run_id], worker_log(database, run_id), variables)
+
+
+def start_follower(
+    database: Path, run_id: int, rank: int, count: int, port: int
+) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """Rank `rank` of `count` processes on a run, a child of the worker that calls this, which prints where it prints.
+
+    The socket is its standard input: it ends when the socket is closed, and says there, on one line, why it fails.
+    """
+    ours, theirs = socket.socketpair()
+    with theirs:
+        arguments = [str(database.resolve()), *map(str, (run_id, rank, count, port))]
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "engine.parallel.follower", *arguments], stdin=theirs.fileno(), env=_environment()
+        )
+    return process, ours
+
+
+def start_queue(database: Path, group_id: int, jobs: int | None) -> subprocess.Popen[bytes]:
+    """A queue on the group's runs, in a session of its own; `jobs` at once, None: one, or one for each GPU."""
+    return _start("engine.runs.grid", database, [group_id, jobs or 0], queue_log(database, group_id), None)
+
+
+def queue_log(database: Path, group_id: int) -> Path:
+    """What a group's queue prints."""
+    return database.absolute().parent / "runs" / f"group-{group_id}.log"
+
+
+def _start(
+    module: str, database: Path, numbers: Sequence[int], log: Path, variables: Mapping[str, str] | None
+) -> subprocess.Popen[bytes]:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            # -P: a folder called engine/ where the user happens to stand must not be taken for ours
+            [sys.executable, "-P", "-m", module, str(database.resolve()), *map(str, numbers)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env=_environment() | dict(variables or {}),
+        )
+
+
+def is_alive(pid: int, host: str) -> bool | None:
+    """Whether that process is there; None where it is another machine's, which only its heartbeat can tell."""
+    if host != socket.gethostname():
+        return None
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return not _is_zombie(pid)
+
+
+def log_tail(database: Path, run_id: int, lines: int = 8) -> list[str]:
+    """The last lines of worker.log, raw; empty where there is none."""
+    return last_lines(worker_log(database, run_id), lines)
+
+
+def last_lines(log: Path, lines: int = 8) -> list[str]:
+    """The last lines of a file, raw; empty where there is none."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 64 * 1024))
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return []
+    return text.splitlines()[-lines:]
+
+
+def _is_zombie(pid: int) -> bool:
+    """Dead, but not yet collected by the process that started it (told on Linux alone)."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return False
+    return stat.rpartition(b")")[2].split()[:1] == [b"Z"]
+
+
+def _environment() -> dict[str, str]:
+    environment = MALLOC | os.environ
+    root = str(Path(engine.__file__).resolve().parent.parent)
+    if root not in site.getsitepackages():  # a checkout that is not installed
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH", "")]))
+    environment["PYTHONUNBUFFERED"] = "1"
+    return environment

@@ -3,7 +3,8 @@
 python studies/study.py STUDY [--minutes M] [--jobs N] [--foreground] [--table]
 
 STUDY is a TOML file here, such as `first_figures.toml`: what is asked, the seeds, what all arms set, what each arm
-sets; and `base`, if there is one: a run whose student all others begin from. Detached by default: it goes on when the
+sets; and `base`, if there is one: a run whose student all others begin from; and `dropped`: arms of the first seed
+alone. Detached by default: it goes on when the
 terminal closes, N runs at a time (1), one thread each, and starts no run after M minutes (55). Every finished run is
 a line of results/STUDY.jsonl; what is there is not run again, and what was cut off is resumed. --table prints the
 figures as Markdown.
@@ -52,6 +53,8 @@ class Study:
     """`--set` of each arm's runs; cheap arms first."""
     base: list[str]
     """`--set` of the run whose student all others begin from; none: they begin from scratch."""
+    dropped: list[str]
+    """Arms that are run with the first seed alone: what they did with it is no reason to spend more on them."""
 
     @property
     def results(self) -> Path:
@@ -90,15 +93,18 @@ class Study:
     def missing(self) -> list[tuple[str, int]]:
         """(arm, seed) of the runs that are left: seed by seed, so that what is there can be compared."""
         there = self.finished()
-        return [(arm, seed) for seed in self.seeds for arm in self.arms if (arm, seed) not in there]
+        wanted = [
+            (arm, seed) for seed in self.seeds for arm in self.arms if arm not in self.dropped or seed == self.seeds[0]
+        ]
+        return [one for one in wanted if one not in there]
 
 
 def load(path: str) -> Study:
     """The study in a TOML file."""
     file = Path(path)
     content = tomllib.loads(file.read_text(encoding="utf-8"))
-    arms, base = content["arms"], content.get("base", [])
-    return Study(file.stem, content["seeds"], content["reference"], content["set"], arms, base)
+    arms, base, dropped = content["arms"], content.get("base", []), content.get("dropped", [])
+    return Study(file.stem, content["seeds"], content["reference"], content["set"], arms, base, dropped)
 
 
 def main() -> int:

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,12 @@ def study(tmp_path: Path):
 def test_what_is_finished_is_not_run_again(study) -> None:
     _, loaded = study
     assert loaded.missing() == [("c", 2), ("c", 3)]
+
+
+def test_a_dropped_arm_is_run_with_the_first_seed_alone(study) -> None:
+    _, loaded = study
+    assert replace(loaded, dropped=["c"]).missing() == []
+    assert replace(loaded, dropped=["c"], seeds=[4, 1]).missing() == [("a", 4), ("b", 4), ("c", 4)]
 
 
 def test_the_table_pairs_by_seed_and_corrects_for_the_number_of_comparisons(study) -> None:

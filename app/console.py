@@ -10,7 +10,8 @@ from textual.app import App, SystemCommand
 from textual.message import Message
 from textual.screen import Screen
 
-from screens.base import Ask, Open, View
+from screens.base import Ask, Compare, Open, View
+from screens.compare import CompareScreen
 from screens.help import HelpScreen
 from screens.keys import KEYS, bindings
 from screens.live import LiveScreen
@@ -29,7 +30,7 @@ class Read(Message):
 
 
 class Console(App[None]):
-    """Three screens over one reader."""
+    """The screens over one reader."""
 
     TITLE = "qcrd"
     BINDINGS = bindings("all")
@@ -44,7 +45,13 @@ class Console(App[None]):
         self._runs = RunsScreen(clock)
         self._live = LiveScreen()
         self._rationales = RationalesScreen()
-        self._views: dict[str, View] = {"runs": self._runs, "live": self._live, "rationales": self._rationales}
+        self._compare = CompareScreen()
+        self._views: dict[str, View] = {
+            "runs": self._runs,
+            "live": self._live,
+            "rationales": self._rationales,
+            "compare": self._compare,
+        }
         self._reader = Reader(database, lambda result: self.post_message(Read(result)), clock)
 
     def on_mount(self) -> None:
@@ -83,6 +90,11 @@ class Console(App[None]):
         self.run_id = message.run_id
         self.action_go("live")
 
+    def on_compare(self, message: Compare) -> None:
+        """Runs were chosen in the list."""
+        self._compare.open(message.run_ids)
+        self.action_go("compare")
+
     def on_read(self, message: Read) -> None:
         """Hand what was read to the screen it is for."""
         result = message.result
@@ -99,8 +111,8 @@ class Console(App[None]):
                 self.shown = result.watch
 
     def action_go(self, place: str) -> None:
-        """To one of the three screens."""
-        if place != "runs":
+        """To one of the screens."""
+        if place in ("live", "rationales"):
             run_id = self.run_id
             if self._front() is self._runs:
                 self._runs.follow_cursor()
@@ -124,7 +136,7 @@ class Console(App[None]):
                 self._rationales.minimize()
                 return
             self.action_go("live")
-        elif view is self._live:
+        elif view is not self._runs:
             self.action_go("runs")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:

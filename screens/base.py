@@ -23,6 +23,14 @@ class Open(Message):
         self.run_id = run_id
 
 
+class Compare(Message):
+    """Lay runs beside each other; the first is what the others are compared with."""
+
+    def __init__(self, run_ids: tuple[int, ...]) -> None:
+        super().__init__()
+        self.run_ids = run_ids
+
+
 class Ask(Message):
     """Have the reader's thread do something; `job` gets the reader."""
 

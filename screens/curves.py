@@ -2,7 +2,8 @@
 
 import math
 
-from engine.store.browse import Curve, Live
+from engine.store.browse import Live
+from engine.store.curves import Curve
 from screens.widgets.chart import Line
 from screens.widgets.words import accuracy, line, two
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from textual.binding import Binding, BindingType
 
-PLACES = {"all": "Everywhere", "runs": "Runs", "live": "Live", "rationales": "Rationales"}
+PLACES = {"all": "Everywhere", "runs": "Runs", "live": "Live", "rationales": "Rationales", "compare": "Compare"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,7 @@ KEYS = (
     Key(
         "3", "3", "go('rationales')", "all", "rationales", "The run's rationales, positive beside negative", footer=True
     ),
+    Key("4", "4", "go('compare')", "all", "compare", "Runs chosen in the list, beside each other"),
     Key("escape", "Esc", "back", "all", "back", "Back: from rationales to the run, from the run to the list"),
     Key("question_mark", "?", "keys_help", "all", "help", "All keys", footer=True),
     Key("q,ctrl+c", "q", "quit", "all", "quit", "Leave the console; runs go on without it", footer=True),
@@ -78,6 +79,20 @@ KEYS = (
     Key("f", "f", "followed", "rationales", "next followed", "Next question that is followed: it has every visit"),
     Key("w", "w", "wrap", "rationales", "wrap", "Wrap long lines, or let them run off the edge", pane="positives"),
     Key("z", "z", "maximise", "rationales", "maximise", "The pane alone on the screen, and back", pane="negatives"),
+    Key("m", "m", "metric(1)", "compare", "metric", "Next metric", pane="curves", footer=True),
+    Key("M", "M", "metric(-1)", "compare", "metric before", "Previous metric"),
+    Key("s", "s", "smooth", "compare", "smooth", "Smooth the curves, or show every point", pane="curves"),
+    Key("y", "y", "log_y", "compare", "log y", "Logarithmic axis", pane="curves"),
+    Key("e", "e", "head", "compare", "head", "Questions of the other head", pane="questions", footer=True),
+    Key("j,down", "j ↓", "question(1)", "compare", "next", "Next question they disagree on", pane="questions"),
+    Key("k,up", "k ↑", "question(-1)", "compare", "previous", "Previous question they disagree on"),
+    Key("pagedown", "PgDn", "question(10)", "compare", "ten on", "Ten questions on"),
+    Key("pageup", "PgUp", "question(-10)", "compare", "ten back", "Ten questions back"),
+    Key("g,home", "g", "first", "compare", "first", "First question they disagree on"),
+    Key("G,end", "G", "last", "compare", "last", "Last question listed"),
+    Key("l,right", "l →", "other(1)", "compare", "other run", "Another run beside the first", pane="right"),
+    Key("h,left", "h ←", "other(-1)", "compare", "run before", "The run before beside the first"),
+    Key("t", "t", "next_tab", "compare", "next tab", "Next of Curves, Runs and Questions, where they do not fit"),
 )
 
 

@@ -41,6 +41,7 @@ def build(path: Path) -> Path:
     run(con, 7, "math-qcrd", "qcrd", "interrupted", 0.21, 0.18, age=1500, step=600)
     run(con, 8, "arithmetic-qcrd-b", "qcrd", "running", 0.31, 0.587, age=130, step=1312, heartbeat=NOW - 1)
     run(con, 9, "arithmetic-mean", "qcrd", "queued", None, None, age=60, step=0)
+    answers(con, (2, 3, 4))
     rationales(con, 4, steps=2000)
     rationales(con, 8, steps=1312)
     con.commit()
@@ -225,6 +226,23 @@ def series(
         con.executemany(
             "INSERT INTO points VALUES (?,?,?,NULL,?)", [(key, s, value, started + s / 8) for s, value in points]
         )
+
+
+def answers(con: sqlite3.Connection, run_ids: tuple[int, ...]) -> None:
+    """What three done runs' students wrote to 20 test questions: they are right on 8, 11 and 13 of them."""
+    for i in range(20):
+        key, text, gold = (f"test-{i:04d}", *question(500 + i)[1:])
+        con.execute("INSERT INTO examples VALUES (1, ?, 'test', ?, ?)", (key, text, gold))
+        for run_id, right in zip(run_ids, (i < 8, 2 <= i < 13, i >= 7), strict=True):
+            said = gold if right else str(int(gold) + 1)
+            for head, words in (
+                ("explain", f"first add and then take, finally {said}. the answer is {said}."),
+                ("predict", said),
+            ):
+                con.execute(
+                    "INSERT INTO predictions VALUES (?,'test',?,?,2000,?,?,?)",
+                    (run_id, key, head, text_id(con, words), said, int(right if head == "explain" else i % 2)),
+                )
 
 
 def text_id(con: sqlite3.Connection, text: str) -> int:

@@ -64,7 +64,7 @@ def compare(results: Sequence[Result], pairs: Pairs, reference: str | None = Non
     """
     rows: dict[str, list[Result]] = {}
     for result in results:
-        rows.setdefault(repr(sorted(_settings(result.spec).items())), []).append(result)
+        rows.setdefault(repr(sorted(flat(result.spec).items())), []).append(result)
     members = [_latest(found) for found in rows.values()]
     labels = _labels([found[0] for found in rows.values()])
     methods = [found[0].method for found in rows.values()]
@@ -144,25 +144,25 @@ def _latest(results: Sequence[Result]) -> list[Result]:
 
 def _labels(firsts: Sequence[Result]) -> list[str]:
     """What tells each row from the others: all that is not the method's own, and that of rows of the same method."""
-    flat = [_settings(result.spec) for result in firsts]
+    each = [flat(result.spec) for result in firsts]
 
     def differ(key: str, among: Sequence[Mapping[str, Any]]) -> bool:
         return len({repr(settings.get(key)) for settings in among}) > 1
 
     labels = []
-    for mine, result in zip(flat, firsts, strict=True):
-        same = [settings for settings, other in zip(flat, firsts, strict=True) if other.method == result.method]
-        told = [key for key in mine if differ(key, same if key.startswith("method.") else flat)]
+    for mine, result in zip(each, firsts, strict=True):
+        same = [settings for settings, other in zip(each, firsts, strict=True) if other.method == result.method]
+        told = [key for key in mine if differ(key, same if key.startswith("method.") else each)]
         labels.append(", ".join(f"{key.removeprefix('method.')}={_written(mine[key])}" for key in told))
     return labels
 
 
-def _settings(spec: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+def flat(spec: Mapping[str, Any], before: str = "") -> dict[str, Any]:
     """A spec as key -> value, e.g. "training.lr"; without the name and the seed of the run, and what it may spend."""
     found: dict[str, Any] = {}
     for key, value in spec.items():
         if (before or key not in ("name", "seed")) and f"{before}{key}" not in CHANGEABLE:
-            found |= _settings(value, f"{before}{key}.") if isinstance(value, dict) else {f"{before}{key}": value}
+            found |= flat(value, f"{before}{key}.") if isinstance(value, dict) else {f"{before}{key}": value}
     return found
 
 

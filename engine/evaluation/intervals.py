@@ -44,6 +44,20 @@ def newcombe_paired(both: int, first: int, second: int, neither: int) -> tuple[f
     return p1 - p2 - half(p1 - l1, u2 - p2), p1 - p2 + half(u1 - p1, p2 - l2)
 
 
+def mcnemar(first: int, second: int) -> float:
+    """Two-sided p of two being equally good at the same questions, exact (McNemar 1947, Psychometrika 12:153).
+
+    `first`, `second`: questions that one alone got right; without a difference each falls on either side like a coin.
+    """
+    total, few = first + second, min(first, second)
+    term = tail = 1
+    for k in range(1, few + 1):
+        term = term * (total - k + 1) // k
+        tail += term
+    share: float = 2 * tail / 2**total
+    return min(1.0, share)
+
+
 def t_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float] | None:
     """The interval of a mean by Student's t (1908, Biometrika 6:1); None for fewer than two values."""
     count = len(values)

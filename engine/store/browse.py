@@ -3,20 +3,15 @@
 Every function takes an open connection and leaves no transaction behind. Texts are raw: cleaning is the drawing's part.
 """
 
-import math
 import sqlite3
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
+from engine.store.curves import NAME_LENGTH, Curve, CurveReader
 from engine.store.queries import FAILED, WORKED
 from engine.store.views import STALE_AFTER
 
 LOG_LINES = 500
-CURVE_POINTS = 4096
-"""A curve longer than this is thinned to the lowest and highest of each stretch: no screen has more columns."""
-NAME_LENGTH = 300
-"""Characters read of a name."""
 LINE_LENGTH = 4000
 """Characters read of a log line or an error; the whole is in the database."""
 
@@ -108,15 +103,6 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
-    """A metric over steps; NaN is a gap."""
-
-    name: str
-    steps: tuple[int, ...]
-    values: tuple[float, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Live:
     """Everything the live screen shows of one run at one moment."""
 
@@ -188,9 +174,9 @@ class LiveReader:
     """Reads one run again and again, and of its curves only what is new."""
 
     run_id: int
-    _session: int = -1
-    _points: dict[int, tuple[str, list[int], list[float]]] = field(default_factory=dict)
-    _curves: dict[int, Curve] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._curves = CurveReader(self.run_id)
 
     def read(self, con: sqlite3.Connection) -> Live | None:
         """The run now, or None if there is no such run."""
@@ -222,60 +208,8 @@ class LiveReader:
             run=run,
             stages=tuple(Stage(*row) for row in stages),
             session=None if session is None else Session(*session[1:]),
-            curves=self._read_curves(con, -1 if session is None else session[0]),
+            curves=self._curves.read(con),
             scores=read_scores(con, self.run_id),
             logs=tuple(LogLine(*row) for row in reversed(logs)),
             waiting=tuple(row[0] for row in orders),
         )
-
-    def _read_curves(self, con: sqlite3.Connection, session: int) -> tuple[Curve, ...]:
-        # a resumed run goes back to its checkpoint and writes later steps again
-        if session != self._session:
-            self._session = session
-            self._points.clear()
-            self._curves.clear()
-        rows = con.execute(
-            f"SELECT s.id, substr(s.name, 1, {NAME_LENGTH}),"
-            " (SELECT max(p.step) FROM points p WHERE p.series_id = s.id) FROM series s"
-            " WHERE s.run_id = ? ORDER BY s.name",
-            (self.run_id,),
-        ).fetchall()
-        curves = []
-        for key, name, last in rows:
-            known = self._points.get(key)
-            if known is None or (known[1] and (last is None or last < known[1][-1])):
-                known = self._points[key] = (name, [], [])
-                self._curves.pop(key, None)
-            _, steps, values = known
-            if last is not None and (not steps or last > steps[-1]):
-                new = con.execute(
-                    "SELECT step, CASE WHEN special IS NULL THEN value END FROM points"
-                    " WHERE series_id = ? AND step > ? ORDER BY step",
-                    (key, steps[-1] if steps else -(2**62)),
-                ).fetchall()
-                steps.extend(row[0] for row in new)
-                values.extend(math.nan if row[1] is None else row[1] for row in new)
-                if len(steps) > CURVE_POINTS:
-                    steps[:], values[:] = thin(steps, values, CURVE_POINTS // 2)
-                self._curves.pop(key, None)
-            if key not in self._curves:
-                self._curves[key] = Curve(name, tuple(steps), tuple(values))
-            curves.append(self._curves[key])
-        return tuple(curves)
-
-
-def thin(steps: Sequence[int], values: Sequence[float], keep: int) -> tuple[list[int], list[float]]:
-    """At most about `keep` points: of each stretch its lowest and highest; one without a number stays a gap."""
-    size = max(2, math.ceil(len(steps) / max(1, keep // 2)))
-    out_steps: list[int] = []
-    out_values: list[float] = []
-    for start in range(0, len(steps), size):
-        stretch = range(start, min(start + size, len(steps)))
-        real = [i for i in stretch if not math.isnan(values[i])]
-        picked = {min(real, key=values.__getitem__), max(real, key=values.__getitem__)} if real else {start}
-        if start + size >= len(steps):
-            picked.add(len(steps) - 1)  # the newest point is what people look at
-        for i in sorted(picked):
-            out_steps.append(steps[i])
-            out_values.append(values[i])
-    return out_steps, out_values

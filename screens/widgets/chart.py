@@ -8,7 +8,7 @@ from itertools import groupby
 from textual.content import Content
 from textual.widget import Widget
 
-from engine.store.browse import Curve
+from engine.store.curves import Curve
 from screens.widgets.words import count, three, two
 
 DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))

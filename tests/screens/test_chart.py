@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.store.browse import Curve
+from engine.store.curves import Curve
 from screens.widgets.chart import Line, render
 
 

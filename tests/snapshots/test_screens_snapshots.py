@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
+from screens.base import Compare
 from tests.pilot import console, press, settle
 
 STATES = {
@@ -47,6 +48,22 @@ def test_at_120_columns(snap_compare: Callable[..., bool], seeded: Path, state: 
 @pytest.mark.parametrize("state", STATES)
 def test_at_80_columns(snap_compare: Callable[..., bool], seeded: Path, state: str) -> None:
     check(snap_compare, seeded, state, (80, 24))
+
+
+async def compared(pilot: Pilot[None]) -> None:
+    await settle(pilot)
+    pilot.app.post_message(Compare((2, 3, 4)))
+    await pilot.pause()
+    await settle(pilot)
+
+
+def test_compare(snap_compare: Callable[..., bool], seeded: Path) -> None:
+    assert snap_compare(console(seeded), terminal_size=(120, 40), run_before=compared)
+
+
+@pytest.mark.slow
+def test_compare_at_80_columns(snap_compare: Callable[..., bool], seeded: Path) -> None:
+    assert snap_compare(console(seeded), terminal_size=(80, 24), run_before=compared)
 
 
 @pytest.mark.slow

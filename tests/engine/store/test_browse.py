@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.store.browse import CURVE_POINTS, LiveReader, read_run, read_runs, thin, with_clock
+from engine.store.browse import LiveReader, read_run, read_runs, with_clock
+from engine.store.curves import CURVE_POINTS, thin
 from engine.store.questions import find_question, read_keys, read_question
 from engine.store.views import STALE_AFTER
 from tests.seeded import NOW, build

@@ -1,0 +1,85 @@
+"""A run's metrics as curves: of each only what is new is read, and no more points are kept than a screen shows."""
+
+import math
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+CURVE_POINTS = 4096
+"""A curve longer than this is thinned to the lowest and highest of each stretch: no screen has more columns."""
+NAME_LENGTH = 300
+"""Characters read of a name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A metric over steps; NaN is a gap."""
+
+    name: str
+    steps: tuple[int, ...]
+    values: tuple[float, ...]
+
+
+@dataclass
+class CurveReader:
+    """The curves of one run."""
+
+    run_id: int
+    _session: int = -1
+    _points: dict[int, tuple[str, list[int], list[float]]] = field(default_factory=dict)
+    _curves: dict[int, Curve] = field(default_factory=dict)
+
+    def read(self, con: sqlite3.Connection) -> tuple[Curve, ...]:
+        """All of the run's curves, by name."""
+        found = con.execute("SELECT max(id) FROM sessions WHERE run_id = ?", (self.run_id,)).fetchone()
+        session = -1 if found[0] is None else int(found[0])
+        # a resumed run goes back to its checkpoint and writes later steps again
+        if session != self._session:
+            self._session = session
+            self._points.clear()
+            self._curves.clear()
+        rows = con.execute(
+            f"SELECT s.id, substr(s.name, 1, {NAME_LENGTH}),"
+            " (SELECT max(p.step) FROM points p WHERE p.series_id = s.id) FROM series s"
+            " WHERE s.run_id = ? ORDER BY s.name",
+            (self.run_id,),
+        ).fetchall()
+        curves = []
+        for key, name, last in rows:
+            known = self._points.get(key)
+            if known is None or (known[1] and (last is None or last < known[1][-1])):
+                known = self._points[key] = (name, [], [])
+                self._curves.pop(key, None)
+            _, steps, values = known
+            if last is not None and (not steps or last > steps[-1]):
+                new = con.execute(
+                    "SELECT step, CASE WHEN special IS NULL THEN value END FROM points"
+                    " WHERE series_id = ? AND step > ? ORDER BY step",
+                    (key, steps[-1] if steps else -(2**62)),
+                ).fetchall()
+                steps.extend(row[0] for row in new)
+                values.extend(math.nan if row[1] is None else row[1] for row in new)
+                if len(steps) > CURVE_POINTS:
+                    steps[:], values[:] = thin(steps, values, CURVE_POINTS // 2)
+                self._curves.pop(key, None)
+            if key not in self._curves:
+                self._curves[key] = Curve(name, tuple(steps), tuple(values))
+            curves.append(self._curves[key])
+        return tuple(curves)
+
+
+def thin(steps: Sequence[int], values: Sequence[float], keep: int) -> tuple[list[int], list[float]]:
+    """At most about `keep` points: of each stretch its lowest and highest; one without a number stays a gap."""
+    size = max(2, math.ceil(len(steps) / max(1, keep // 2)))
+    out_steps: list[int] = []
+    out_values: list[float] = []
+    for start in range(0, len(steps), size):
+        stretch = range(start, min(start + size, len(steps)))
+        real = [i for i in stretch if not math.isnan(values[i])]
+        picked = {min(real, key=values.__getitem__), max(real, key=values.__getitem__)} if real else {start}
+        if start + size >= len(steps):
+            picked.add(len(steps) - 1)  # the newest point is what people look at
+        for i in sorted(picked):
+            out_steps.append(steps[i])
+            out_values.append(values[i])
+    return out_steps, out_values

@@ -27,7 +27,8 @@ from engine.evaluation.side_by_side import (
 from screens.base import Look, View
 from screens.keys import bindings, hints
 from screens.reader import Snapshot
-from screens.widgets.chart import Chart, Line
+from screens.widgets.chart import Chart
+from screens.widgets.plot import Lens, Line
 from screens.widgets.words import STATUS, UNKNOWN, accuracy, count, duration, line, paragraph
 
 TABS = ("curves", "runs", "questions")
@@ -218,7 +219,7 @@ class CompareScreen(View):
             if self._metric not in metrics and metrics:
                 self._metric = metrics[0]
             lines = curves(self._seen.runs, self._metric)
-            self.query_one(Chart).show(lines, self._log_y, self._smooth, line(self._metric, 30))
+            self.query_one(Chart).show(lines, Lens(self._log_y, self._smooth), line(self._metric, 30))
 
     def _draw_texts(self) -> None:
         seen = self._seen

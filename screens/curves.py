@@ -1,10 +1,11 @@
 """Which curves of a run the charts show, in which colour: pure functions."""
 
 import math
+from dataclasses import replace
 
 from engine.store.browse import Live
 from engine.store.curves import Curve
-from screens.widgets.chart import Line
+from screens.widgets.plot import Across, Lens, Line
 from screens.widgets.words import accuracy, line, two
 
 COLOURS = {
@@ -47,3 +48,46 @@ def losses(live: Live) -> tuple[Line, ...]:
             letter = next((c for c in name if c.isalpha() and c not in taken), "*")
             found.append(Line(name, letter, COLOURS.get(name, OTHERS[len(found) % len(OTHERS)]), curve))
     return tuple(found)
+
+
+def qualities(live: Live) -> tuple[Line, ...]:
+    """The discriminator's score of chosen positives and negatives: the mean, and where the middle four fifths lie."""
+    found = []
+    for side, letter, style in (("positive", "+", "$text-success"), ("negative", "−", "$text-error")):
+        mean = live.curve(f"quality/{side}")
+        for edge in ("low", "high"):
+            found.append(Line("", "", f"{style} dim", live.curve(f"quality_{edge}/{side}")))
+        found.append(Line("", letter, style, mean, two(last(mean))))
+    return tuple(found)
+
+
+def memories(live: Live) -> tuple[Line, ...]:
+    """What the worker holds, and its GPU."""
+    return (
+        Line("host", "h", "$text-primary", live.curve("memory/host")),
+        Line("GPU", "g", "$text-warning", live.curve("memory/gpu")),
+    )
+
+
+def scaled(across: Across, live: Live) -> Across:
+    """The horizontal axis of this run: its steps an epoch, and when it began."""
+    begun = [curve.times[0] for curve in live.curves if curve.times]
+    return replace(across, scale=live.epoch_steps or 1.0, origin=min(begun, default=0.0))
+
+
+def at_place(lens: Lens) -> str:
+    """Where the mark stands, for a title."""
+    if lens.cursor is None:
+        return "" if lens.across.unit == "step" else f" by {lens.across.unit}"
+    return f" at {'' if lens.across.unit == 'time' else lens.across.unit + ' '}{lens.across.written(lens.cursor)}"
+
+
+def zoomed(
+    shown: tuple[float, float], whole: tuple[float, float], cursor: float | None, by: int
+) -> tuple[float, float]:
+    """Half of what is shown, around the mark or at its end (`by` 1), or twice as much (-1), within the whole."""
+    span = shown[1] - shown[0]
+    wanted = min(whole[1] - whole[0], span / 2 if by > 0 else span * 2)
+    middle = shown[1] - wanted / 2 if cursor is None else cursor
+    low = max(whole[0], min(middle - wanted / 2, whole[1] - wanted))
+    return low, low + wanted

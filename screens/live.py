@@ -1,7 +1,6 @@
 """The live screen: is it learning? Stages with progress and time left, curves, and the end of the log."""
 
 import sqlite3
-import time
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -11,19 +10,19 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Footer, RichLog, Static, Tab, Tabs
 
-from engine.errors import ANOTHER_RUN
-from engine.store.browse import Live, LiveReader, Stage, with_clock
+from engine.store.browse import Live, LiveReader, with_clock
 from engine.store.runs import Order
 from screens.base import Ask, View
 from screens.confirm import ConfirmScreen
-from screens.curves import accuracies, last, losses
+from screens.curves import accuracies, at_place, last, losses, memories, qualities, scaled, zoomed
 from screens.keys import bindings, hints
 from screens.orders import order, resume
 from screens.reader import Snapshot
-from screens.runs import score_table
-from screens.widgets.chart import Chart, Line
+from screens.stages import head, stage_table, state_line, strip
+from screens.widgets.chart import Chart, Pointed
 from screens.widgets.log_tail import LogTail
-from screens.widgets.words import STAGE, STATUS, UNKNOWN, bar, count, duration, line, three, two
+from screens.widgets.plot import UNITS, Across, Lens, Line, extent
+from screens.widgets.words import UNKNOWN, line
 
 TABS = ("charts", "stages", "log")
 
@@ -58,8 +57,8 @@ class LiveScreen(View):
         super().__init__()
         self.run_id: int | None = None
         self._live: Live | None = None
-        self._smooth = True
-        self._log_y = False
+        self._lens = Lens(smooth=True)
+        self._second = False
 
     def compose(self) -> ComposeResult:
         """Charts above, stages and log below; on a narrow terminal one of the three at a time."""
@@ -77,7 +76,14 @@ class LiveScreen(View):
             with Horizontal(id="small"):
                 yield Chart("quality", id="quality", bounds=(0.0, 1.0))
                 yield Chart("active negatives", id="active", bounds=(0.0, 1.0))
-                yield Chart("tokens/s", id="speed")
+                speed = Chart("tokens/s", id="speed")
+                speed.border_subtitle = Content(hints("live", "speed"))
+                yield speed
+                yield Chart("learning rate", id="rate")
+                yield Chart("gradient norm", id="gradient")
+                memory = Chart("memory, MB", id="memory")
+                memory.border_subtitle = Content(hints("live", "speed"))
+                yield memory
         with Horizontal(id="lower"):
             with VerticalScroll(id="stages", can_focus=False) as stages:
                 stages.border_title = Content("Stages")
@@ -122,27 +128,40 @@ class LiveScreen(View):
         self.query_one(LogTail).show(live.run.id, live.logs)
 
     def _draw_charts(self, live: Live) -> None:
+        across = scaled(self._lens.across, live)
+        lens = replace(self._lens, across=across, log_y=False)
+        plain = replace(lens, smooth=False)
         lines, title = accuracies(live)
-        self.query_one("#accuracy", Chart).show(lines, title=title)
-        self.query_one("#loss", Chart).show(losses(live), self._log_y, self._smooth)
-        plus, minus = live.curve("quality/positive"), live.curve("quality/negative")
-        self.query_one("#quality", Chart).show(
-            (
-                Line("", "+", "$text-success", plus, two(last(plus))),
-                Line("", "−", "$text-error", minus, two(last(minus))),
-            ),
-            smooth=self._smooth,
-        )
+        self.query_one("#accuracy", Chart).show(lines, plain, title + at_place(lens))
+        self.query_one("#loss", Chart).show(losses(live), replace(lens, log_y=self._lens.log_y))
+        plus = live.curve("quality/positive")
+        self.query_one("#quality", Chart).show(qualities(live), lens)
         active = live.curve("active_share")
         now = last(active)
         share = UNKNOWN if now is None else f"{100 * now:.0f} %"
-        self.query_one("#active", Chart).show((Line("", "a", "$text-warning", active, share),), smooth=self._smooth)
-        self.query_one("#speed", Chart).show((Line("", "t", "$text-primary", live.curve("tokens_per_second")),))
+        self.query_one("#active", Chart).show((Line("", "a", "$text-warning", active, share),), lens)
+        for name, letter, curve in (
+            ("speed", "t", "tokens_per_second"),
+            ("rate", "r", "lr"),
+            ("gradient", "g", "grad_norm"),
+        ):
+            how = lens if name == "gradient" else plain
+            self.query_one(f"#{name}", Chart).show((Line("", letter, "$text-primary", live.curve(curve)),), how)
+        self.query_one("#memory", Chart).show(memories(live), plain)
         pushed = live.run.method == "qcrd"
         judged = pushed and any(stage.name == "judge" for stage in live.stages)
         self.set_class(not pushed and plus is None and active is None, "-plain")
-        for name, curve, coming in (("quality", plus, judged), ("active", active, pushed)):
-            self.query_one(f"#{name}").display = coming or curve is not None
+        shown = {
+            "quality": judged or plus is not None,
+            "active": pushed or active is not None,
+            "speed": True,
+            "rate": False,
+            "gradient": False,
+            "memory": False,
+        }
+        for name, first in shown.items():
+            other = name in ("rate", "gradient", "memory")
+            self.query_one(f"#{name}").display = other if self._second else first
 
     def on_tabs_tab_activated(self, event: Tabs.TabActivated) -> None:
         """Another of the three."""
@@ -161,13 +180,60 @@ class LiveScreen(View):
 
     def action_smooth(self) -> None:
         """Smooth the curves of single steps, or show every point."""
-        self._smooth = not self._smooth
-        self._redraw()
+        self._looked(smooth=not self._lens.smooth)
 
     def action_log_y(self) -> None:
         """Logarithmic axis of the losses, or not."""
-        self._log_y = not self._log_y
+        self._looked(log_y=not self._lens.log_y)
+
+    def action_across(self) -> None:
+        """Steps, epochs or time, and round again; what was zoomed and marked is let go."""
+        at = UNITS.index(self._lens.across.unit)
+        self._looked(across=Across(UNITS[(at + 1) % len(UNITS)]), window=None, cursor=None)
+
+    def action_cursor(self, by: int) -> None:
+        """The mark goes a fortieth of what is shown to the side; the titles tell the values there."""
+        first, last = self._span()
+        at = last if self._lens.cursor is None else self._lens.cursor
+        self._looked(cursor=max(first, min(last, at + by * (last - first) / 40)))
+
+    def action_zoom(self, by: int) -> None:
+        """Half of it around the mark (or its end), or twice as much."""
+        low, high = self._span(whole=True)
+        window = zoomed(self._span(), (low, high), self._lens.cursor, by)
+        self._looked(window=None if window == (low, high) else window)
+
+    def action_all(self) -> None:
+        """All of the curves, and their last values."""
+        self._looked(window=None, cursor=None)
+
+    def on_pointed(self, message: Pointed) -> None:
+        """A click on a chart puts the mark there."""
+        self._looked(cursor=message.place)
+
+    def action_charts(self) -> None:
+        """The other small charts."""
+        self._second = not self._second
         self._redraw()
+
+    def action_level(self) -> None:
+        """The log from another level on."""
+        log = self.query_one(LogTail)
+        log.next_level()
+        log.border_title = Content("Log" if log.level == "debug" else f"Log · {log.level} and above")
+
+    def _looked(self, **changes: Any) -> None:
+        self._lens = replace(self._lens, **changes)
+        self._redraw()
+
+    def _span(self, *, whole: bool = False) -> tuple[float, float]:
+        """What is shown of the horizontal axis, or all there is."""
+        if self._lens.window is not None and not whole:
+            return self._lens.window
+        if self._live is None:
+            return 0.0, 0.0
+        lines = tuple(Line("", "", "", curve) for curve in self._live.curves)
+        return extent(lines, scaled(self._lens.across, self._live))
 
     def _redraw(self) -> None:
         if self._live is not None:
@@ -245,109 +311,3 @@ class LiveScreen(View):
 
     def _refuse(self, verb: str, status: str) -> None:
         self.notify(f"nothing to {verb}: the run is {status}", severity="warning", markup=False)
-
-
-def head(live: Live, width: int) -> Content:
-    """Who this is, and how far; what it is made of where there is room."""
-    run = live.run
-    glyph, style = STATUS[run.status]
-    left = time_left(live)
-    made_of = [line(run.method, 20)]
-    if width >= 100:
-        made_of += [line(run.student, 40), line(run.teacher, 40), f"seed {run.seed}"]
-    return Content.assemble(
-        (f"{glyph} {run.status} ", style),
-        (line(run.name, 60 if width >= 100 else 30), "bold"),
-        ("  " + " · ".join(made_of), "dim"),
-        f"  iteration {run.iteration}/{run.iterations}",
-        f"  ≈ {duration(left)} left" if left is not None else "",
-    )
-
-
-def strip(live: Live, width: int) -> Content:
-    """The stages in a line, the running one with its bar."""
-    parts: list[Content] = []
-    for stage in live.stages:
-        glyph, style = STAGE[stage.state]
-        name = line(stage.name, 20).capitalize()
-        if stage.state == "running" and stage.total:
-            progress = f"{bar(stage.done / stage.total, max(6, min(30, (width - 60) // 3)))} "
-            of = f"{count(stage.done)}/{count(stage.total)}"
-            parts.append(Content.assemble((f"{name} ", "bold"), (progress, style), of))
-        else:
-            parts.append(Content.assemble(f"{name} ", (glyph, style)))
-    return Content("  " if width >= 100 else " ").join(parts)
-
-
-def state_line(live: Live) -> Content:
-    """What keeps the run from going on, and what to do; empty where nothing does."""
-    run = live.run
-    if run.status == "stale":
-        since = run.heartbeat_at or run.started_at or run.created_at
-        at = "" if live.session is None else f" (worker {live.session.pid} on {line(live.session.host, 40)})"
-        beat = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(since))
-        return Content(f"? no sign of life since {beat}{at}: r starts a new worker from the last checkpoint")
-    if run.status == "failed":
-        why = run.error or next((entry.message for entry in reversed(live.logs) if entry.level == "error"), None)
-        again = "" if why and why.endswith(ANOTHER_RUN) else "   r tries again"
-        return Content(f"✗ {line(why, 600) if why else 'failed without a word: see the log'}{again}")
-    if run.status == "interrupted" and run.error:
-        return Content(f"■ {line(run.error, 600)}")
-    if run.status == "interrupted":
-        return Content(f"■ stopped at step {count(run.step)}: r resumes it from its checkpoint")
-    if run.status == "queued":
-        return Content("◌ queued: no worker has taken it yet; r starts one")
-    if live.waiting and run.status in ("running", "paused"):
-        return Content(f"asked to {', '.join(live.waiting)}: the run takes it up between two steps")
-    if run.status == "paused":
-        return Content(f"‖ paused at step {count(run.step)}: p lets it go on")
-    return Content("")
-
-
-def rate(stage: Stage) -> float | None:
-    """Units a second of a stage, over all the time that was worked on it."""
-    return stage.done / stage.seconds if stage.done and stage.seconds > 0 else None
-
-
-def time_left(live: Live) -> float | None:
-    """Seconds until the running stage is over; None where that can't be told."""
-    if live.run.status != "running":
-        return None
-    stage = next((s for s in live.stages if s.state == "running"), None)
-    speed = None if stage is None else rate(stage)
-    if stage is None or stage.total is None or not speed:
-        return None
-    return max(0.0, (stage.total - stage.done) / speed)
-
-
-def stage_table(live: Live) -> Content:
-    """A line a stage, then who reached what."""
-    parts = []
-    for stage in live.stages:
-        glyph, style = STAGE[stage.state]
-        title = line(stage.name, 10)
-        if stage.state == "waiting":
-            parts.append(Content.styled(f"{glyph} {title}", style))
-            continue
-        total = f"/{count(stage.total)}" if stage.total and stage.state != "done" else ""
-        done = f"{count(stage.done)}{total} {line(stage.unit, 12) if stage.unit else ''}".strip()
-        if not stage.done and not stage.total:
-            done = ""  # a stage that counts nothing
-        took = "" if stage.state == "running" else duration(stage.seconds)
-        left = time_left(live) if stage.state == "running" else None
-        if left is not None:
-            took = f"≈ {duration(left)} left"
-        speed = rate(stage)
-        per_second = f"{three(speed)}/s" if speed else ""
-        parts.append(
-            Content.assemble(
-                (glyph, style),
-                f" {title:<10}",
-                f"{done:>20}",
-                (f" {per_second:>8} {took:>12}", "dim"),
-                (f"  {count(stage.failed)} failed" if stage.failed else "", "$error"),
-            )
-        )
-    if live.scores:
-        parts += [Content(""), score_table(live.scores)]
-    return Content("\n").join(parts)

@@ -215,6 +215,13 @@ def series(
             put("quality/positive", s, 0.55 + 0.4 * (1 - math.exp(-5 * x)) + noise.gauss(0, 0.02))
             put("quality/negative", s, 0.5 - 0.3 * (1 - math.exp(-5 * x)) + noise.gauss(0, 0.03))
             put("active_share", s, min(1, 0.9 - 0.5 * x + noise.gauss(0, 0.03)))
+            for side in ("positive", "negative"):
+                mean = curves[f"quality/{side}"][-1][1]
+                put(f"quality_low/{side}", s, max(0.0, mean - 0.12))
+                put(f"quality_high/{side}", s, min(1.0, mean + 0.09))
+        put("lr", s, 2e-3 * min(1, s / 100))
+        put("grad_norm", s, 0.4 + 2 * math.exp(-5 * x) + 0.05 * math.sin(s))
+        put("memory/host", s, 480 + 40 * (1 - math.exp(-9 * x)))
     for s in range(200, step + 1, 200):
         rise = (1 + math.exp(-(step // 200 * 200 - 800) / 200)) / (1 + math.exp(-(s - 800) / 200))
         if predict is not None:

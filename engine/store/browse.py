@@ -3,15 +3,19 @@
 Every function takes an open connection and leaves no transaction behind. Texts are raw: cleaning is the drawing's part.
 """
 
+import math
 import sqlite3
+import time
 from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.store.curves import NAME_LENGTH, Curve, CurveReader
 from engine.store.queries import FAILED, WORKED
-from engine.store.views import STALE_AFTER
+from engine.store.views import NEVER_SENT, STALE_AFTER
 
 LOG_LINES = 500
+SPENT_EVERY = 2.0
+"""Seconds between two sums of what a sampling costs: over 100,000 calls one takes a tenth of a second."""
 LINE_LENGTH = 4000
 """Characters read of a log line or an error; the whole is in the database."""
 
@@ -103,6 +107,18 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
+class Spent:
+    """What the run's teachers have cost so far."""
+
+    calls: int
+    usd: float | None
+    """None: no price is known."""
+    unpriced: int
+    """Answers whose price is unknown and not in `usd`."""
+    budget_usd: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Live:
     """Everything the live screen shows of one run at one moment."""
 
@@ -114,6 +130,10 @@ class Live:
     logs: tuple[LogLine, ...]
     waiting: tuple[str, ...]
     """Orders given and not yet taken."""
+    epoch_steps: float | None = None
+    """Steps in which every example is seen once; None before the training has begun."""
+    spent: "Spent | None" = None
+    """None: no call was made."""
 
     def curve(self, name: str) -> Curve | None:
         """The curve of that name, if there is one."""
@@ -177,6 +197,9 @@ class LiveReader:
 
     def __post_init__(self) -> None:
         self._curves = CurveReader(self.run_id)
+        self._epoch: float | None = None
+        self._spent_at = -math.inf
+        self._sum: Spent | None = None
 
     def read(self, con: sqlite3.Connection) -> Live | None:
         """The run now, or None if there is no such run."""
@@ -212,4 +235,41 @@ class LiveReader:
             scores=read_scores(con, self.run_id),
             logs=tuple(LogLine(*row) for row in reversed(logs)),
             waiting=tuple(row[0] for row in orders),
+            epoch_steps=self._epoch_steps(con),
+            spent=self._spent(con),
         )
+
+    def _epoch_steps(self, con: sqlite3.Connection) -> float | None:
+        if self._epoch is None:
+            row = con.execute(
+                "SELECT f.value / json_extract(r.spec, '$.training.batch_size') FROM runs r"
+                " JOIN facts f ON f.run_id = r.id AND f.stage = 'train' AND f.name = 'examples' WHERE r.id = ?",
+                (self.run_id,),
+            ).fetchone()
+            self._epoch = None if row is None else row[0]
+        return self._epoch
+
+    def _spent(self, con: sqlite3.Connection) -> Spent | None:
+        """From the facts once sampling is over; until then added up, at most every SPENT_EVERY seconds."""
+        facts = dict(
+            con.execute(
+                "SELECT name, value FROM facts WHERE run_id = ? AND stage = 'sample'", (self.run_id,)
+            ).fetchall()
+        )
+        if "calls" in facts:
+            counts = (facts["calls"], facts.get("price in USD"), facts.get("answers of unknown price"))
+        elif time.monotonic() < self._spent_at + SPENT_EVERY:
+            return self._sum
+        else:
+            self._spent_at = time.monotonic()
+            counts = con.execute(
+                "SELECT count(*), sum(p.price_usd), sum(p.id IS NOT NULL AND p.price_usd IS NULL) FROM attempts a"
+                f" LEFT JOIN responses p ON p.attempt_id = a.id WHERE a.run_id = ? AND NOT {NEVER_SENT}",
+                (self.run_id,),
+            ).fetchone()
+        calls, usd, unpriced = counts
+        (budget,) = con.execute(
+            "SELECT json_extract(spec, '$.teacher.budget_usd') FROM runs WHERE id = ?", (self.run_id,)
+        ).fetchone()
+        self._sum = Spent(int(calls), usd, int(unpriced or 0), budget) if calls else None
+        return self._sum

@@ -18,6 +18,8 @@ class Curve:
     name: str
     steps: tuple[int, ...]
     values: tuple[float, ...]
+    times: tuple[float, ...] = ()
+    """When each was written, in seconds since 1970."""
 
 
 @dataclass
@@ -26,7 +28,7 @@ class CurveReader:
 
     run_id: int
     _session: int = -1
-    _points: dict[int, tuple[str, list[int], list[float]]] = field(default_factory=dict)
+    _points: dict[int, tuple[str, list[int], list[float], list[float]]] = field(default_factory=dict)
     _curves: dict[int, Curve] = field(default_factory=dict)
 
     def read(self, con: sqlite3.Connection) -> tuple[Curve, ...]:
@@ -48,38 +50,39 @@ class CurveReader:
         for key, name, last in rows:
             known = self._points.get(key)
             if known is None or (known[1] and (last is None or last < known[1][-1])):
-                known = self._points[key] = (name, [], [])
+                known = self._points[key] = (name, [], [], [])
                 self._curves.pop(key, None)
-            _, steps, values = known
+            _, steps, values, times = known
             if last is not None and (not steps or last > steps[-1]):
                 new = con.execute(
-                    "SELECT step, CASE WHEN special IS NULL THEN value END FROM points"
+                    "SELECT step, CASE WHEN special IS NULL THEN value END, at FROM points"
                     " WHERE series_id = ? AND step > ? ORDER BY step",
                     (key, steps[-1] if steps else -(2**62)),
                 ).fetchall()
                 steps.extend(row[0] for row in new)
                 values.extend(math.nan if row[1] is None else row[1] for row in new)
+                times.extend(row[2] for row in new)
                 if len(steps) > CURVE_POINTS:
-                    steps[:], values[:] = thin(steps, values, CURVE_POINTS // 2)
+                    kept = thin(values, CURVE_POINTS // 2)
+                    steps[:] = [steps[i] for i in kept]
+                    values[:] = [values[i] for i in kept]
+                    times[:] = [times[i] for i in kept]
                 self._curves.pop(key, None)
             if key not in self._curves:
-                self._curves[key] = Curve(name, tuple(steps), tuple(values))
+                self._curves[key] = Curve(name, tuple(steps), tuple(values), tuple(times))
             curves.append(self._curves[key])
         return tuple(curves)
 
 
-def thin(steps: Sequence[int], values: Sequence[float], keep: int) -> tuple[list[int], list[float]]:
-    """At most about `keep` points: of each stretch its lowest and highest; one without a number stays a gap."""
-    size = max(2, math.ceil(len(steps) / max(1, keep // 2)))
-    out_steps: list[int] = []
-    out_values: list[float] = []
-    for start in range(0, len(steps), size):
-        stretch = range(start, min(start + size, len(steps)))
+def thin(values: Sequence[float], keep: int) -> list[int]:
+    """Places of about `keep` points: of each stretch its lowest and highest; one without a number stays a gap."""
+    size = max(2, math.ceil(len(values) / max(1, keep // 2)))
+    kept: list[int] = []
+    for start in range(0, len(values), size):
+        stretch = range(start, min(start + size, len(values)))
         real = [i for i in stretch if not math.isnan(values[i])]
         picked = {min(real, key=values.__getitem__), max(real, key=values.__getitem__)} if real else {start}
-        if start + size >= len(steps):
-            picked.add(len(steps) - 1)  # the newest point is what people look at
-        for i in sorted(picked):
-            out_steps.append(steps[i])
-            out_values.append(values[i])
-    return out_steps, out_values
+        if start + size >= len(values):
+            picked.add(len(values) - 1)  # the newest point is what people look at
+        kept += sorted(picked)
+    return kept

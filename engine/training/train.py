@@ -23,14 +23,14 @@ from engine.students.compiled import compile_blocks, without_compiler
 from engine.students.seam import Student
 from engine.training import amortised, checkpoint
 from engine.training.checkpoint import Progress, Trained
-from engine.training.memory import step_that_fits
+from engine.training.memory import held, step_that_fits
 from engine.training.setup import Setup
 from engine.training.step import Row, Stepped, step
 from engine.training.validation import validate
 from engine.training.visits import numbers, visits
 
 SPEED_EVERY = 20
-"""Steps between points of tokens_per_second."""
+"""Steps between points of tokens_per_second and memory."""
 MOST_SKIPPED = 20
 """Steps in a row whose gradient is no number, after which none is expected to be one."""
 JUDGE_DECAY = 0.9
@@ -121,6 +121,7 @@ def train(setup: Setup, resume_at: int | None) -> Progress:
         speed.add(stepped)
         if at % SPEED_EVERY == 0:
             found["tokens_per_second"] = speed.rate()
+            found |= held(setup.student.device)
         judged = _update_judge(setup, rows, at, iteration)
         if judged is not None:
             found["loss/judge"] = judged

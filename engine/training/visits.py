@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from engine.records import Rationale, Visit
@@ -41,13 +42,20 @@ def numbers(stepped: Stepped, has_judge: bool) -> dict[str, float]:
     if positive.any():
         found["cross_entropy/positive"] = float(mean_over(scores.positive_ce.detach(), positive))
         if has_judge:
-            found["quality/positive"] = float(mean_over(scores.positive_quality, positive))
+            found |= _spread("positive", scores.positive_quality, positive)
     if negative.any():
         found["cross_entropy/negative"] = float(mean_over(scores.negative_ce.detach(), negative))
         found["active_share"] = int(outcome.choice.active.sum()) / int(negative.sum())
         if has_judge:
-            found["quality/negative"] = float(mean_over(scores.negative_quality, negative))
+            found |= _spread("negative", scores.negative_quality, negative)
     return found
+
+
+def _spread(side: str, quality: Tensor, chosen: Tensor) -> dict[str, float]:
+    """Mean, and the two tenths of the chosen, below and above which the outer fifth lies."""
+    edges = torch.quantile(quality[chosen].float(), torch.tensor([0.1, 0.9], device=quality.device)).tolist()
+    mean = float(mean_over(quality, chosen))
+    return {f"quality/{side}": mean, f"quality_low/{side}": edges[0], f"quality_high/{side}": edges[1]}
 
 
 class _Columns:

@@ -28,6 +28,8 @@ class LogTail(Vertical):
         self._entries: deque[LogLine] = deque(maxlen=KEPT)
         self._run_id: int | None = None
         self._width = 0
+        self.level = "debug"
+        """The lowest that is shown."""
 
     def compose(self) -> ComposeResult:
         """One log, no markup."""
@@ -43,6 +45,13 @@ class LogTail(Vertical):
         new = [entry for entry in logs if entry.id > last]
         self._entries.extend(new)
         self._write(new)
+
+    def next_level(self) -> None:
+        """Only lines of the next higher level and above; after errors alone, all."""
+        order = list(LEVELS)
+        self.level = order[(order.index(self.level) + 1) % len(order)]
+        self.query_one(RichLog).clear()
+        self._write(self._entries)
 
     def on_resize(self) -> None:
         """Break the lines anew, once the log itself knows its width."""
@@ -60,7 +69,10 @@ class LogTail(Vertical):
         log = self.query_one(RichLog)
         follow = log.is_vertical_scroll_end
         if self._width:  # else on_resize writes it, later
+            lowest = list(LEVELS).index(self.level)
             for entry in entries:
+                if entry.level in LEVELS and list(LEVELS).index(entry.level) < lowest:
+                    continue
                 log.write(log_text(entry), width=self._width, scroll_end=follow, animate=False)
 
 

@@ -1,21 +1,23 @@
 """The braille chart as text."""
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.store.curves import Curve
-from screens.widgets.chart import Line, render
+from screens.curves import zoomed
+from screens.widgets.plot import Across, Lens, Line, at_cursor, extent, render
 
 
 def line(values: list[float], letter: str = "a", steps: list[int] | None = None) -> Line:
     return Line("name", letter, "", Curve("name", tuple(steps or range(len(values))), tuple(values)))
 
 
-def plain(lines: list[Line], width: int = 30, height: int = 8, **how: bool) -> list[str]:
-    return [row.plain for row in render(lines, width, height, **how)]
+def plain(lines: list[Line], width: int = 30, height: int = 8, **how: Any) -> list[str]:
+    return [row.plain for row in render(lines, width, height, Lens(**how))]
 
 
 def test_a_rising_line_rises_and_the_axes_say_from_where_to_where() -> None:
@@ -106,7 +108,7 @@ def test_smoothing_takes_the_noise_out() -> None:
     st.booleans(),
 )
 def test_any_values_fit_any_size(values: list[float], width: int, height: int, log_y: bool, smooth: bool) -> None:
-    rows = render([line(values), line(values[::-1], "b")], width, height, log_y, smooth)
+    rows = render([line(values), line(values[::-1], "b")], width, height, Lens(log_y, smooth))
     assert len(rows) <= max(height, 0)
     if width >= 12:
         assert all(row.cell_length <= width for row in rows)
@@ -118,3 +120,29 @@ def test_more_points_than_columns_keep_their_extremes(points: int) -> None:
     values[points // 2] = 1.0
     rows = plain([line(values)], 40, 6)
     assert any(c > "⠀" for c in rows[0][6:])
+
+
+def test_a_window_shows_a_part_and_a_mark_tells_where_it_stands() -> None:
+    curve = line([0.0, 1.0, 5.0, 2.0], steps=[0, 100, 200, 300])
+    whole = plain([curve], 40)
+    assert whole[0].split()[0] == "5.00"
+    part = plain([curve], 40, window=(0, 100), cursor=50)
+    assert part[0].split()[0] == "1.00"
+    assert part[-1].split() == ["0", "100"]
+    assert any("│" in row for row in part)
+    assert curve.curve is not None
+    assert [at_cursor(curve.curve, Lens(cursor=x)) for x in (-1, 0, 199, 200, 999)] == [None, 0.0, 1.0, 5.0, 2.0]
+
+
+def test_the_axis_counts_epochs_or_time() -> None:
+    curve = Line("n", "n", "", Curve("n", (0, 50, 100), (1.0, 2.0, 3.0), (1000.0, 1060.0, 1120.0)))
+    assert plain([curve], across=Across("epoch", scale=40))[-1].split() == ["0.0", "2.5"]
+    assert plain([curve], across=Across("time", origin=1000.0))[-1].split() == ["0", "s", "2", "min"]
+    assert extent([curve], Across("epoch", scale=40)) == (0.0, 2.5)
+
+
+def test_zooming_stays_within_the_curves() -> None:
+    assert zoomed((0, 100), (0, 100), 80, 1) == (50, 100)
+    assert zoomed((0, 100), (0, 100), None, 1) == (50, 100)
+    assert zoomed((50, 100), (0, 100), 10, -1) == (0, 100)
+    assert zoomed((0, 100), (0, 100), 10, 1) == (0, 50)

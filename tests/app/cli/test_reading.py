@@ -20,7 +20,7 @@ from engine.store.queries import FAILED
 from engine.store.recorder import Recorder
 from engine.store.runs import claim, create_run
 from engine.store.writer import Writer
-from screens.live import stage_table
+from screens.stages import stage_table
 from tests.app.cli.cli_processes import ROOT, environment
 
 HOSTILE = "\x1b[2J[/]\x1b]52;c;ZXZpbA==\x07[@click=app.quit]x[/]\u202eevil\x9b31m\r"

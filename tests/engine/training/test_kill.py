@@ -182,7 +182,8 @@ def the_same(calm: Path, disturbed: Path, steps: int = STEPS) -> None:
     exported = "runs/1/student/model.safetensors"
     assert (calm.parent / exported).read_bytes() == (disturbed.parent / exported).read_bytes()
     for sql in (
-        "SELECT name, step, value FROM metric_points WHERE name <> 'tokens_per_second' ORDER BY 1, 2",
+        "SELECT name, step, value FROM metric_points"
+        " WHERE name NOT IN ('tokens_per_second', 'memory/host') ORDER BY 1, 2",
         "SELECT number, example, polarity, source, iteration, answer, text"
         " FROM rationales JOIN texts ON texts.id = text_id ORDER BY number",
         "SELECT example, step, number, quality, cross_entropy, weight, chosen, active FROM visits ORDER BY 1, 2, 3",

@@ -166,7 +166,8 @@ def make_base(study: Study) -> bool:
 
 def trained(study: Study, name: str, sets: list[str]) -> dict[str, Any] | None:
     """The run of that name, done: made, resumed where an earlier session left it, or as it is; None where it failed."""
-    latest = f"SELECT id, status, seconds, folder FROM run_summary WHERE name = '{name}' ORDER BY id DESC LIMIT 1"
+    quoted = name.replace("'", "''")
+    latest = f"SELECT id, status, seconds, folder FROM run_summary WHERE name = '{quoted}' ORDER BY id DESC LIMIT 1"
     known = ask(study, latest)
     if not known:
         flags = [part for one in sets for part in ("--set", one)]

@@ -130,10 +130,10 @@ def render(
     begin, end_label = lens.across.written(first), lens.across.written(last) if last > first else ""
     axis = begin + end_label.rjust(max(1, columns - len(begin)))
     if marked is not None and lens.cursor is not None:
-        place = lens.across.written(lens.cursor)
-        at = max(len(begin) + 1, marked - len(place) // 2)
-        if at + len(place) < columns - len(end_label):
-            axis = axis[:at] + place + axis[at + len(place) :]
+        told = lens.across.written(lens.cursor)
+        spot = max(len(begin) + 1, marked - len(told) // 2)
+        if spot + len(told) < columns - len(end_label):
+            axis = axis[:spot] + told + axis[spot + len(told) :]
     axis = " " * margin + axis
     out.append(Content.styled(axis, "dim"))
     return out

@@ -128,7 +128,7 @@ def test_a_window_shows_a_part_and_a_mark_tells_where_it_stands() -> None:
     assert whole[0].split()[0] == "5.00"
     part = plain([curve], 40, window=(0, 100), cursor=50)
     assert part[0].split()[0] == "1.00"
-    assert part[-1].split() == ["0", "100"]
+    assert part[-1].split() == ["0", "50", "100"]
     assert any("│" in row for row in part)
     assert curve.curve is not None
     assert [at_cursor(curve.curve, Lens(cursor=x)) for x in (-1, 0, 199, 200, 999)] == [None, 0.0, 1.0, 5.0, 2.0]

@@ -52,6 +52,7 @@ class Console(App[None]):
             "rationales": self._rationales,
             "compare": self._compare,
         }
+        self._new: Screen[None] | None = None
         self._reader = Reader(database, lambda result: self.post_message(Read(result)), clock)
 
     def on_mount(self) -> None:
@@ -142,6 +143,14 @@ class Console(App[None]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Not offered: to go where one is."""
         return not (action == "go" and parameters and self._views.get(str(parameters[0])) is self.screen)
+
+    def action_new_run(self) -> None:
+        """The form of a new run; what was typed before is still there."""
+        if self._new is None:
+            from screens.new_run import NewRunScreen  # the spec's models take a while to import
+
+            self._new = NewRunScreen(self._reader.database)
+        self.push_screen(self._new)
 
     def action_keys_help(self) -> None:
         """All keys."""

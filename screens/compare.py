@@ -88,7 +88,7 @@ class Compared:
     """To that question, by run."""
 
 
-class Disagreements(ScrollView, can_focus=True):
+class Disagreements(ScrollView, can_focus=True, inherit_bindings=False):
     """The list of questions; only what is on screen is drawn."""
 
     def __init__(self, *, id: str) -> None:

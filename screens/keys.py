@@ -7,7 +7,14 @@ from dataclasses import dataclass
 
 from textual.binding import Binding, BindingType
 
-PLACES = {"all": "Everywhere", "runs": "Runs", "live": "Live", "rationales": "Rationales", "compare": "Compare"}
+PLACES = {
+    "all": "Everywhere",
+    "runs": "Runs",
+    "live": "Live",
+    "rationales": "Rationales",
+    "compare": "Compare",
+    "new": "New run",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +53,16 @@ KEYS = (
     Key("G,end", "G", "bottom", "runs", "last", "Last run"),
     Key("pagedown", "PgDn", "page(1)", "runs", "page down", "A page down"),
     Key("pageup", "PgUp", "page(-1)", "runs", "page up", "A page up"),
+    Key(
+        "n",
+        "n",
+        "app.new_run",
+        "runs",
+        "new",
+        "A new run: a form, with what it will cost",
+        footer=True,
+        pane="runs",
+    ),
     Key("p", "p", "pause", "live", "pause", "Pause the run, or let a paused one go on", footer=True),
     Key("x", "x", "stop", "live", "stop", "Save a checkpoint and stop the run (asks first)", footer=True),
     Key("c", "c", "checkpoint", "live", "checkpoint", "Save a checkpoint now"),
@@ -108,6 +125,31 @@ KEYS = (
     Key("l,right", "l →", "other(1)", "compare", "other run", "Another run beside the first", pane="right"),
     Key("h,left", "h ←", "other(-1)", "compare", "run before", "The run before beside the first"),
     Key("t", "t", "next_tab", "compare", "next tab", "Next of Curves, Runs and Questions, where they do not fit"),
+    Key("escape", "Esc", "leave", "new", "leave", "Out of the field, or of the form; what was typed stays"),
+    Key("enter", "Enter", "edit", "new", "change", "Type a value, or take the next one", footer=True, pane="fields"),
+    Key("j,down", "j ↓", "move(1)", "new", "down", "Next key"),
+    Key("k,up", "k ↑", "move(-1)", "new", "up", "Previous key"),
+    Key("pagedown", "PgDn", "move(15)", "new", "page down", "A page down"),
+    Key("pageup", "PgUp", "move(-15)", "new", "page up", "A page up"),
+    Key("right_square_bracket,l,right", "]", "section(1)", "new", "section", "Next section", pane="fields"),
+    Key("left_square_bracket,h,left", "[", "section(-1)", "new", "section before", "Section before"),
+    Key("g,home", "g", "move(-9999)", "new", "first", "First key"),
+    Key("G,end", "G", "move(9999)", "new", "last", "Last key"),
+    Key("d", "d", "default", "new", "default", "The key at its default", pane="fields"),
+    Key("f", "f", "start_from", "new", "from", "Start from the next of a few kinds of run", footer=True, pane="fields"),
+    Key(
+        "dollar_sign",
+        "$",
+        "cost",
+        "new",
+        "cost",
+        "What it would do and cost, unpaid",
+        footer=True,
+        pane="result",
+    ),
+    Key("w", "w", "write", "new", "write", "Write the TOML file, for qcrd run", footer=True, pane="result"),
+    Key("R", "R", "begin(False)", "new", "run", "Start it now", footer=True, pane="result"),
+    Key("Q", "Q", "begin(True)", "new", "queue", "Keep it queued: r starts it later", pane="result"),
 )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from engine.errors import UsageError
 from engine.evaluation.intervals import newcombe_paired, t_interval
-from engine.spec.load import CHANGEABLE
+from engine.spec.changeable import CHANGEABLE
 from engine.store.results import Cost, Result, Score
 
 HEADS = ("predict", "explain")

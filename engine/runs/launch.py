@@ -1,16 +1,17 @@
 """Start the process that works on a run, detached from this terminal, and tell whether one still lives."""
 
+import json
 import os
 import site
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
 import engine
-from engine.errors import UsageError
+from engine.errors import QcrdError, UsageError
 from engine.store.connect import open_reader
 
 MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**29), "MALLOC_TOP_PAD_": str(2**27)}
@@ -52,9 +53,35 @@ def start_follower(
     with theirs:
         arguments = [str(database.resolve()), *map(str, (run_id, rank, count, port))]
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "engine.parallel.follower", *arguments], stdin=theirs.fileno(), env=_environment()
+            [sys.executable, "-P", "-m", "engine.parallel.follower", *arguments],
+            stdin=theirs.fileno(),
+            env=_environment(),
         )
     return process, ours
+
+
+def run_check(database: Path, spec: Path, stop: Callable[[], bool]) -> tuple[list[tuple[str, str]], list[str]]:
+    """The report of a dry run, made by a process of its own: what would be done and cost, and what stands in the way.
+
+    `stop` is asked several times a second, and ends it. Raises QcrdError where it came to no end.
+    """
+    command = [sys.executable, "-P", "-m", "engine.runs.preflight", str(database), str(spec)]
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=_environment()
+    ) as process:
+        out = b""
+        while True:
+            try:
+                out, _ = process.communicate(timeout=0.2)
+                break
+            except subprocess.TimeoutExpired:
+                if stop():
+                    process.kill()
+    try:
+        found = json.loads(out.splitlines()[-1])
+    except (IndexError, json.JSONDecodeError):
+        raise QcrdError("the dry run came to no end: `qcrd run FILE --dry-run` says more") from None
+    return [(label, text) for label, text in found["lines"]], found["problems"]
 
 
 def start_queue(database: Path, group_id: int, jobs: int | None) -> subprocess.Popen[bytes]:

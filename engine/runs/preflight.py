@@ -341,3 +341,23 @@ def _bytes(count: float) -> str:
             return f"{count:.3g} {unit}"
         count /= 1000
     return f"{count:.3g} {units[-1]}"
+
+
+def main() -> int:
+    """`python -m engine.runs.preflight DATABASE SPEC.toml`: the report as one line of JSON, for the console."""
+    import json
+    import sys
+
+    from engine.spec.load import load_spec
+
+    database, file = sys.argv[1:]
+    try:
+        found = check(load_spec(file), Path(database))
+    except QcrdError as error:
+        found = Report(problems=[str(error)])
+    print(json.dumps({"lines": found.lines, "problems": found.problems}))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,14 +1,13 @@
 """docs/spec.md, made from the models: `python -m engine.spec.document > docs/spec.md`."""
 
 from collections.abc import Iterator
-from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any
 
 from pydantic.fields import FieldInfo
 
+from engine.spec.fields import is_table, kind, listed_section
 from engine.spec.methods import METHOD_MODELS
 from engine.spec.run import RunSpec
-from engine.spec.sections import Section
 from engine.spec.template import toml_value
 
 HEAD = """# A run's TOML file
@@ -28,11 +27,11 @@ def document() -> str:
     """The whole of docs/spec.md."""
     lines = [HEAD, "## Top level", ""]
     fields = RunSpec.model_fields
-    lines += _rows({name: f for name, f in fields.items() if not _is_table(f)})
+    lines += _rows({name: f for name, f in fields.items() if not is_table(f)})
     for name, f in fields.items():
         if name == "method":
             lines += _methods()
-        elif _is_table(f):
+        elif is_table(f):
             lines += _section(name, f.annotation)
     return "\n".join(lines) + "\n"
 
@@ -46,15 +45,15 @@ def _methods() -> Iterator[str]:
 
 def _section(key: str, model: Any, title: str = "", level: str = "##") -> Iterator[str]:
     fields: dict[str, FieldInfo] = model.model_fields
-    plain = {name: f for name, f in fields.items() if not _is_table(f) and not (key == "method" and name == "name")}
+    plain = {name: f for name, f in fields.items() if not is_table(f) and not (key == "method" and name == "name")}
     yield from ("", f"{level} {title or f'`[{key}]`'}", "", _flat(model.__doc__))
     if plain:
         yield ""
         yield from _rows(plain)
     for name, f in fields.items():
-        if _is_table(f):
+        if is_table(f):
             yield from _section(f"{key}.{name}", f.annotation, level="####")
-        elif listed := _listed(f.annotation):
+        elif listed := listed_section(f.annotation):
             yield from _section(key, listed, title=f"`[[{key}.{name}]]`", level="####")
 
 
@@ -64,58 +63,7 @@ def _rows(fields: dict[str, FieldInfo]) -> Iterator[str]:
     for name, f in fields.items():
         default = f.get_default(call_default_factory=True, validated_data={})
         shown = "required" if f.is_required() else "unset" if default is None else f"`{toml_value(default)}`"
-        yield f"| `{name}` | {_kind(f)} | {shown} | {_flat(f.description)} |"
-
-
-def _kind(f: FieldInfo) -> str:
-    bounds = [f"{sign} {_number(getattr(m, name))}" for m in f.metadata for name, sign in _SIGNS if hasattr(m, name)]
-    return " ".join([_type(f.annotation), *bounds])
-
-
-_SIGNS = (("gt", ">"), ("ge", "≥"), ("lt", "<"), ("le", "≤"))
-_NAMES = {int: "whole number", float: "number", str: "text", bool: "true, false"}
-
-
-def _type(annotation: Any) -> str:
-    origin, inside = get_origin(annotation), get_args(annotation)
-    if origin is Literal:
-        return ", ".join(f"`{str(value).lower() if isinstance(value, bool) else value}`" for value in inside)
-    if _listed(annotation):
-        return "tables"
-    if origin is tuple:
-        return "list of " + _type(inside[0])
-    if origin is dict:
-        return "table from " + _type(inside[0])
-    if origin in (UnionType, Union):
-        return " or ".join(_type(one) for one in inside if one is not NoneType)
-    if inside:  # Annotated[T, bounds]
-        bounds = [
-            f" {sign} {_number(getattr(m, name))}"
-            for extra in inside[1:]
-            for m in getattr(extra, "metadata", ())
-            for name, sign in _SIGNS
-            if hasattr(m, name)
-        ]
-        return _type(inside[0]) + "".join(bounds)
-    return _NAMES.get(annotation, str(annotation))
-
-
-def _number(value: Any) -> str:
-    return "2⁶³" if value == 2**63 else repr(value)
-
-
-def _is_table(f: FieldInfo) -> bool:
-    return f.annotation is not None and (
-        (isinstance(f.annotation, type) and issubclass(f.annotation, Section)) or f.discriminator is not None
-    )
-
-
-def _listed(annotation: Any) -> type[Section] | None:
-    """The section that a field is a list of, where it is."""
-    inside = get_args(annotation)
-    if get_origin(annotation) is tuple and isinstance(inside[0], type) and issubclass(inside[0], Section):
-        return inside[0]
-    return None
+        yield f"| `{name}` | {kind(f)} | {shown} | {_flat(f.description)} |"
 
 
 def _flat(text: str | None) -> str:

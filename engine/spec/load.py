@@ -10,24 +10,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from engine.errors import UsageError
+from engine.spec.changeable import CHANGEABLE
 from engine.spec.methods import METHOD_MODELS
 from engine.spec.paths import resolve_paths
 from engine.spec.run import RunSpec
 from engine.spec.wrong import Key, describe, nearest
 
-CHANGEABLE = tuple(
-    f"teacher.{name}"
-    for name in (
-        "budget_usd",
-        "budget_tokens",
-        "budget_calls",
-        "batch",
-        "in_doubt",
-        "input_usd_per_million",
-        "output_usd_per_million",
-    )
-)
-"""What may be set anew for a run that has begun: it changes what is bought, not what comes of it."""
 MOST_SEEDS = 1000
 """More than anyone trains; a date given as a seed would make as many runs."""
 

@@ -7,10 +7,12 @@ import pytest
 from textual.widgets import DataTable, Input, Tabs
 
 from screens import orders
+from screens.compare import CompareScreen
 from screens.confirm import ConfirmScreen
 from screens.help import HelpScreen, table
 from screens.keys import KEYS, PLACES, bindings
 from screens.live import LiveScreen
+from screens.new_run import NewRunScreen
 from screens.rationales import RationalesScreen
 from screens.reader import Reader, Said
 from screens.runs import RunsScreen
@@ -27,7 +29,13 @@ def given_orders(database: Path) -> list[tuple[int, str]]:
 
 
 def test_the_table_has_an_action_for_every_key_and_help_names_them_all() -> None:
-    owners = {"runs": RunsScreen, "live": LiveScreen, "rationales": RationalesScreen}
+    owners = {
+        "runs": RunsScreen,
+        "live": LiveScreen,
+        "rationales": RationalesScreen,
+        "compare": CompareScreen,
+        "new": NewRunScreen,
+    }
     for key in KEYS:
         name = key.action.split("(")[0]
         if key.place in owners and "." not in name:

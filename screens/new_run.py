@@ -1,0 +1,332 @@
+"""The form of a new run: every key of a spec with its help; what it will cost, the TOML it writes; start or queue."""
+
+import sqlite3
+import tempfile
+from functools import partial
+from pathlib import Path
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.app import ComposeResult
+from textual.containers import Container, Vertical, VerticalScroll
+from textual.content import Content
+from textual.geometry import Size
+from textual.screen import Screen
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+from textual.widgets import Footer, Input, Static
+from textual.worker import get_current_worker
+
+from engine.errors import QcrdError
+from engine.runs import launch
+from engine.spec.fields import UNSET, SpecField, spec_fields
+from engine.spec.load import read_spec
+from engine.spec.run import RunSpec
+from engine.spec.starting_points import STARTING_POINTS
+from engine.spec.template import to_toml
+from engine.store.runs import create_run
+from screens.base import Open
+from screens.confirm import ConfirmScreen
+from screens.keys import bindings, hints
+from screens.widgets.words import line
+
+KEY_WIDTH = 34
+COST = ("samples", "calls", "input", "output", "price", "total", "warning")
+"""Lines of a dry run that say what is paid for."""
+COSTLESS = ("builtin/", "replay:", "local/")
+"""Teachers that nobody has to be paid for."""
+
+
+class Fields(ScrollView, can_focus=True, inherit_bindings=False):
+    """The list of keys; only what is on screen is drawn."""
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self.fields: list[SpecField] = []
+        self.given: dict[str, str] = {}
+        self.cursor = 0
+
+    def show(self, fields: list[SpecField], given: dict[str, str]) -> None:
+        """These keys; `given`: those that are set here, with what was typed. The cursor keeps its key."""
+        key = self.fields[self.cursor].key if self.fields else ""
+        self.fields, self.given = fields, given
+        self.cursor = next((at for at, f in enumerate(fields) if f.key == key), min(self.cursor, len(fields) - 1))
+        self.virtual_size = Size(0, len(fields))
+        self.refresh()
+
+    def move(self, to: int) -> None:
+        """Put the cursor there and bring it into view."""
+        self.cursor = max(0, min(to, len(self.fields) - 1))
+        height, top = self.scrollable_content_region.height, self.scroll_offset.y
+        if self.cursor < top:
+            self.scroll_to(y=self.cursor, animate=False, immediate=True)
+        elif height and self.cursor >= top + height:
+            self.scroll_to(y=self.cursor - height + 1, animate=False, immediate=True)
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """A section's name, or a key and its value; what differs from the default is bold and marked."""
+        at, width = y + self.scroll_offset.y, self.scrollable_content_region.width
+        if at >= len(self.fields):
+            return Strip.blank(width, self.rich_style)
+        f = self.fields[at]
+        style = self.rich_style + (Style(reverse=True) if at == self.cursor else Style())
+        if not f.kind:
+            return Strip([Segment(f"[{f.key}]", style + Style(dim=True, bold=True))]).adjust_cell_length(width, style)
+        value = self.given.get(f.key, f.value)
+        changed = f.key in self.given or f.value != f.default
+        name = f.key.rpartition(".")[2] if "." in f.key else f.key
+        mark = "•" if changed else " "
+        text = f"{mark} {name:<{KEY_WIDTH - 6}} {line(value, 200)}"
+        return Strip([Segment(text, style + Style(bold=changed, dim=not changed))]).adjust_cell_length(width, style)
+
+
+class NewRunScreen(Screen[None]):
+    """A spec being made. What is typed is checked at every key; Esc leaves, and what was typed stays."""
+
+    CSS_PATH = "new_run.tcss"
+    AUTO_FOCUS = "#fields"
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-medium"), (120, "-wide")]  # noqa: RUF012
+    BINDINGS = bindings("new")
+
+    def __init__(self, database: Path) -> None:
+        super().__init__()
+        self.database = database
+        self._given: dict[str, str] = {}
+        self._spec = RunSpec()
+        self._problem: str | None = None
+        self._checked: tuple[str, list[tuple[str, str]], list[str]] | None = None
+        """The TOML that was looked at, and what was found."""
+        self._start = 0
+
+    def compose(self) -> ComposeResult:
+        """Keys on the left; what the one under the cursor means and what comes of all of them on the right."""
+        yield Static("", id="wrong", markup=False)
+        with Container(id="body"):
+            fields = Fields(id="fields")
+            fields.border_title = Content("New run")
+            fields.border_subtitle = Content(hints("new", "fields"))
+            yield fields
+            with Vertical(id="side"):
+                yield Static("", id="about", markup=False)
+                with VerticalScroll(id="result", can_focus=False) as result:
+                    result.border_subtitle = Content(hints("new", "result"))
+                    yield Static("", markup=False)
+        yield Input(id="value")
+        yield Footer(show_command_palette=False)
+
+    def on_mount(self) -> None:
+        """All at their defaults."""
+        self._check()
+
+    def action_leave(self) -> None:
+        """Out of the field, or out of the form."""
+        field = self.query_one(Input)
+        if field.has_class("-shown"):
+            self._close_field()
+            self._check()
+        else:
+            self.app.pop_screen()
+
+    def action_move(self, by: int) -> None:
+        """Another key."""
+        fields = self.query_one(Fields)
+        fields.move(fields.cursor + by)
+        self._about()
+
+    def action_section(self, by: int) -> None:
+        """The next or previous section."""
+        fields = self.query_one(Fields)
+        heads = [at for at, f in enumerate(fields.fields) if not f.kind] or [0]
+        past = [at for at in heads if (at > fields.cursor if by > 0 else at < fields.cursor)]
+        fields.move((past[0] if by > 0 else past[-1]) if past else (0 if by < 0 else fields.cursor))
+        self._about()
+
+    def action_edit(self) -> None:
+        """Type a value; one of a few is the next of them."""
+        f = self._field()
+        if not f.kind:
+            return
+        if f.choices:
+            now = self._given.get(f.key, f.value)
+            at = f.choices.index(now) if now in f.choices else -1
+            self._set(f.key, f.choices[(at + 1) % len(f.choices)])
+            return
+        field = self.query_one(Input)
+        field.value = "" if self._given.get(f.key, f.value) == UNSET else self._given.get(f.key, f.value).strip('"')
+        field.border_title = Content(f.key)
+        field.add_class("-shown")
+        field.focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Checked as it is typed."""
+        if event.input.has_class("-shown"):
+            self._check({**self._given, self._field().key: event.value})
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Keep it, where it can be kept."""
+        f = self._field()
+        if event.value == "" and f.default == UNSET:
+            self._close_field()
+            self.action_default()
+        elif self._problem is None:
+            self._close_field()
+            self._set(f.key, event.value)
+
+    def action_default(self) -> None:
+        """The key under the cursor at its default."""
+        self._given.pop(self._field().key, None)
+        self._check()
+
+    def action_start_from(self) -> None:
+        """The next starting point; what was typed is gone."""
+        self._start = (self._start + 1) % len(STARTING_POINTS)
+        name = list(STARTING_POINTS)[self._start]
+        self._given = dict(STARTING_POINTS[name])
+        self._checked = None
+        self._check()
+        self.notify(f"starting from: {name}", markup=False)
+
+    def action_cost(self) -> None:
+        """What it would do and cost: a dry run, in a process of its own."""
+        if self._problem is not None:
+            self.notify(self._problem, severity="error", markup=False)
+            return
+        self.notify("looking: nothing is asked or paid", markup=False)
+        self.run_worker(self._look_at_cost, thread=True, exclusive=True, group="cost")
+
+    def action_write(self) -> None:
+        """The TOML in a file named after the run; an existing one is asked about."""
+        if self._problem is not None:
+            self.notify(self._problem, severity="error", markup=False)
+            return
+        file = Path(f"{self._spec.name.replace('/', '-')}.toml")
+        if file.exists():
+            self.app.push_screen(
+                ConfirmScreen(f"Write over {line(str(file), 60)}?", "It exists already."),
+                lambda yes: self._write(file) if yes else None,
+            )
+        else:
+            self._write(file)
+
+    def action_begin(self, queued: bool) -> None:
+        """Start it now, or leave it queued; a teacher that costs money asks first, with what is known of the cost."""
+        if self._problem is not None:
+            self.notify(self._problem, severity="error", markup=False)
+            return
+        if self._spec.needs_teacher and not self._spec.teacher.model.startswith(COSTLESS) and not queued:
+            known = self._checked is not None and self._checked[0] == to_toml(self._spec)
+            told = (
+                "\n".join(text for _, text in self._cost_lines())
+                if known
+                else "Its cost was not looked at: $ tells it."
+            )
+            self.app.push_screen(
+                ConfirmScreen("Start, and pay the teacher?", told), lambda yes: self._begin(queued) if yes else None
+            )
+        else:
+            self._begin(queued)
+
+    def _begin(self, queued: bool) -> None:
+        self.run_worker(partial(self._create, self._spec, queued), thread=True, group="begin")
+
+    def _create(self, spec: RunSpec, queued: bool) -> None:
+        try:
+            run_id = create_run(self.database, spec)
+            if not queued:
+                launch.start_worker(self.database, run_id)
+        except (QcrdError, OSError, sqlite3.Error) as error:
+            self.app.call_from_thread(self.notify, line(str(error), 400), severity="error", markup=False)
+            return
+        self.app.call_from_thread(self._begun, run_id)
+
+    def _begun(self, run_id: int) -> None:
+        self.app.pop_screen()
+        self.app.post_message(Open(run_id))
+
+    def _write(self, file: Path) -> None:
+        try:
+            file.write_text(to_toml(self._spec), encoding="utf-8")
+        except OSError as error:
+            self.notify(f"{file} cannot be written: {error.strerror}", severity="error", markup=False)
+            return
+        self.notify(f"wrote {file}: `qcrd run {file}` runs it", markup=False)
+
+    def _look_at_cost(self) -> None:
+        worker, toml = get_current_worker(), to_toml(self._spec)
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "spec.toml"
+            file.write_text(toml, encoding="utf-8")
+            try:
+                lines, problems = launch.run_check(self.database, file, lambda: worker.is_cancelled)
+            except (QcrdError, OSError) as error:
+                lines, problems = [], [str(error)]
+        if not worker.is_cancelled:
+            self.app.call_from_thread(self._cost_is_known, toml, lines, problems)
+
+    def _cost_is_known(self, toml: str, lines: list[tuple[str, str]], problems: list[str]) -> None:
+        self._checked = (toml, lines, problems)
+        self._result()
+
+    def _cost_lines(self) -> list[tuple[str, str]]:
+        return [] if self._checked is None else [x for x in self._checked[1] if x[0] in COST]
+
+    def _set(self, key: str, value: str) -> None:
+        if key == "method.name":  # what was set for one method means nothing to another
+            self._given = {k: v for k, v in self._given.items() if not k.startswith("method.")}
+        self._given[key] = value
+        self._check()
+
+    def _close_field(self) -> None:
+        self.query_one(Input).remove_class("-shown")
+        self.query_one(Fields).focus()
+
+    def _check(self, given: dict[str, str] | None = None) -> None:
+        given = self._given if given is None else given
+        try:
+            self._spec = read_spec({}, [f"{key}={value}" for key, value in given.items()], "the form", Path.cwd())
+            self._problem = None
+        except QcrdError as error:
+            self._problem = str(error)
+        wrong = self.query_one("#wrong", Static)
+        wrong.set_class(self._problem is not None, "-shown")
+        wrong.update(Content(f"✗ {line(self._problem, 400)}" if self._problem else ""))
+        self.query_one(Fields).show(spec_fields(self._spec), dict(given))
+        self._about()
+        self._result()
+
+    def _field(self) -> SpecField:
+        fields = self.query_one(Fields)
+        return fields.fields[fields.cursor]
+
+    def _about(self) -> None:
+        f = self._field()
+        about = self.query_one("#about", Static)
+        about.border_title = Content(f.key)
+        default = Content.styled(f"{f.kind} · default {line(f.default, 80)}", "dim") if f.kind else Content("")
+        about.update(Content("\n").join([Content(line(f.help, 900)), default]))
+
+    def _result(self) -> None:
+        toml = to_toml(self._spec)
+        parts: list[Content] = []
+        if self._checked is not None:
+            of, lines, problems = self._checked
+            parts.append(
+                Content.styled("what it would do" + ("" if of == toml else ", before the last change"), "bold")
+            )
+            parts += [Content.assemble((f"{line(label, 12):<9} ", "dim"), line(text, 400)) for label, text in lines]
+            parts += [Content.styled(f"✗ {line(problem, 400)}", "$error") for problem in problems]
+            parts.append(Content(""))
+        parts.append(Content.styled("the file it is", "bold"))
+        parts.append(Content(changed_toml(self._given) or "# all at their defaults"))
+        self.query_one("#result Static", Static).update(Content("\n").join(parts))
+
+
+def changed_toml(given: dict[str, str]) -> str:
+    """What was set, as TOML by section."""
+    sections: dict[str, list[str]] = {}
+    for key, value in given.items():
+        section, _, name = key.rpartition(".")
+        sections.setdefault(section, []).append(f"{name} = {line(value, 200)}")
+    top = sections.pop("", [])
+    return "\n".join([*top, *(f"[{name}]\n" + "\n".join(rows) for name, rows in sorted(sections.items()))])

@@ -1,0 +1,163 @@
+"""The form of a new run, driven; runs are made, none is started."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from textual.widgets import Input
+
+from engine.runs import launch
+from engine.spec.fields import spec_fields
+from engine.spec.load import load_spec
+from engine.spec.run import RunSpec
+from engine.spec.starting_points import STARTING_POINTS
+from screens.confirm import ConfirmScreen
+from screens.live import LiveScreen
+from screens.new_run import Fields, NewRunScreen
+from tests.pilot import console, settle, shown, until
+
+
+def go_to(screen: NewRunScreen, key: str) -> None:
+    fields = screen.query_one(Fields)
+    fields.move(next(at for at, f in enumerate(fields.fields) if f.key == key))
+    screen.action_move(0)
+
+
+async def type_in(pilot, text: str) -> None:
+    field = pilot.app.screen.query_one(Input)
+    field.value = text
+    await pilot.pause()
+
+
+def test_the_form_has_every_key_with_its_help_and_default() -> None:
+    fields = {f.key: f for f in spec_fields(RunSpec())}
+    assert fields["training.lr"].value == fields["training.lr"].default == "0.003"
+    assert fields["data.labels"].choices == ('"teacher"', '"gold"')
+    assert fields["compute.compile"].choices == ("true", "false")
+    assert all(f.help for f in fields.values())
+    assert "method.loss.beta" in fields
+    assert "method.loss.beta" not in {f.key for f in spec_fields(RunSpec.model_validate({"method": {"name": "dss"}}))}
+
+
+async def test_what_is_typed_is_checked_kept_and_written(
+    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    app = console(database)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await settle(pilot)
+        await pilot.press("n")
+        await pilot.pause()
+        form = app.screen
+        assert isinstance(form, NewRunScreen)
+        go_to(form, "training.lr")
+        await pilot.press("enter")
+        await type_in(pilot, "fast")
+        assert "training.lr" in shown(pilot)
+        assert form._problem is not None
+        await pilot.press("enter")  # is not taken
+        assert form.query_one(Input).has_class("-shown")
+        await type_in(pilot, "5e-4")
+        assert form._problem is None
+        await pilot.press("enter")
+        assert "lr = 5e-4" in shown(pilot)
+        go_to(form, "data.labels")
+        await pilot.press("enter")
+        assert 'labels = "gold"' in shown(pilot)
+        await pilot.press("d")
+        assert 'labels = "gold"' not in shown(pilot)
+        await pilot.press("w")
+        await until(pilot, (tmp_path / "arithmetic-qcrd.toml").exists)
+        assert load_spec(tmp_path / "arithmetic-qcrd.toml").training.lr == 5e-4
+        await pilot.press("w")
+        await pilot.pause()
+        assert isinstance(app.screen, ConfirmScreen)  # it exists already
+        await pilot.press("n")
+        await pilot.press("escape")
+        await pilot.pause()
+        await pilot.press("n")
+        await pilot.pause()
+        assert "lr = 5e-4" in shown(pilot)  # what was typed stays
+
+
+async def test_another_method_takes_the_others_settings_away_and_keys_move(database: Path) -> None:
+    app = console(database)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press("n")
+        await pilot.pause()
+        form = app.screen
+        assert isinstance(form, NewRunScreen)
+        fields = form.query_one(Fields)
+        for key, at in (("j", 1), ("down", 2), ("k", 1), ("up", 0), ("pagedown", 15), ("pageup", 0)):
+            await pilot.press(key)
+            assert fields.cursor == at, key
+        await pilot.press("right_square_bracket")
+        assert fields.fields[fields.cursor].key == "data"
+        await pilot.press("l", "left_square_bracket")
+        assert fields.fields[fields.cursor].key == "data"
+        await pilot.press("G")
+        assert fields.cursor == len(fields.fields) - 1
+        await pilot.press("g")
+        form._set("method.loss.beta", "0.1")
+        form._set("method.name", '"dss"')
+        assert form._problem is None
+        assert all(not f.key.startswith("method.loss") for f in fields.fields)
+        await pilot.press("f")
+        assert form._given == list(STARTING_POINTS.values())[1]
+
+
+async def test_cost_is_looked_at_and_a_paid_teacher_asks_before_it_starts(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = ([("calls", "20,000, without retries"), ("price", "$1.20 to $4.80")], ["data: nothing there"])
+    monkeypatch.setattr(launch, "run_check", lambda database, spec, stop: report)
+    started: list[int] = []
+    monkeypatch.setattr(launch, "start_worker", lambda database, run_id: started.append(run_id))
+    app = console(database)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await settle(pilot)
+        await pilot.press("n")
+        await pilot.pause()
+        form = app.screen
+        assert isinstance(form, NewRunScreen)
+        form._set("teacher.model", '"openai/gpt-4o-mini"')
+        await pilot.press("dollar_sign")
+        await until(pilot, lambda: "$1.20 to $4.80" in shown(pilot))
+        assert "data: nothing there" in shown(pilot)
+        await pilot.press("R")
+        await pilot.pause()
+        assert isinstance(app.screen, ConfirmScreen)
+        assert "$1.20 to $4.80" in shown(pilot)
+        await pilot.press("n")
+        await pilot.pause()
+        assert started == []
+        form._set("teacher.model", '"builtin/arithmetic"')
+        assert "before the last change" in shown(pilot)
+        await pilot.press("Q")
+        await until(pilot, lambda: isinstance(app.screen, LiveScreen))
+        assert started == []
+        con = sqlite3.connect(database)
+        assert con.execute("SELECT status FROM runs ORDER BY id DESC LIMIT 1").fetchone() == ("queued",)
+        con.close()
+
+
+async def test_a_builtin_teacher_starts_at_once(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[int] = []
+    monkeypatch.setattr(launch, "start_worker", lambda database, run_id: started.append(run_id))
+    app = console(database)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        await pilot.press("n")
+        await pilot.pause()
+        await pilot.press("R")
+        await until(pilot, lambda: isinstance(app.screen, LiveScreen))
+        assert started == [10]
+
+
+def test_a_dry_run_of_a_process_of_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "spec.toml"
+    file.write_text("[data]\nlimit = 5\n[training]\nsteps = 1\n")
+    lines, problems = launch.run_check(tmp_path / "experiments.db", file, lambda: False)
+    assert "lag" in problems[0] or "iterations" in problems[0]
+    assert lines == []

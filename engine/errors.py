@@ -28,7 +28,9 @@ class Interrupted(QcrdError):
 
 
 class BudgetReached(QcrdError):
-    """The run has spent what it may, and can be resumed once it may spend more; exit code 1."""
+    """The run has spent what it may, and can be resumed once it may spend more; exit code 130."""
+
+    exit_code = 130
 
     def __init__(self, limit: str, way_on: str) -> None:
         """`limit`: which, and how far; `way_on`: what to do."""

@@ -1,8 +1,8 @@
 """The process that works off a group's queue: one run at a time, or one for each GPU, each in a worker of its own.
 
-`python -m engine.runs.grid DATABASE GROUP JOBS` (JOBS 0: one, or one for each GPU). Exit codes: 0 all done, 1 some failed,
-130 stopped, by an order or at a run's budget, and resumable. It holds no state of its own: killed and started again, it
-finds in the database what is done and what a worker of its predecessor's is still at.
+`python -m engine.runs.grid DATABASE GROUP JOBS` (JOBS 0: one, or one for each GPU). Exit codes: 0 all done, 1 some
+failed, 130 stopped, by an order or at a run's budget, and resumable. It holds no state of its own: killed and started
+again, it finds in the database what is done and what a worker of its predecessor's is still at.
 """
 
 import os

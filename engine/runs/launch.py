@@ -52,7 +52,9 @@ def start_follower(
     with theirs:
         arguments = [str(database.resolve()), *map(str, (run_id, rank, count, port))]
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "engine.parallel.follower", *arguments], stdin=theirs.fileno(), env=_environment()
+            [sys.executable, "-P", "-m", "engine.parallel.follower", *arguments],
+            stdin=theirs.fileno(),
+            env=_environment(),
         )
     return process, ours
 

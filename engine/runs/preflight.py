@@ -190,9 +190,9 @@ def _key(variable: str, entry: str | None) -> str:
 
 
 def _student(report: Report, spec: RunSpec, dataset: Dataset) -> None:
-    from engine.training.batches import explain_prompt
     from engine.students import adapters
     from engine.students.load import encoder_config, pick_device, tokenizer
+    from engine.training.batches import explain_prompt
 
     train = dataset.splits["train"]
     texts = [explain_prompt(example.question) for example in train]

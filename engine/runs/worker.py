@@ -78,7 +78,9 @@ def _outcome(
             recorder.status("running")
             _set_threads(spec, database, run_id, recorder)
             if run_stages is None:
-                from engine.runs.pipeline import run_stages as stages  # loads torch: after the run is claimed and beating
+                from engine.runs.pipeline import (
+                    run_stages as stages,  # loads torch: after the run is claimed and beating
+                )
 
                 run_stages = stages
             run_stages(spec, database, run_id, recorder, orders)

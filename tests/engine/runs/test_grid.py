@@ -41,8 +41,8 @@ def test_which_gpus_there_are(monkeypatch, named: str | None, listed: str | None
 
 
 def group(**runs: str) -> Group:
-    """Runs r1, r2 ...: their status, with "+" where a worker is alive, "$" where they may still buy, "!" where they have
-    an error."""
+    """Runs r1, r2 ...: their status, with "+" where a worker is alive, "$" where it may still buy, "!" where it has an
+    error."""
     found = tuple(
         GroupRun(
             int(name[1:]), "n", words.strip("+$!"), "dss", 0, "auto", 0, 9, "why" if "!" in words else None,

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.runs import launch
-from engine.runs import worker
 from engine.errors import ANOTHER_RUN, BudgetReached, Interrupted, QcrdError, SpecError, UsageError
+from engine.runs import launch, worker
 from engine.runs.orders import Orders
 from engine.spec.run import RunSpec
 from engine.store.connect import open_reader

@@ -74,10 +74,10 @@ class Estimate:
 
 def estimate(asked: Sequence[tuple[RunSpec, Sequence[Example]]], database: Path) -> list[Estimate]:
     """Of all these runs with the questions that each asks, by teacher. Raises UsageError as `client.check` does."""
-    requests: dict[bytes, Request] = {}
+    requests: dict[tuple[object, ...], Request] = {}
     for spec, examples in asked:
         for request in requests_for(spec.teacher, spec.data.answer, examples):
-            known = requests.setdefault(request.key, request)
+            known = requests.setdefault((request.key, _seller(request.teacher)), request)
             known.slots = tuple(sorted({*known.slots, *request.slots}))
     by_teacher: dict[tuple[object, ...], list[Request]] = {}
     for request in requests.values():

@@ -130,8 +130,8 @@ def _settle_doubts(
     limits: TeacherConfig, requests: Sequence[Request], ledger: Ledger, stray: int, say: Callable[[str, str], None]
 ) -> None:
     """Requests whose answer was lost with a killed worker: bought again, or left to the user."""
-    wanted = {r.key: set(r.missing) for r in requests}
-    lost = [d for d in ledger.in_doubt().result() if wanted.get(d.key, set()) & set(d.slots)]
+    wanted = {(r.key, slot) for r in requests for slot in r.missing}
+    lost = [d for d in ledger.in_doubt().result() if any((d.key, slot) in wanted for slot in d.slots)]
     if not lost:
         return
     known = [d.greatest_usd for d in lost]

@@ -14,6 +14,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from engine.errors import ANOTHER_RUN, BudgetReached, Interrupted, QcrdError, SpecError
+from engine.runs.heartbeat import heartbeat
 from engine.runs.orders import Orders
 from engine.spec.run import RunSpec
 from engine.store.connect import open_reader
@@ -21,7 +22,6 @@ from engine.store.recorder import Recorder
 from engine.store.runs import claim, set_status, stored_spec
 from engine.store.writer import Writer
 
-HEARTBEAT_SECONDS = 2.0
 MOST_THREADS = 4
 """Where the spec leaves it open."""
 RunStages = Callable[[RunSpec, Path, int, Recorder, Orders], None]
@@ -72,7 +72,7 @@ def _outcome(
     with (
         closing(Orders(database, run_id, recorder, session)) as orders,
         _signals(orders),
-        _heartbeat(recorder, session),
+        heartbeat(recorder, session),
     ):
         try:
             recorder.status("running")
@@ -125,27 +125,6 @@ def _line(error: BaseException) -> str:
 
 def _traceback(error: BaseException) -> str:
     return "".join(traceback.format_exception(error))
-
-
-@contextmanager
-def _heartbeat(recorder: Recorder, session: int) -> Iterator[None]:
-    """A thread of its own: it beats during long computations and while the run is paused."""
-    over = threading.Event()
-
-    def beat() -> None:
-        while not over.wait(HEARTBEAT_SECONDS):
-            try:
-                recorder.heartbeat(session)
-            except QcrdError:  # the writer's error, which the run itself raises at its next row
-                return
-
-    thread = threading.Thread(target=beat, name="qcrd-heartbeat", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
 
 
 @contextmanager

@@ -70,11 +70,27 @@ def fill(
     `limits`: whose budget and policies hold for the run; the others as `buying.buy`.
     """
     stray = ledger.close_stray().result()
-    reused = reuse(requests, ledger)
+    reused = reuse(requests, ledger) + _claim(requests, ledger, orders, say)
     if reused:
         say("info", f"{reused} samples are in the database already and are not asked for again")
-    _wait_for_others(requests, ledger, orders, say)
-    _settle_doubts(limits, requests, ledger, stray, say)
+    try:
+        _settle_doubts(limits, requests, ledger, stray, say)
+        _buy_missing(limits, requests, total, ledger, orders, on_progress, say, backoff, on_failed)
+    finally:
+        ledger.claim(()).result()
+
+
+def _buy_missing(
+    limits: TeacherConfig,
+    requests: Sequence[Request],
+    total: int,
+    ledger: Ledger,
+    orders: Orders,
+    on_progress: Callable[[int, int], None],
+    say: Callable[[str, str], None],
+    backoff: float,
+    on_failed: Callable[[int], None],
+) -> None:
     budget = budget_of(limits, ledger.spent().result())
     jobs = unsettled(ledger).result()
     there = {line.key for job in jobs for line in job.lines}
@@ -107,23 +123,21 @@ def reuse(requests: Sequence[Request], ledger: Ledger, keep: bool = True) -> int
     return len(used)
 
 
-def _wait_for_others(
-    requests: Sequence[Request], ledger: Ledger, orders: Orders, say: Callable[[str, str], None]
-) -> None:
-    """Until no living run is buying what is missing here: both would pay for it. Orders are obeyed meanwhile.
-
-    A run that asks its first question at the very same moment is not seen.
-    """
-    said = False
-    while (wanted := {r.key for r in requests if r.missing}) and (
-        other := ledger.asked_by_another(wanted).result()
-    ) is not None:
+def _claim(requests: Sequence[Request], ledger: Ledger, orders: Orders, say: Callable[[str, str], None]) -> int:
+    """This run's alone to buy on return, as far as it is missing then: waits for a living run that is buying any of it,
+    since both would pay; orders are obeyed meanwhile. How many samples others have bought since the last look."""
+    said, found = False, 0
+    while wanted := {r.key for r in requests if r.missing}:
+        other = ledger.claim(wanted).result()
+        found += reuse(requests, ledger)  # claimed or not: what was being bought a moment ago may be there now
+        if other is None:
+            break
         if not said:
             say("info", f"run {other} is buying some of the same samples: waits for them, so that none is bought twice")
         said = True
         orders.poll()
         time.sleep(LOOK)
-        reuse(requests, ledger)
+    return found
 
 
 def _settle_doubts(

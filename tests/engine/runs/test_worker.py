@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import ANOTHER_RUN, BudgetReached, Interrupted, QcrdError, SpecError, UsageError
-from engine.runs import launch, worker
+from engine.runs import heartbeat, launch, worker
 from engine.runs.orders import Orders
 from engine.spec.run import RunSpec
 from engine.store.connect import open_reader
@@ -151,7 +151,7 @@ def test_a_stop_order_and_a_signal_both_reach_the_run(database: Path) -> None:
 
 
 def test_the_heart_beats_while_the_run_computes(database: Path, monkeypatch) -> None:
-    monkeypatch.setattr(worker, "HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr(heartbeat, "HEARTBEAT_SECONDS", 0.01)
     run_id = create_run(database, RunSpec())
 
     def beats_again(path: Path) -> bool:

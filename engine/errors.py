@@ -27,8 +27,8 @@ class Interrupted(QcrdError):
     exit_code = 130
 
 
-class BudgetReached(QcrdError):
-    """The run has spent what it may, and can be resumed once it may spend more; exit code 130."""
+class AtLimit(QcrdError):
+    """The run is at a limit of its spec (a budget, what is in doubt) and goes on once that is moved; exit code 130."""
 
     exit_code = 130
 

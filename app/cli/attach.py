@@ -66,7 +66,8 @@ def finish(database: Path, run_id: int) -> None:
         raise QcrdError(f"run {run_id} failed: {reason}{tries_again}")
     if live.run.status == "interrupted":
         hint = command(database, f"resume {run_id}")
-        can_go_on = f"run {run_id} stopped at step {live.run.step} and can go on: `{hint}`"
+        at = f" at step {live.run.step}" if live.run.step else ""
+        can_go_on = f"run {run_id} stopped{at} and can go on: `{hint}`"
         # at a limit of its own, which a resume alone does not move
         print(f"run {run_id} stopped: {one_line(live.run.error)}" if live.run.error else can_go_on, file=sys.stderr)
         raise typer.Exit(130)

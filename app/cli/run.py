@@ -198,9 +198,15 @@ def report(found: "Report") -> None:
 
 
 def print_lines(lines: "Sequence[tuple[str, str]]") -> None:
-    """Labels in a column, beside them their texts."""
+    """Labels in a column, beside them their texts, which a terminal has broken at blanks."""
+    from shutil import get_terminal_size
+    from textwrap import fill
+
     from engine.text import clean
 
-    width = max((len(label) for label, _ in lines), default=0)
+    label_width = max((len(label) for label, _ in lines), default=0)
+    columns = max(get_terminal_size().columns, label_width + 32) if sys.stdout.isatty() else sys.maxsize
     for label, text in lines:
-        print(f"{label:<{width}}  {clean(text)}")
+        line = f"{label:<{label_width}}  {clean(text)}"
+        rest = " " * (label_width + 2)
+        print(fill(line, columns, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False))

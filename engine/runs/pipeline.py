@@ -11,7 +11,7 @@ import torch
 
 from engine.data.load import load
 from engine.data.splits import asked
-from engine.errors import BudgetReached, Interrupted, QcrdError
+from engine.errors import AtLimit, Interrupted, QcrdError
 from engine.evaluation.final import evaluate_finally
 from engine.judge import training as judge_training
 from engine.judge.discriminator import Discriminator, build
@@ -222,7 +222,7 @@ def _stage(recorder: Recorder, name: str, total: int | None = None) -> Iterator[
     try:
         yield
     except QcrdError as error:
-        recorder.stage(name, state="waiting" if isinstance(error, Interrupted | BudgetReached) else "failed")
+        recorder.stage(name, state="waiting" if isinstance(error, Interrupted | AtLimit) else "failed")
         raise
     except Exception:
         recorder.stage(name, state="failed")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from engine.errors import ANOTHER_RUN, BudgetReached, Interrupted, QcrdError, SpecError
+from engine.errors import ANOTHER_RUN, AtLimit, Interrupted, QcrdError, SpecError
 from engine.runs.heartbeat import heartbeat
 from engine.runs.orders import Orders
 from engine.spec.run import RunSpec
@@ -88,9 +88,9 @@ def _outcome(
         except Interrupted as error:
             recorder.log("info", str(error))
             return _end(recorder, session, "interrupted", None, Interrupted.exit_code)
-        except BudgetReached as error:
-            recorder.log("warning", str(error), "sample")
-            return _end(recorder, session, "interrupted", str(error), BudgetReached.exit_code)
+        except AtLimit as error:
+            recorder.log("info", str(error), "sample")
+            return _end(recorder, session, "interrupted", str(error), AtLimit.exit_code)
         except QcrdError as error:
             line = f"{error}; {ANOTHER_RUN}" if isinstance(error, SpecError) else str(error)
             recorder.log("error", line, detail=_traceback(error) if error.__cause__ else None)

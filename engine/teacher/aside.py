@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from engine.errors import BudgetReached, Interrupted, QcrdError
+from engine.errors import AtLimit, Interrupted, QcrdError
 from engine.runs.heartbeat import heartbeat
 from engine.spec.run import RunSpec
 from engine.store.recorder import Recorder
@@ -38,8 +38,8 @@ def aside(spec: RunSpec, database: Path, what: str) -> Iterator[Recorder]:
                     yield recorder
             finally:
                 note_spend(recorder)
-    except BudgetReached as error:
-        ended = BudgetReached(error.limit, "what is paid for is stored: raise the limit and give the command again")
+    except AtLimit as error:
+        ended = AtLimit(error.limit, "what is paid for is stored: raise the limit and give the command again")
         set_status(database, run_id, "interrupted", str(ended))
         raise ended from None
     except Interrupted as error:

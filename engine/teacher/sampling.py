@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 
-from engine.errors import QcrdError
+from engine.errors import AtLimit
 from engine.records import Example, Sample
 from engine.spec.run import RunSpec
 from engine.spec.teachers import TeacherConfig
@@ -14,6 +14,7 @@ from engine.teacher.budget import budget_of
 from engine.teacher.buying import Orders, buy
 from engine.teacher.replay import read_recorded, replay
 from engine.teacher.requests import Request, requests_for, slot_key
+from engine.text import in_dollars
 
 LOOK = 2.0
 """Seconds between looks at a run that buys the same."""
@@ -72,7 +73,7 @@ def fill(
     stray = ledger.close_stray().result()
     reused = reuse(requests, ledger) + _claim(requests, ledger, orders, say)
     if reused:
-        say("info", f"{reused} samples are in the database already and are not asked for again")
+        say("info", f"in the database already, and not asked for again: {reused} samples")
     try:
         _settle_doubts(limits, requests, ledger, stray, say)
         _buy_missing(limits, requests, total, ledger, orders, on_progress, say, backoff, on_failed)
@@ -148,16 +149,17 @@ def _settle_doubts(
     lost = [d for d in ledger.in_doubt().result() if any((d.key, slot) in wanted for slot in d.slots)]
     if not lost:
         return
-    known = [d.greatest_usd for d in lost]
-    cost = "at a price nobody knows" if None in known else f"${sum(c for c in known if c is not None):.4g} at most"
+    known = [d.greatest_usd for d in lost if d.greatest_usd is not None]
+    cost = "at a price nobody knows" if len(known) < len(lost) else f"{in_dollars(sum(known))} at most"
     run, many = (
         ledger.run_id,
         f"{len(lost)} requests were under way when the run last ended and may be on the bill ({cost})",
     )
     if limits.in_doubt == "stop":
-        raise QcrdError(
-            f"{many}; `qcrd requests {run} --in-doubt` lists them, `qcrd resume {run} --set teacher.in_doubt=again` "
-            "buys them again"
+        raise AtLimit(
+            many,
+            f"`qcrd requests {run} --in-doubt` lists them, `qcrd resume {run} --set teacher.in_doubt=again` buys them "
+            "again",
         )
     if stray:
         say("warning", f"{many}; their answers are lost and are asked for again")

@@ -146,7 +146,7 @@ def _queue(requests: Sequence[Request], sellers: dict[TeacherConfig, Seller], un
 
 
 def _form_all(seller: Seller, under_way: list[Batch], desk: Desk) -> None:
-    """Writes the rows of as many batches as the queue fills. Raises BudgetReached where no line can be paid for."""
+    """Writes the rows of as many batches as the queue fills. Raises AtLimit where no line can be paid for."""
     mine = any(b.seller is seller for b in under_way)
     if seller.full and mine:
         return

@@ -128,7 +128,7 @@ def test_a_second_ctrl_c_kills_a_worker_that_does_not_listen(begin, database: Pa
 
 
 def test_closing_the_terminal_leaves_the_run_alone(begin, database: Path) -> None:
-    process = begin("run", "run.toml", "--name", "slow")
+    process = begin("run", "run.toml", "--name", "slow", "--set", "training.steps=400")
     wait_for_step(database)
     process.send_signal(signal.SIGHUP)
     out, err = process.communicate(timeout=60)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import ANOTHER_RUN, BudgetReached, Interrupted, QcrdError, SpecError, UsageError
+from engine.errors import ANOTHER_RUN, AtLimit, Interrupted, QcrdError, SpecError, UsageError
 from engine.runs import heartbeat, launch, worker
 from engine.runs.orders import Orders
 from engine.spec.run import RunSpec
@@ -61,7 +61,7 @@ def test_a_run_that_gets_to_its_end_is_done(database: Path) -> None:
         (UsageError("no such file"), 1, "failed", "no such file"),
         (SpecError("no such column"), 1, "failed", f"no such column; {ANOTHER_RUN}"),
         (Interrupted("stopped at step 3"), 130, "interrupted", None),
-        (BudgetReached("$1 spent", "raise it"), 130, "interrupted", "$1 spent; raise it"),
+        (AtLimit("$1 spent", "raise it"), 130, "interrupted", "$1 spent; raise it"),
         (MemoryError(), 1, "failed", "lower training.batch_size"),
         (SystemExit(3), 1, "failed", "SystemExit: 3"),
     ],

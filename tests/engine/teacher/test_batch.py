@@ -13,7 +13,7 @@ import certifi
 import pytest
 
 from engine.data.arithmetic import generate
-from engine.errors import BudgetReached, Interrupted, QcrdError, UsageError
+from engine.errors import AtLimit, Interrupted, QcrdError, UsageError
 from engine.records import Sample
 from engine.spec.run import RunSpec
 from engine.spec.sections import ArithmeticConfig
@@ -364,12 +364,12 @@ def test_a_budget_cuts_the_batch_and_is_never_exceeded(tmp_path: Path) -> None:
     prices = {"input_usd_per_million": 2.0, "output_usd_per_million": 4.0, "max_tokens": 10, "samples": 1}
     cost = 20 * 1e-6 + 10 * 2e-6  # half of these, for 20 tokens and 10
     with serve() as server:
-        with pytest.raises(BudgetReached, match="budget_usd"):
+        with pytest.raises(AtLimit, match="budget_usd"):
             buy(tmp_path, teacher(server.url, **prices, budget_usd=0.0))
         assert server.calls == []
         requests = requests_for(teacher(server.url), "number", EXAMPLES)
         most = [count(teacher(server.url), r.messages).most * 1e-6 + 10 * 2e-6 for r in requests]
-        with pytest.raises(BudgetReached, match="budget_usd"):
+        with pytest.raises(AtLimit, match="budget_usd"):
             buy(tmp_path, teacher(server.url, **prices, budget_usd=max(most) + 3.5 * cost))
         assert server.lines == [1, 1, 1, 1]  # a line that may cost so much leaves no room for another
         # a limit that is raised is enough to go on

@@ -27,8 +27,10 @@ class Interrupted(QcrdError):
     exit_code = 130
 
 
-class BudgetReached(QcrdError):
-    """The run has spent what it may, and can be resumed once it may spend more; exit code 1."""
+class AtLimit(QcrdError):
+    """The run is at a limit of its spec (a budget, what is in doubt) and goes on once that is moved; exit code 130."""
+
+    exit_code = 130
 
     def __init__(self, limit: str, way_on: str) -> None:
         """`limit`: which, and how far; `way_on`: what to do."""

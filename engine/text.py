@@ -1,5 +1,6 @@
 """The one boundary between texts from outside and a terminal: what is shown is cleaned here first."""
 
+import math
 import re
 import unicodedata
 
@@ -36,6 +37,13 @@ def one_line(text: str, width: int | None = None) -> str:
             break
         kept.append(character)
     return "".join(kept).rstrip() + "…" if width > 0 else ""
+
+
+def in_dollars(value: float) -> str:
+    """US dollars with four digits that count, never in powers of ten: $1,234, $0.0419, $0.00008."""
+    if not 0 < value < 1e-4:
+        return f"${value:,.4g}"
+    return f"${value:.{3 - math.floor(math.log10(value))}f}".rstrip("0")
 
 
 def cells(text: str) -> int:

@@ -21,6 +21,7 @@ from engine.runs.launch import is_alive, log_tail
 from engine.store.browse import Live, LiveReader, Session, with_clock
 from engine.store.connect import open_reader
 from engine.store.filesystem import is_full
+from engine.text import one_line
 
 ENDED = ("done", "failed", "interrupted")
 
@@ -63,11 +64,12 @@ def finish(database: Path, run_id: int) -> None:
         reason = (live.run.error or "no reason was stored").rstrip(".")
         tries_again = "" if reason.endswith(ANOTHER_RUN) else f"; `{hint}` tries again"
         raise QcrdError(f"run {run_id} failed: {reason}{tries_again}")
-    if live.run.status == "interrupted" and live.run.error:  # at a limit of its own, which a resume alone does not move
-        raise QcrdError(f"run {run_id} stopped: {live.run.error}")
     if live.run.status == "interrupted":
         hint = command(database, f"resume {run_id}")
-        print(f"run {run_id} stopped at step {live.run.step} and can go on: `{hint}`", file=sys.stderr)
+        at = f" at step {live.run.step}" if live.run.step else ""
+        can_go_on = f"run {run_id} stopped{at} and can go on: `{hint}`"
+        # at a limit of its own, which a resume alone does not move
+        print(f"run {run_id} stopped: {one_line(live.run.error)}" if live.run.error else can_go_on, file=sys.stderr)
         raise typer.Exit(130)
     from app.cli.summary import print_summary
 

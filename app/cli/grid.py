@@ -124,11 +124,11 @@ def _finish(database: Path, group_id: int) -> None:
     if not left:
         return
     hint = _resume(database, group_id)
-    stopped = [run for run in left if run.status in ("queued", "interrupted") and not run.error]
-    failed = [run for run in left if run not in stopped]
-    for run in failed:
-        why = run.error or "its worker died" if not run.alive else "its worker goes on"
-        print(f"{_named(run)}: {one_line(why)}", file=sys.stderr)
+    failed = [run for run in left if run.status not in ("queued", "interrupted")]
+    for run in left:
+        if run in failed or run.error:
+            why = run.error or "its worker died" if not run.alive else "its worker goes on"
+            print(f"{_named(run)}: {one_line(why)}", file=sys.stderr)
     if not group.ended:
         for line in last_lines(queue_log(database, group_id)):
             print("  " + clean(line), file=sys.stderr)

@@ -90,7 +90,7 @@ def _run(arguments: Sequence[str]) -> int:
     except QcrdError as error:
         if "--debug" in arguments:
             raise
-        _say(str(error))
+        _say(str(error), "" if error.exit_code == 130 else "error: ")
         return error.exit_code
     except (typer.Abort, EOFError):
         return 130
@@ -112,10 +112,10 @@ def _run(arguments: Sequence[str]) -> int:
         return 1
 
 
-def _say(message: str) -> None:
+def _say(message: str, prefix: str = "error: ") -> None:
     from engine.text import one_line
 
-    print(f"error: {one_line(message)}", file=sys.stderr)
+    print(prefix + one_line(message), file=sys.stderr)
 
 
 if __name__ == "__main__":

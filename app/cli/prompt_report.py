@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.cli.output import Column, write_table
 from app.cli.tables import measure, text
-from engine.text import clean, one_line
+from engine.text import clean, in_dollars, one_line
 from engine.voting.reparse import Misses, Reparsed
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def print_trial(found: "Trial") -> None:
         else:
             right = {True: ": right", False: ": wrong", None: ""}[one.right]
             print(f"  answer {text(one.answer)} by rule {one.rule}, gold {text(one.gold)}{right}{finish} · {tokens}")
-    price = "price unknown" if found.price_usd is None else f"${found.price_usd:.4g}"
+    price = "price unknown" if found.price_usd is None else in_dollars(found.price_usd)
     calls = f"{found.calls} {'call' if found.calls == 1 else 'calls'}"
     print(f"\n{calls}, {price}; answers in the database already: {found.reused}")
 

@@ -168,15 +168,14 @@ def _start(spec: "RunSpec", path: Path) -> tuple[int, Popen[bytes]]:
 
 def _check_grid(specs: "Sequence[RunSpec]", methods: int, path: Path) -> None:
     """Check each method once: the seeds differ in nothing that is checked but in what the teacher is asked."""
+    from engine.runs.preflight import all_together
+
     for spec in specs[:methods]:
         _check(spec, path)
-    from engine.runs.preflight import all_together
-    from engine.teacher.estimate import lines
-
-    print(f"all {len(specs)} runs together, what they share counted once:")
-    for found in all_together(specs, path):
-        for label, text in lines(found):
-            print(f"{label:<8}  {text}")
+        print()
+    together = all_together(specs, path).lines
+    print(f"all {len(specs)} runs together, " + ("what they share counted once:" if together else "no teacher is paid"))
+    print_lines(together)
 
 
 def _check(spec: "RunSpec", path: Path) -> None:
@@ -188,13 +187,26 @@ def _check(spec: "RunSpec", path: Path) -> None:
 
 def report(found: "Report") -> None:
     """Print what a check found; exit code 2 where something is wrong."""
-    from engine.text import clean, one_line
+    from engine.text import one_line
 
-    width = max(len(label) for label, _ in found.lines)
-    for label, text in found.lines:
-        print(f"{label:<{width}}  {clean(text)}")
+    print_lines(found.lines)
     for problem in found.problems:
         print(f"error: {one_line(problem)}", file=sys.stderr)
     if found.problems:
         raise typer.Exit(2)
     print("nothing stands in the way", file=sys.stderr)
+
+
+def print_lines(lines: "Sequence[tuple[str, str]]") -> None:
+    """Labels in a column, beside them their texts, which a terminal has broken at blanks."""
+    from shutil import get_terminal_size
+    from textwrap import fill
+
+    from engine.text import clean
+
+    label_width = max((len(label) for label, _ in lines), default=0)
+    columns = max(get_terminal_size().columns, label_width + 32) if sys.stdout.isatty() else sys.maxsize
+    for label, text in lines:
+        line = f"{label:<{label_width}}  {clean(text)}"
+        rest = " " * (label_width + 2)
+        print(fill(line, columns, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False))

@@ -102,6 +102,7 @@ def requests(
     from engine.store.connect import open_reader
     from engine.store.queries import find_run
     from engine.store.spend import requests_of
+    from engine.text import in_dollars
 
     form = output_format(json, jsonl, csv)
     with closing(open_reader(database(db))) as connection:
@@ -111,7 +112,7 @@ def requests(
     write_rows(rows, form, REQUESTS, empty=empty)
     if in_doubt and rows:
         known = [row["greatest_usd"] for row in rows]
-        cost = "their price is unknown" if None in known else f"they can have cost ${sum(known):.4g} at most"
+        cost = "their price is unknown" if None in known else f"they can have cost {in_dollars(sum(known))} at most"
         print(f"{len(rows)} tries; {cost}", file=sys.stderr)
 
 

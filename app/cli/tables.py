@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.cli.output import Column, Row, share
-from engine.text import one_line
+from engine.text import in_dollars, one_line
 from screens.widgets.words import UNKNOWN, count, duration, three
 
 
@@ -46,8 +46,8 @@ def took(row: Row) -> str:
 
 
 def usd(value: float | None) -> str:
-    """Dollars with four digits that count."""
-    return UNKNOWN if value is None else f"${value:,.4g}"
+    """Dollars, unknown a dash."""
+    return UNKNOWN if value is None else in_dollars(value)
 
 
 def paid(row: Row) -> str:

@@ -43,9 +43,12 @@ def ks(samples: int) -> list[int]:
 
 
 def mean(values: Sequence[float]) -> Mean:
-    """Their mean over questions: Wilson's interval where each is 0 or 1, else Student's t, within [0, 1]."""
+    """Their mean over questions: Wilson's interval where each is 0 or 1, else Student's t, within [0, 1].
+
+    Wilson's too where all are alike: t would call their mean certain, however few they are.
+    """
     total, count = math.fsum(values), len(values)
-    found = None if all(v in (0.0, 1.0) for v in values) else t_interval(values)
+    found = None if len(set(values)) < 2 or all(v in (0.0, 1.0) for v in values) else t_interval(values)
     if found is None:
         return Mean(total, count, wilson(round(total), count) if count else (0.0, 1.0))
     return Mean(total, count, (max(0.0, found[0]), min(1.0, found[1])))

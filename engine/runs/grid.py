@@ -1,8 +1,8 @@
 """The process that works off a group's queue: one run at a time, or one for each GPU, each in a worker of its own.
 
-`python -m engine.runs.grid DATABASE GROUP JOBS` (JOBS 0: one, or one for each GPU). Exit codes: 0 all done, 1 some failed,
-130 stopped and resumable. It holds no state of its own: killed and started again, it finds in the database what is done
-and what a worker of its predecessor's is still at.
+`python -m engine.runs.grid DATABASE GROUP JOBS` (JOBS 0: one, or one for each GPU). Exit codes: 0 all done, 1 some
+failed, 130 stopped, by an order or at a run's budget, and resumable. It holds no state of its own: killed and started
+again, it finds in the database what is done and what a worker of its predecessor's is still at.
 """
 
 import os
@@ -83,7 +83,8 @@ class Queue:
         beat_group(self._database, self._group_id, ended=True)
         if group.done == len(group.runs):
             return 0
-        return 130 if self._stop else 1
+        failed = any(run.status not in ("done", "interrupted", "queued") for run in group.runs)
+        return 1 if failed and not self._stop else 130
 
     def _tend(self, group: Group, variables: Sequence[dict[str, str]]) -> bool:
         """Start what is next, or stop what runs; whether there is more to wait for."""
@@ -94,7 +95,10 @@ class Queue:
             return bool(active)
         busy = {run.id for run in active}
         waiting = [r for r in group.runs if r.id not in busy | self._tried and r.status != "done"]
-        buying = any(run.buying for run in active)
+        # at a run's budget nobody goes on buying: the next one would buy on, under a budget of its own
+        ended = self._tried - busy
+        at_limit = any(run.id in ended and run.status == "interrupted" and run.error for run in group.runs)
+        buying = at_limit or any(run.buying for run in active)
         for run in waiting:
             if len(busy) >= len(variables):
                 break

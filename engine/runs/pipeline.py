@@ -9,30 +9,26 @@ from types import SimpleNamespace
 
 import torch
 
-from engine.training import checkpoint
-from engine.judge import training as judge_training
-from engine.parallel import processes
-from engine.training.batches import Item, items, iterations_of
 from engine.data.load import load
 from engine.data.splits import asked
-from engine.judge.discriminator import Discriminator, build
-from engine.errors import BudgetReached, Interrupted, QcrdError
-from engine.runs.export import export
+from engine.errors import AtLimit, Interrupted, QcrdError
 from engine.evaluation.final import evaluate_finally
-from engine.training.limits import count_cut, within_limits
-from engine.training.memory import AtOnce
+from engine.judge import training as judge_training
+from engine.judge.discriminator import Discriminator, build
 from engine.methods.supervision import label_of
 from engine.methods.table import METHODS
 from engine.negatives import peer
 from engine.negatives.band import Band, judge_of, marked
 from engine.negatives.prepared import joined, prepare
 from engine.negatives.sampled import How
+from engine.parallel import processes
+from engine.parallel.ranks import Ranks
+from engine.randomness import generator
+from engine.records import Dataset, Example, Sample
+from engine.runs.export import export
 from engine.runs.orders import Orders
 from engine.runs.provenance import collect
-from engine.randomness import generator
-from engine.parallel.ranks import Ranks
-from engine.records import Dataset, Example, Sample
-from engine.training.setup import Setup
+from engine.runs.taught import Taught, record_votes, take_vote, training_texts, unasked
 from engine.spec.methods import Qcrd
 from engine.spec.run import RunSpec
 from engine.store.connect import open_reader
@@ -44,9 +40,13 @@ from engine.store.spend import note_spend
 from engine.students.load import check
 from engine.students.load import student as load_student
 from engine.students.seam import Student
-from engine.runs.taught import Taught, record_votes, take_vote, training_texts, unasked
 from engine.teacher.sampling import sample
 from engine.teacher.verdicts import step_judge_of
+from engine.training import checkpoint
+from engine.training.batches import Item, items, iterations_of
+from engine.training.limits import count_cut, within_limits
+from engine.training.memory import AtOnce
+from engine.training.setup import Setup
 from engine.training.train import train
 from engine.training.validation import Validation
 
@@ -222,7 +222,7 @@ def _stage(recorder: Recorder, name: str, total: int | None = None) -> Iterator[
     try:
         yield
     except QcrdError as error:
-        recorder.stage(name, state="waiting" if isinstance(error, Interrupted | BudgetReached) else "failed")
+        recorder.stage(name, state="waiting" if isinstance(error, Interrupted | AtLimit) else "failed")
         raise
     except Exception:
         recorder.stage(name, state="failed")

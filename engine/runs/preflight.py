@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.data.splits import asked as asked_questions
 from engine.errors import QcrdError, UsageError
-from engine.records import Dataset
+from engine.records import Dataset, Example
 from engine.spec.methods import OWN_ENCODERS, Qcrd
 from engine.spec.run import RunSpec
+from engine.spec.teachers import TeacherConfig
 
 if TYPE_CHECKING:
     from engine.teacher.estimate import Estimate
@@ -141,21 +142,43 @@ def _teacher(report: Report, spec: RunSpec, dataset: Dataset | None, database: P
             report.lines += lines(found)
 
 
-def all_together(specs: Sequence[RunSpec], database: Path) -> "list[Estimate]":
-    """What the teachers of several runs will take, samples that they share counted once. Raises as `data.load` does."""
-    from engine.data.load import load
-    from engine.teacher.estimate import estimate
+def all_together(specs: Sequence[RunSpec], database: Path) -> Report:
+    """What several runs will take of their teachers and judges, what they share counted once.
 
+    Raises as `data.load` and `estimate` do.
+    """
+    from engine.data.load import load
+    from engine.teacher import judge_estimate
+    from engine.teacher.estimate import estimate, lines
+    from engine.teacher.totals import total
+    from engine.teacher.verdicts import step_judge_of
+
+    report = Report()
     datasets: dict[str, Dataset] = {}
     asked = []
+    judged: dict[tuple[TeacherConfig, TeacherConfig], dict[tuple[str, ...], Example]] = {}
     for spec in specs:
-        if not spec.needs_teacher or spec.teacher.model.startswith("replay:"):
+        if not spec.needs_teacher:
             continue
         key = f"{spec.data.model_dump_json()} {spec.data_seed}"
         if key not in datasets:
             datasets[key] = load(spec)
-        asked.append((spec, asked_questions(spec, datasets[key])))
-    return estimate(asked, database)
+        questions = asked_questions(spec, datasets[key])
+        if not spec.teacher.model.startswith("replay:"):
+            asked.append((spec, questions))
+        if (judge := step_judge_of(spec)) is not None:
+            judged.setdefault((judge, spec.teacher), {}).update({(x.question, *x.choices): x for x in questions})
+    for found in estimate(asked, database):
+        where = f" at {found.api_base}" if found.api_base else ""
+        report.lines += [("teacher", found.model + where), *lines(found)]
+        report.estimates.append(found)
+    for (judge, teacher), examples in judged.items():
+        found = judge_estimate.estimate_judge(judge, teacher, tuple(examples.values()))
+        report.lines += [("judge", judge.model), *judge_estimate.lines(found)]
+        report.estimates.append(found)
+    if (text := total(report.estimates)) is not None:
+        report.lines.append(("total", text))
+    return report
 
 
 def _step_judge(report: Report, spec: RunSpec, dataset: Dataset | None) -> None:
@@ -190,9 +213,9 @@ def _key(variable: str, entry: str | None) -> str:
 
 
 def _student(report: Report, spec: RunSpec, dataset: Dataset) -> None:
-    from engine.training.batches import explain_prompt
     from engine.students import adapters
     from engine.students.load import encoder_config, pick_device, tokenizer
+    from engine.training.batches import explain_prompt
 
     train = dataset.splits["train"]
     texts = [explain_prompt(example.question) for example in train]

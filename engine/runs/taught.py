@@ -4,19 +4,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 
-from engine.training.batches import explain_prompt, predict_prompt, target_text
 from engine.errors import SpecError
 from engine.evaluation.evaluate import is_right
-from engine.evaluation.intervals import t_interval
-from engine.runs.orders import Orders
+from engine.evaluation.sampled import mean
 from engine.records import Example, Sample, Voted, all_rationales
-from engine.voting.selection import select, unread
+from engine.runs.orders import Orders
 from engine.spec.run import RunSpec
-from engine.voting.step_judge import Ask, Messages
 from engine.store.ledger import Ledger
 from engine.store.recorder import Recorder
 from engine.store.spend import note_spend
 from engine.teacher.verdicts import step_judge_of, verdicts
+from engine.training.batches import explain_prompt, predict_prompt, target_text
+from engine.voting.selection import select, unread
+from engine.voting.step_judge import Ask, Messages
 from engine.voting.vote import Vote, vote
 
 REPORTED = 20
@@ -73,7 +73,7 @@ def take_vote(
         recorder.fact("vote", name, value)
     right, total = int(result.facts["sample right"]), int(result.facts["sample total"])
     # samples of one question are no independent trials: the interval is over questions
-    recorder.score("train", "teacher sample", "", 0, right, total, t_interval(result.right_shares))
+    recorder.score("train", "teacher sample", "", 0, right, total, mean(result.right_shares).interval)
     right, total = int(result.facts["vote right"]), int(result.facts["vote total"])
     recorder.score("train", "teacher vote", "", 0, right, total)
     answered = any(v.answer is not None and not v.rejected for v in result.voted)

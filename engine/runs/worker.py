@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from engine.errors import ANOTHER_RUN, BudgetReached, Interrupted, QcrdError, SpecError
+from engine.errors import ANOTHER_RUN, AtLimit, Interrupted, QcrdError, SpecError
+from engine.runs.heartbeat import heartbeat
 from engine.runs.orders import Orders
 from engine.spec.run import RunSpec
 from engine.store.connect import open_reader
@@ -21,7 +22,6 @@ from engine.store.recorder import Recorder
 from engine.store.runs import claim, set_status, stored_spec
 from engine.store.writer import Writer
 
-HEARTBEAT_SECONDS = 2.0
 MOST_THREADS = 4
 """Where the spec leaves it open."""
 RunStages = Callable[[RunSpec, Path, int, Recorder, Orders], None]
@@ -72,15 +72,15 @@ def _outcome(
     with (
         closing(Orders(database, run_id, recorder, session)) as orders,
         _signals(orders),
-        _heartbeat(recorder, session),
+        heartbeat(recorder, session),
     ):
         try:
             recorder.status("running")
             _set_threads(spec, database, run_id, recorder)
             if run_stages is None:
                 from engine.runs.pipeline import (
-                    run_stages as stages,
-                )  # loads torch: after the run is claimed and beating
+                    run_stages as stages,  # loads torch: after the run is claimed and beating
+                )
 
                 run_stages = stages
             run_stages(spec, database, run_id, recorder, orders)
@@ -88,9 +88,9 @@ def _outcome(
         except Interrupted as error:
             recorder.log("info", str(error))
             return _end(recorder, session, "interrupted", None, Interrupted.exit_code)
-        except BudgetReached as error:
-            recorder.log("warning", str(error), "sample")
-            return _end(recorder, session, "interrupted", str(error), BudgetReached.exit_code)
+        except AtLimit as error:
+            recorder.log("info", str(error), "sample")
+            return _end(recorder, session, "interrupted", str(error), AtLimit.exit_code)
         except QcrdError as error:
             line = f"{error}; {ANOTHER_RUN}" if isinstance(error, SpecError) else str(error)
             recorder.log("error", line, detail=_traceback(error) if error.__cause__ else None)
@@ -125,27 +125,6 @@ def _line(error: BaseException) -> str:
 
 def _traceback(error: BaseException) -> str:
     return "".join(traceback.format_exception(error))
-
-
-@contextmanager
-def _heartbeat(recorder: Recorder, session: int) -> Iterator[None]:
-    """A thread of its own: it beats during long computations and while the run is paused."""
-    over = threading.Event()
-
-    def beat() -> None:
-        while not over.wait(HEARTBEAT_SECONDS):
-            try:
-                recorder.heartbeat(session)
-            except QcrdError:  # the writer's error, which the run itself raises at its next row
-                return
-
-    thread = threading.Thread(target=beat, name="qcrd-heartbeat", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
 
 
 @contextmanager

@@ -121,23 +121,23 @@ class Ledger:
 
         return self.writer.call(run)
 
-    def asked_by_another(self, keys: Collection[bytes]) -> Future[int | None]:
-        """Another run whose worker lives and samples, and that one of these questions (`Request.key`) is left to: it is
-        asking it, or has asked it once and is the older run. So of two, one waits, and never both."""
+    def claim(self, keys: Collection[bytes]) -> Future[int | None]:
+        """Takes these questions (`Request.key`) for this run to buy, in place of those it had; None then.
+
+        Where a living run has one of them it takes none and gives that run. One transaction: of two at once, one waits.
+        """
 
         def run(db: sqlite3.Connection) -> int | None:
+            db.execute("DELETE FROM claims WHERE run_id = ?", (self.run_id,))
             others = db.execute(
-                "SELECT r.id FROM runs r JOIN stages s ON s.run_id = r.id AND s.name = 'sample' AND s.state = 'running'"
-                f" WHERE r.id <> ? AND {alive('r')} ORDER BY r.id",
-                (self.run_id,),
+                "SELECT r.id FROM runs r WHERE EXISTS (SELECT 1 FROM claims WHERE run_id = r.id)"
+                f" AND {alive('r')} ORDER BY r.id"
             ).fetchall()
             for (other,) in others:
-                asked = db.execute(
-                    "SELECT asked FROM requests WHERE run_id = ? AND (state IN ('sent', 'pending') OR run_id < ?)",
-                    (other, self.run_id),
-                )
-                if any(bytes(key) in keys for (key,) in asked):
+                taken = db.execute("SELECT asked FROM claims WHERE run_id = ?", (other,))
+                if any(bytes(key) in keys for (key,) in taken):
                     return int(other)
+            db.executemany("INSERT INTO claims (run_id, asked) VALUES (?, ?)", [(self.run_id, key) for key in keys])
             return None
 
         return self.writer.call(run)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from engine.store.schema import (
     APPLICATION_ID,
     BATCH_TABLES,
+    CLAIM_TABLES,
     FIRST_TABLES,
     GROUP_TABLES,
     IMPORT_TABLES,
@@ -37,6 +38,7 @@ def migrate(conn: sqlite3.Connection) -> None:
     steps(name="0005_reasoning")(_reasoning)
     steps(name="0006_imports")(_imports)
     steps(name="0007_batches")(_batches)
+    steps(name="0008_claims")(_claims)
     steps.apply(Database(conn, recursive_triggers=False, execute_plugins=False))
     _make_views(conn)
     conn.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -69,6 +71,10 @@ def _imports(db: "Database") -> None:
 
 def _batches(db: "Database") -> None:
     _run(db.conn, BATCH_TABLES)
+
+
+def _claims(db: "Database") -> None:
+    _run(db.conn, CLAIM_TABLES)
 
 
 def _make_views(conn: sqlite3.Connection) -> None:

@@ -150,7 +150,7 @@ def claim(path: Path, run_id: int, *, pid: int | None = None, host: str | None =
                 "SELECT pid, host FROM sessions WHERE run_id = ? ORDER BY id DESC LIMIT 1", (run_id,)
             ).fetchone()
             fresh = now - (run["heartbeat_at"] or 0.0) < STALE_AFTER
-            if holder is not None and fresh and not _worker_is_gone(conn, run_id):
+            if holder is not None and fresh and not worker_is_gone(conn, run_id):
                 raise UsageError(
                     f"run {run_id} is being worked on by process {holder['pid']} on {holder['host']}: "
                     f"`qcrd attach {run_id}` shows it, `qcrd stop {run_id}` ends it"
@@ -191,7 +191,7 @@ def order(path: Path, run_id: int, name: Order) -> None:
         run = _row(conn, run_id)
         if name != "resume" and run["status"] in ("done", "failed", "interrupted"):
             raise UsageError(f"run {run_id} is {run['status']}: there is nothing to {name}")
-        if name != "resume" and run["status"] in ("running", "paused") and _worker_is_gone(conn, run_id):
+        if name != "resume" and run["status"] in ("running", "paused") and worker_is_gone(conn, run_id):
             raise UsageError(
                 f"the worker of run {run_id} is gone, nothing can {name} it: `qcrd resume {run_id}` goes on"
             )
@@ -219,7 +219,7 @@ def set_status(path: Path, run_id: int, status: str, error: str | None = None) -
     write(path, change)
 
 
-def _worker_is_gone(conn: sqlite3.Connection, run_id: int) -> bool:
+def worker_is_gone(conn: sqlite3.Connection, run_id: int) -> bool:
     """Whether the process that worked on it last is known to be dead (on another machine: is not known)."""
     last = conn.execute(
         "SELECT pid, host FROM sessions WHERE run_id = ? ORDER BY id DESC LIMIT 1", (run_id,)

@@ -4,7 +4,7 @@ Keys are given by the worker, not by SQLite, wherever a resumed run writes the s
 free of duplicates. What is tailed by id has AUTOINCREMENT, since SQLite may give a deleted rowid out again.
 """
 
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 """Also in PRAGMA user_version, so that a reader can tell without sqlite-utils."""
 APPLICATION_ID = 0x71637264
 """In PRAGMA application_id: "qcrd", so that another program's database is never taken for ours."""
@@ -363,4 +363,15 @@ ALTER TABLE attempts ADD COLUMN batch_id INTEGER REFERENCES batches(id);  -- nul
 CREATE INDEX attempts_batch ON attempts (batch_id) WHERE batch_id IS NOT NULL;
 """
 
-TABLES = FIRST_TABLES + GROUP_TABLES + LEDGER_TABLES + REASONS + REASONING_TABLES + IMPORT_TABLES + BATCH_TABLES
+CLAIM_TABLES = """
+CREATE TABLE claims (                   -- what a run is buying now: another that needs it waits for it
+    run_id INTEGER NOT NULL REFERENCES runs(id),
+    asked BLOB NOT NULL,                -- as in requests
+    PRIMARY KEY (run_id, asked)
+) WITHOUT ROWID;
+"""
+
+TABLES = (
+    FIRST_TABLES + GROUP_TABLES + LEDGER_TABLES + REASONS + REASONING_TABLES + IMPORT_TABLES + BATCH_TABLES
+    + CLAIM_TABLES
+)  # fmt: skip

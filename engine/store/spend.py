@@ -4,6 +4,7 @@ import sqlite3
 
 from engine.store.queries import Rows
 from engine.store.recorder import Recorder
+from engine.store.runs import worker_is_gone
 from engine.store.views import spend_sql
 
 FACTS = {
@@ -31,7 +32,9 @@ def spend(conn: sqlite3.Connection, run_id: int) -> Rows:
 def requests_of(conn: sqlite3.Connection, run_id: int, in_doubt: bool) -> Rows:
     """The run's rows of `teacher_requests`, in the order they were sent; `in_doubt`: only those that a killed worker
     left open, marked by a resume or not yet."""
-    lost = " AND (request_state = 'in_doubt' OR (state = 'sent' AND in_doubt))" if in_doubt else ""
+    # the view goes by the heartbeat, which is missed some seconds after a kill
+    open_now = "(in_doubt OR batch IS NULL)" if worker_is_gone(conn, run_id) else "in_doubt"
+    lost = f" AND (request_state = 'in_doubt' OR (state = 'sent' AND {open_now}))" if in_doubt else ""
     return conn.execute(f"SELECT * FROM teacher_requests WHERE run_id = ?{lost} ORDER BY attempt", (run_id,)).fetchall()
 
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from engine.errors import BudgetReached, Interrupted, QcrdError
+from engine.errors import AtLimit, Interrupted, QcrdError
+from engine.runs.heartbeat import heartbeat
 from engine.spec.run import RunSpec
 from engine.store.recorder import Recorder
 from engine.store.runs import ASIDE, claim, create_run, set_status
@@ -26,18 +27,19 @@ def aside(spec: RunSpec, database: Path, what: str) -> Iterator[Recorder]:
     Its spending is noted in either case. Raises as `create_run` does.
     """
     run_id = create_run(database, spec.model_copy(update={"until": "vote", "name": f"{spec.name[:80]} ({what})"}))
-    claim(database, run_id)
+    session = claim(database, run_id)
     try:
         with Writer(database) as writer:
             recorder = Recorder(writer, run_id)
             recorder.provenance({ASIDE: what})
             recorder.declare_stages([("sample", "questions")])
             try:
-                yield recorder
+                with heartbeat(recorder, session):
+                    yield recorder
             finally:
                 note_spend(recorder)
-    except BudgetReached as error:
-        ended = BudgetReached(error.limit, "what is paid for is stored: raise the limit and give the command again")
+    except AtLimit as error:
+        ended = AtLimit(error.limit, "what is paid for is stored: raise the limit and give the command again")
         set_status(database, run_id, "interrupted", str(ended))
         raise ended from None
     except Interrupted as error:

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-from engine.errors import BudgetReached, UsageError
+from engine.errors import AtLimit, UsageError
 from engine.spec.teachers import TeacherConfig
 from engine.store.ledger import Spent
 from engine.teacher.price import Price
+from engine.text import in_dollars
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,8 @@ class Budget:
         if self.tokens is not None and self.spent.tokens + self.reserved_tokens + tokens > self.tokens:
             return f"teacher.budget_tokens = {self.tokens}: {self.spent.tokens} used, the next call can take {tokens}"
         if self.usd is not None and self.spent.usd + self.reserved_usd + usd > self.usd:
-            return f"teacher.budget_usd = {self.usd:g}: ${self.spent.usd:.6g} spent, the next call can cost ${usd:.3g}"
+            next_call = f"the next call can cost {in_dollars(usd)}"
+            return f"teacher.budget_usd = {self.usd:g}: ${self.spent.usd:.6g} spent, {next_call}"
         return None
 
     def reserve(self, most: Cost) -> None:
@@ -79,10 +81,10 @@ def check_budget(teacher: TeacherConfig, price: Price | None) -> None:
         )
 
 
-def reached(refusal: str, run_id: int) -> BudgetReached:
+def reached(refusal: str, run_id: int) -> AtLimit:
     """The end of a run at its limit, and how to go on."""
     key = refusal.partition(" ")[0]
-    return BudgetReached(
+    return AtLimit(
         f"the budget is used up, {refusal}",
         f"what is paid for is stored: raise it with `qcrd resume {run_id} --set {key}=…`",
     )

@@ -104,7 +104,7 @@ def buy(
 
     `total`: examples; `on_progress(examples done, total)`, `say(level, log line)` and `on_failed(examples done that got
     fewer samples than asked for)` are called from this thread.
-    `backoff`: the first wait in seconds after a fault; it doubles with each try. Raises Interrupted, BudgetReached,
+    `backoff`: the first wait in seconds after a fault; it doubles with each try. Raises Interrupted, AtLimit,
     UsageError and QcrdError where a teacher cannot be used, or failed on more than half of the examples.
     """
     sellers = _sellers(requests)

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from email.utils import parsedate_to_datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from engine.errors import SpecError, UsageError
@@ -72,9 +72,21 @@ def accepts_n(teacher: TeacherConfig) -> bool:
     """Whether the provider takes several completions in one request."""
     if teacher.model.startswith(IN_PROCESS):
         return True
-    litellm = load_litellm()
-    model, provider, _, _ = litellm.get_llm_provider(teacher.model, api_base=teacher.api_base)
-    return "n" in (litellm.get_supported_openai_params(model, custom_llm_provider=provider) or [])
+    found = at_provider(teacher.model, teacher.api_base)
+    if found is None:
+        return False
+    model, provider = found
+    return "n" in (load_litellm().get_supported_openai_params(model, custom_llm_provider=provider) or [])
+
+
+@lru_cache(maxsize=64)
+def at_provider(model: str, api_base: str | None = None) -> tuple[str, str] | None:
+    """The model's name at its provider, and litellm's name of that provider; None where it knows none."""
+    try:
+        name, provider, _, _ = load_litellm().get_llm_provider(model, api_base=api_base)
+    except Exception:  # noqa: BLE001 - litellm's many words for one thing
+        return None
+    return str(name), str(provider)
 
 
 def check(teacher: TeacherConfig) -> None:
@@ -88,18 +100,15 @@ def check(teacher: TeacherConfig) -> None:
         check_folder(teacher.model)
         return
     check_key(teacher.api_key_env, teacher.api_key_keyring)
-    litellm = load_litellm()
-    try:
-        litellm.get_llm_provider(teacher.model, api_base=teacher.api_base)
-    except Exception:  # noqa: BLE001 - litellm's many words for one thing
+    if at_provider(teacher.model, teacher.api_base) is None:
         raise SpecError(
             f"teacher.model: {teacher.model!r} names no provider that litellm knows; write provider/model, such as "
             "openai/gpt-4o-mini, or openai/NAME with teacher.api_base for a server of your own"
-        ) from None
+        )
     _check_settings(teacher)
     if teacher.api_key_env or teacher.api_key_keyring or teacher.api_base:
         return
-    found = litellm.validate_environment(teacher.model)
+    found = load_litellm().validate_environment(teacher.model)
     # one that ends otherwise (a region, a base URL) may come from a profile or has a default
     missing = [name for name in found["missing_keys"] if name.endswith("_API_KEY")]
     if missing and not found["keys_in_environment"] and not os.environ.get(key_variable(teacher)):
@@ -111,8 +120,7 @@ def parameters(teacher: TeacherConfig, n: int) -> tuple[str, dict[str, Any]]:
 
     Raises whatever litellm raises over a setting that the model does not take.
     """
-    litellm = load_litellm()
-    model, provider, _, _ = litellm.get_llm_provider(teacher.model, api_base=teacher.api_base)
+    model, provider = at_provider(teacher.model, teacher.api_base) or (teacher.model, None)
     given: dict[str, Any] = {"temperature": teacher.temperature, "max_tokens": teacher.max_tokens}
     if teacher.top_p is not None:
         given["top_p"] = teacher.top_p
@@ -120,7 +128,7 @@ def parameters(teacher: TeacherConfig, n: int) -> tuple[str, dict[str, Any]]:
         given["n"] = n
     if style_of(teacher) == "completion":
         given["stop"] = list(STOP)
-    return model, litellm.utils.get_optional_params(model=model, custom_llm_provider=provider, **given)
+    return model, load_litellm().utils.get_optional_params(model=model, custom_llm_provider=provider, **given)
 
 
 def _check_settings(teacher: TeacherConfig) -> None:
@@ -140,11 +148,8 @@ def key_variable(teacher: TeacherConfig) -> str:
     """The environment variable that the teacher's key is read from; where none is set, one that may be."""
     if teacher.api_key_env:
         return teacher.api_key_env
-    try:
-        _, provider, _, _ = load_litellm().get_llm_provider(teacher.model, api_base=teacher.api_base)
-    except Exception:  # noqa: BLE001 - as in check()
-        provider = "openai"
-    names = variables_of(str(provider))
+    _, provider = at_provider(teacher.model, teacher.api_base) or ("", "openai")
+    names = variables_of(provider)
     return next((name for name in names if os.environ.get(name)), names[0])
 
 

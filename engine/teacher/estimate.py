@@ -19,6 +19,7 @@ from engine.teacher.budget import check_budget
 from engine.teacher.price import Price, price_of
 from engine.teacher.requests import Request, requests_for, slot_key, units
 from engine.teacher.tokens import count
+from engine.text import in_dollars
 
 LATEST = 2000
 """Samples of the same model that its usual length is taken from, the newest."""
@@ -74,10 +75,10 @@ class Estimate:
 
 def estimate(asked: Sequence[tuple[RunSpec, Sequence[Example]]], database: Path) -> list[Estimate]:
     """Of all these runs with the questions that each asks, by teacher. Raises UsageError as `client.check` does."""
-    requests: dict[bytes, Request] = {}
+    requests: dict[tuple[object, ...], Request] = {}
     for spec, examples in asked:
         for request in requests_for(spec.teacher, spec.data.answer, examples):
-            known = requests.setdefault(request.key, request)
+            known = requests.setdefault((request.key, _seller(request.teacher)), request)
             known.slots = tuple(sorted({*known.slots, *request.slots}))
     by_teacher: dict[tuple[object, ...], list[Request]] = {}
     for request in requests.values():
@@ -185,7 +186,8 @@ def lines(found: Estimate) -> list[tuple[str, str]]:
     rows.append(("input", f"{found.input_tokens:,} tokens, {how}"))
     out, limit = found.output_tokens, f"{found.most_output_tokens:,} if every answer were cut at {found.max_tokens}"
     if out.expected is None:
-        rows.append(("output", f"from {out.low:,.0f} tokens to {limit}; `--pilot N` buys N calls to learn the length"))
+        pilot = "`qcrd sample --pilot N` learns the length from N calls"
+        rows.append(("output", f"from {out.low:,.0f} tokens to {limit}; {pilot}"))
     else:
         span = f"about {out.expected:,.0f} tokens ({out.low:,.0f} to {out.high:,.0f}"
         rows.append(("output", f"{span}, from {found.measured:,} samples of this model in the database); {limit}"))
@@ -206,8 +208,9 @@ def lines(found: Estimate) -> list[tuple[str, str]]:
     return rows
 
 
-def dollars(usd: Span, most: float) -> str:
+def dollars(price: Span, most: float) -> str:
     """A price for a person."""
-    if usd.expected is None:
-        return f"from ${usd.low:,.4g} to ${most:,.4g}"
-    return f"about ${usd.expected:,.4g} (${usd.low:,.4g} to ${usd.high:,.4g}); ${most:,.4g} at most"
+    low, high, greatest = in_dollars(price.low), in_dollars(price.high), in_dollars(most)
+    if price.expected is None:
+        return f"from {low} to {greatest}"
+    return f"about {in_dollars(price.expected)} ({low} to {high}); {greatest} at most"

@@ -7,6 +7,7 @@ from engine.spec.teachers import TeacherConfig
 from engine.teacher.estimate import Estimate, Span
 from engine.teacher.price import price_of
 from engine.teacher.tokens import count
+from engine.text import in_dollars
 from engine.voting.step_judge import MOST_STEPS, messages
 
 PER_STEP = 4
@@ -58,4 +59,4 @@ def lines(found: Estimate) -> list[tuple[str, str]]:
     if found.most_usd is None:
         prices = "selection.judge.input_usd_per_million and output_usd_per_million"
         return [*rows, ("price", f"unknown: LiteLLM's list has no {found.model}; give {prices}")]
-    return [*rows, ("price", f"from $0 to about ${found.most_usd:,.4g}" if found.most_usd else "nothing")]
+    return [*rows, ("price", f"from $0 to about {in_dollars(found.most_usd)}" if found.most_usd else "nothing")]

@@ -52,13 +52,12 @@ def _listed(name: str) -> dict[str, Any] | None:
 
     Not litellm.get_model_info: it calls a missing price 0, and asks some servers over the network.
     """
-    litellm = client.load_litellm()
-    try:
-        model, provider, _, _ = litellm.get_llm_provider(name)
-    except Exception:  # noqa: BLE001 - litellm's many words for one thing
+    found = client.at_provider(name)
+    if found is None:
         return None
+    model, provider = found
     for key in (name, f"{provider}/{model}", model):
-        entry: dict[str, Any] | None = litellm.model_cost.get(key)
-        if entry is not None and (key != model or entry.get("litellm_provider", "").startswith(str(provider))):
+        entry: dict[str, Any] | None = client.load_litellm().model_cost.get(key)
+        if entry is not None and (key != model or entry.get("litellm_provider", "").startswith(provider)):
             return entry
     return None

@@ -67,10 +67,13 @@ class Unit:
 
 
 def requests_for(teacher: TeacherConfig, kind: AnswerKind, examples: Sequence[Example]) -> list[Request]:
-    """All samples of all examples, in their order; where there are several teachers, each is asked for its own."""
+    """All samples of all examples, in their order; where there are several teachers, each is asked for its own.
+
+    Two that differ in their account alone (a key, a price, a ceiling) ask with one key, each for slots of its own.
+    """
     everyone = [(one, load_prompt(one, kind)) for one in teacher.everyone]
     shares = [other.share for other in teacher.others]
-    found: dict[bytes, Request] = {}
+    found: dict[tuple[int, bytes], Request] = {}
     for example in examples:
         slots: dict[int, list[int]] = {}
         for slot in range(teacher.samples):
@@ -79,9 +82,9 @@ def requests_for(teacher: TeacherConfig, kind: AnswerKind, examples: Sequence[Ex
             one, prompt = everyone[index]
             messages = messages_for(prompt, example)
             key = key_of(one, messages, prompt.hash)
-            if key not in found:
-                found[key] = Request(one, messages, key, tuple(mine), older_key=_older_key(one, messages))
-            found[key].examples.append(example.id)
+            if (index, key) not in found:
+                found[index, key] = Request(one, messages, key, tuple(mine), older_key=_older_key(one, messages))
+            found[index, key].examples.append(example.id)
     return list(found.values())
 
 

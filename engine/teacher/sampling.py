@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 
-from engine.errors import QcrdError
+from engine.errors import AtLimit
 from engine.records import Example, Sample
 from engine.spec.run import RunSpec
 from engine.spec.teachers import TeacherConfig
@@ -14,6 +14,7 @@ from engine.teacher.budget import budget_of
 from engine.teacher.buying import Orders, buy
 from engine.teacher.replay import read_recorded, replay
 from engine.teacher.requests import Request, requests_for, slot_key
+from engine.text import in_dollars
 
 LOOK = 2.0
 """Seconds between looks at a run that buys the same."""
@@ -70,11 +71,27 @@ def fill(
     `limits`: whose budget and policies hold for the run; the others as `buying.buy`.
     """
     stray = ledger.close_stray().result()
-    reused = reuse(requests, ledger)
+    reused = reuse(requests, ledger) + _claim(requests, ledger, orders, say)
     if reused:
-        say("info", f"{reused} samples are in the database already and are not asked for again")
-    _wait_for_others(requests, ledger, orders, say)
-    _settle_doubts(limits, requests, ledger, stray, say)
+        say("info", f"in the database already, and not asked for again: {reused} samples")
+    try:
+        _settle_doubts(limits, requests, ledger, stray, say)
+        _buy_missing(limits, requests, total, ledger, orders, on_progress, say, backoff, on_failed)
+    finally:
+        ledger.claim(()).result()
+
+
+def _buy_missing(
+    limits: TeacherConfig,
+    requests: Sequence[Request],
+    total: int,
+    ledger: Ledger,
+    orders: Orders,
+    on_progress: Callable[[int, int], None],
+    say: Callable[[str, str], None],
+    backoff: float,
+    on_failed: Callable[[int], None],
+) -> None:
     budget = budget_of(limits, ledger.spent().result())
     jobs = unsettled(ledger).result()
     there = {line.key for job in jobs for line in job.lines}
@@ -107,43 +124,42 @@ def reuse(requests: Sequence[Request], ledger: Ledger, keep: bool = True) -> int
     return len(used)
 
 
-def _wait_for_others(
-    requests: Sequence[Request], ledger: Ledger, orders: Orders, say: Callable[[str, str], None]
-) -> None:
-    """Until no living run is buying what is missing here: both would pay for it. Orders are obeyed meanwhile.
-
-    A run that asks its first question at the very same moment is not seen.
-    """
-    said = False
-    while (wanted := {r.key for r in requests if r.missing}) and (
-        other := ledger.asked_by_another(wanted).result()
-    ) is not None:
+def _claim(requests: Sequence[Request], ledger: Ledger, orders: Orders, say: Callable[[str, str], None]) -> int:
+    """This run's alone to buy on return, as far as it is missing then: waits for a living run that is buying any of it,
+    since both would pay; orders are obeyed meanwhile. How many samples others have bought since the last look."""
+    said, found = False, 0
+    while wanted := {r.key for r in requests if r.missing}:
+        other = ledger.claim(wanted).result()
+        found += reuse(requests, ledger)  # claimed or not: what was being bought a moment ago may be there now
+        if other is None:
+            break
         if not said:
             say("info", f"run {other} is buying some of the same samples: waits for them, so that none is bought twice")
         said = True
         orders.poll()
         time.sleep(LOOK)
-        reuse(requests, ledger)
+    return found
 
 
 def _settle_doubts(
     limits: TeacherConfig, requests: Sequence[Request], ledger: Ledger, stray: int, say: Callable[[str, str], None]
 ) -> None:
     """Requests whose answer was lost with a killed worker: bought again, or left to the user."""
-    wanted = {r.key: set(r.missing) for r in requests}
-    lost = [d for d in ledger.in_doubt().result() if wanted.get(d.key, set()) & set(d.slots)]
+    wanted = {(r.key, slot) for r in requests for slot in r.missing}
+    lost = [d for d in ledger.in_doubt().result() if any((d.key, slot) in wanted for slot in d.slots)]
     if not lost:
         return
-    known = [d.greatest_usd for d in lost]
-    cost = "at a price nobody knows" if None in known else f"${sum(c for c in known if c is not None):.4g} at most"
+    known = [d.greatest_usd for d in lost if d.greatest_usd is not None]
+    cost = "at a price nobody knows" if len(known) < len(lost) else f"{in_dollars(sum(known))} at most"
     run, many = (
         ledger.run_id,
         f"{len(lost)} requests were under way when the run last ended and may be on the bill ({cost})",
     )
     if limits.in_doubt == "stop":
-        raise QcrdError(
-            f"{many}; `qcrd requests {run} --in-doubt` lists them, `qcrd resume {run} --set teacher.in_doubt=again` "
-            "buys them again"
+        raise AtLimit(
+            many,
+            f"`qcrd requests {run} --in-doubt` lists them, `qcrd resume {run} --set teacher.in_doubt=again` buys them "
+            "again",
         )
     if stray:
         say("warning", f"{many}; their answers are lost and are asked for again")

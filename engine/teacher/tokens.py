@@ -54,10 +54,7 @@ def _is_known(model: str) -> bool:
     return _bare(model) in litellm.open_ai_chat_completion_models
 
 
-@lru_cache(maxsize=64)
 def _bare(model: str) -> str:
     """Without its provider, as the counter wants it."""
-    try:
-        return str(client.load_litellm().get_llm_provider(model)[0])
-    except Exception:  # noqa: BLE001 - litellm's many words for one thing
-        return model
+    found = client.at_provider(model)
+    return model if found is None else found[0]

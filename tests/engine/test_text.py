@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.text import cells, clean, one_line
+from engine.text import cells, clean, in_dollars, one_line
 
 ANY = st.text(st.characters(exclude_categories=()))
 """Every code point, half surrogates included."""
@@ -64,3 +64,11 @@ def test_wide_characters_count_twice() -> None:
     assert cells("答e\u0301") == 3
     assert one_line("答え答え", 5) == "答え…"
     assert one_line("答え答え", 8) == "答え答え"
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [(0.0, "$0"), (1234.5678, "$1,235"), (0.04187, "$0.04187"), (8e-05, "$0.00008"), (1.23456e-6, "$0.000001235")],
+)
+def test_dollars_are_never_in_powers_of_ten(value: float, written: str) -> None:
+    assert in_dollars(value) == written

@@ -329,9 +329,9 @@ async def test_wrap_maximise_and_scroll(database: Path) -> None:
         await press(pilot, "3")
         wrapped = shown(pilot)
         await press(pilot, "w")
-        assert shown(pilot) != wrapped
+        await until(pilot, lambda: shown(pilot) != wrapped)
         await press(pilot, "w")
-        assert shown(pilot) == wrapped
+        await until(pilot, lambda: shown(pilot) == wrapped)
         await press(pilot, "tab", "z")
         assert app.screen.maximized is not None
         assert app.screen.maximized.id == "negatives"

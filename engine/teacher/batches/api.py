@@ -54,10 +54,8 @@ def check(teacher: TeacherConfig) -> None:
 
 def provider(teacher: TeacherConfig) -> str:
     """LiteLLM's name of it; the part before the slash where it knows none."""
-    try:
-        return str(client.load_litellm().get_llm_provider(teacher.model, api_base=teacher.api_base)[1])
-    except Exception:  # noqa: BLE001 - litellm's many words for one thing
-        return teacher.model.partition("/")[0]
+    found = client.at_provider(teacher.model, teacher.api_base)
+    return teacher.model.partition("/")[0] if found is None else found[1]
 
 
 def endpoint(teacher: TeacherConfig) -> str:

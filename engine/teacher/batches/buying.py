@@ -104,19 +104,18 @@ def _sellers(requests: Sequence[Request]) -> dict[TeacherConfig, Seller]:
 
 def _carried_over(requests: Sequence[Request], sellers: dict[TeacherConfig, Seller], desk: Desk) -> list[Batch]:
     """What earlier sessions have written and not settled. What it can cost moves from spent to reserved."""
-    by_key = {r.key: r for r in requests}
+    by_slot = {(r.key, slot): r for r in requests for slot in r.slots}
     found = []
     for job in batches.unsettled(desk.ledger).result():
-        known = [by_key[line.key].teacher for line in job.lines if line.key in by_key]
+        asked = [by_slot.get((line.key, line.slots[0])) for line in job.lines]
+        known = [request.teacher for request in asked if request is not None]
         seller = sellers[known[0]] if known else next(iter(sellers.values()))
         batch = Batch(seller, job.id, job.tag, job.size, {}, job.provider_id, tried_at=job.tried_at)
-        for line in job.lines:
+        for line, wanted in zip(job.lines, asked, strict=True):
             most = Cost(line.greatest_usd, line.greatest_tokens)
             _move(desk.budget, most)
             # of a spec whose questions have changed since: paid for, so its answer is stored all the same
-            request = by_key.get(line.key) or Request(
-                seller.teacher, [], line.key, line.slots, [line.example], line.purpose
-            )
+            request = wanted or Request(seller.teacher, [], line.key, line.slots, [line.example], line.purpose)
             unit = Unit(request, line.slots, tries=line.attempt, row=line.sent.request)
             batch.lines[custom_id(line.sent, line.slots)] = Line(unit, line.sent, most)
         found.append(batch)
@@ -147,7 +146,7 @@ def _queue(requests: Sequence[Request], sellers: dict[TeacherConfig, Seller], un
 
 
 def _form_all(seller: Seller, under_way: list[Batch], desk: Desk) -> None:
-    """Writes the rows of as many batches as the queue fills. Raises BudgetReached where no line can be paid for."""
+    """Writes the rows of as many batches as the queue fills. Raises AtLimit where no line can be paid for."""
     mine = any(b.seller is seller for b in under_way)
     if seller.full and mine:
         return

@@ -75,7 +75,7 @@ def test_a_trial_that_ends_at_a_budget_is_given_again_and_not_resumed(tmp_path: 
     with serve(reply=reply) as server:
         file = spec(tmp_path, server.url)
         code, _, err = call("try-prompt", file, "--examples", "2", "--set", "teacher.budget_calls=1")
-        assert code == 1
+        assert code == 130
         assert "raise the limit and give the command again" in err
         assert "qcrd resume" not in err
         code, _, err = call("resume", "last")

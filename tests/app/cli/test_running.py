@@ -105,6 +105,15 @@ def test_a_queue_that_preempts_the_command_stops_the_run(begin, database: Path, 
     assert status(database) == "interrupted"
 
 
+def test_at_its_budget_a_run_is_stopped_not_failed_and_so_is_its_group(qcrd, database: Path) -> None:
+    for command in (("run", "run.toml"), ("resume", "1"), ("run", "run.toml", "--methods", "dss,finetune")):
+        stopped = qcrd(*command, *(() if "resume" in command else ("--name", "budget")))
+        assert stopped.returncode == 130
+        assert "the budget is used up; raise it" in stopped.stderr
+        assert error_lines(stopped.stderr) == []
+    assert ask(database, "SELECT group_concat(DISTINCT status) FROM runs") == "interrupted"
+
+
 def test_a_second_ctrl_c_kills_a_worker_that_does_not_listen(begin, database: Path) -> None:
     process = begin("run", "run.toml", "--name", "deaf")
     wait_for_step(database)
@@ -119,7 +128,7 @@ def test_a_second_ctrl_c_kills_a_worker_that_does_not_listen(begin, database: Pa
 
 
 def test_closing_the_terminal_leaves_the_run_alone(begin, database: Path) -> None:
-    process = begin("run", "run.toml", "--name", "slow")
+    process = begin("run", "run.toml", "--name", "slow", "--set", "training.steps=400")
     wait_for_step(database)
     process.send_signal(signal.SIGHUP)
     out, err = process.communicate(timeout=60)

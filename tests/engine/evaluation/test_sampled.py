@@ -62,3 +62,9 @@ def test_scores_are_means_over_questions() -> None:
 def test_a_mean_of_one_question_has_an_interval() -> None:
     assert mean([0.25]).interval == wilson(0, 1)
     assert mean([]).interval == (0.0, 1.0)
+
+
+def test_questions_that_all_agree_do_not_make_their_mean_certain() -> None:
+    assert mean([0.8] * 4).interval == wilson(3, 4)
+    assert mean([1.0] * 50).interval == wilson(50, 50)
+    assert mean([1.0, 0.6]).interval == (0.0, 1.0)  # t over two questions: 0.8 ±2.5

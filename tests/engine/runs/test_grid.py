@@ -41,11 +41,15 @@ def test_which_gpus_there_are(monkeypatch, named: str | None, listed: str | None
 
 
 def group(**runs: str) -> Group:
-    """Runs r1, r2 ...: their status, with "+" where a worker is alive and "$" where they may still buy."""
+    """Runs r1, r2 ...: their status, with "+" where a worker is alive, "$" where it may still buy, "!" where it has an
+    error."""
     found = tuple(
-        GroupRun(int(name[1:]), "n", words.strip("+$"), "dss", 0, "auto", 0, 9, None, "+" in words, 1, "", "$" in words)
+        GroupRun(
+            int(name[1:]), "n", words.strip("+$!"), "dss", 0, "auto", 0, 9, "why" if "!" in words else None,
+            "+" in words, 1, "", "$" in words,
+        )
         for name, words in runs.items()
-    )
+    )  # fmt: skip
     return Group(1, "n", found, 1, "here", True, False, False)
 
 
@@ -70,6 +74,16 @@ def test_one_run_at_a_time_may_buy(started: list[tuple[int, dict[str, str]]]) ->
     assert len(started) == 2
     assert queue._tend(group(r1="running+", r2="queued$", r3="done"), two)
     assert started[2:] == [(2, {"at": "1"})], "what it asks is stored now"
+
+
+def test_at_the_budget_of_one_run_no_other_buys_on(started: list[tuple[int, dict[str, str]]]) -> None:
+    queue = Queue(Path("x.db"), 1, 0)
+    assert queue._tend(group(r1="interrupted!$", r2="queued$", r3="queued"), [{}]), "a limit may have been raised since"
+    queue._workers.clear()
+    assert queue._tend(group(r1="interrupted!$", r2="queued$", r3="queued"), [{}])
+    assert [run_id for run_id, _ in started] == [1, 3], "the third buys nothing"
+    queue._workers.clear()
+    assert not queue._tend(group(r1="interrupted!$", r2="queued$", r3="done"), [{}])
 
 
 def test_a_run_of_an_earlier_queue_is_waited_for_and_each_is_tried_once(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from transformers import GPT2Config, OPTConfig
 
-from engine.runs.preflight import Report, check
+from engine.runs.preflight import Report, all_together, check
 from engine.spec.load import read_spec
 
 
@@ -133,3 +133,13 @@ def test_the_judge_is_in_the_bill_and_a_small_budget_is_warned_of(tmp_path: Path
     assert f"calls: up to {judge.calls}:" in text
     assert f"total: from ${teacher.usd.low if teacher.usd else 0:,.4g} to " in text
     assert "warning: teacher.budget_calls = 3 is too little" in text
+    # a grid's runs ask the same and judge the same, and what asks nobody is free
+    given = (f"data.dataset={data}", *prices, *ends, "teacher.samples=2")
+    specs = [
+        read_spec({}, [*given, f"method.name={method}", f"seed={seed}", "data.seed=0"], where="test", folder=tmp_path)
+        for method in ("dss", "qcrd", "finetune")
+        for seed in (0, 1)
+    ]
+    together = all_together(specs, tmp_path / "experiments.db")
+    assert together.estimates == [teacher, judge]
+    assert [line for line in together.lines if line[0] == "total"] == [x for x in report.lines if x[0] == "total"]

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.runs import launch
-from engine.runs import worker
-from engine.errors import ANOTHER_RUN, Interrupted, QcrdError, SpecError, UsageError
+from engine.errors import ANOTHER_RUN, AtLimit, Interrupted, QcrdError, SpecError, UsageError
+from engine.runs import heartbeat, launch, worker
 from engine.runs.orders import Orders
 from engine.spec.run import RunSpec
 from engine.store.connect import open_reader
@@ -62,6 +61,7 @@ def test_a_run_that_gets_to_its_end_is_done(database: Path) -> None:
         (UsageError("no such file"), 1, "failed", "no such file"),
         (SpecError("no such column"), 1, "failed", f"no such column; {ANOTHER_RUN}"),
         (Interrupted("stopped at step 3"), 130, "interrupted", None),
+        (AtLimit("$1 spent", "raise it"), 130, "interrupted", "$1 spent; raise it"),
         (MemoryError(), 1, "failed", "lower training.batch_size"),
         (SystemExit(3), 1, "failed", "SystemExit: 3"),
     ],
@@ -151,7 +151,7 @@ def test_a_stop_order_and_a_signal_both_reach_the_run(database: Path) -> None:
 
 
 def test_the_heart_beats_while_the_run_computes(database: Path, monkeypatch) -> None:
-    monkeypatch.setattr(worker, "HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr(heartbeat, "HEARTBEAT_SECONDS", 0.01)
     run_id = create_run(database, RunSpec())
 
     def beats_again(path: Path) -> bool:

@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from engine.teacher.builtin import answer
+from tests.engine.teacher.http_server import Handler, listening
 
 Call = str
 """upload, read, create, list, look, fetch, cancel; single: a request of its own."""
@@ -127,10 +127,8 @@ def serve() -> Iterator[Server]:
     lock = threading.Lock()
     server = Server()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
+    class Asked(Handler):
+        def do_POST(self) -> None:  # noqa: N802 - http.server looks for it
             content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             path = self.path.partition("?")[0]
             if path.endswith("/files"):
@@ -142,7 +140,7 @@ def serve() -> Iterator[Server]:
             else:
                 self.obey("create", lambda: _create(server, json.loads(content)))
 
-        def do_GET(self) -> None:
+        def do_GET(self) -> None:  # noqa: N802 - http.server looks for it
             path, _, query = self.path.partition("?")
             parts = path.strip("/").split("/")
             if parts[-1] == "content":
@@ -172,28 +170,9 @@ def serve() -> Iterator[Server]:
             else:
                 self.send(200, answered if isinstance(answered, bytes) else json.dumps(answered).encode())
 
-        def send(self, status: int, data: bytes) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    http.daemon_threads = True
-    http.handle_error = lambda *_: None  # type: ignore[method-assign]  # a client that was killed is no news
-    server.url = f"http://127.0.0.1:{http.server_address[1]}/v1"
-    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with listening(Asked) as address:
+        server.url = f"{address}/v1"
         yield server
-    finally:
-        http.shutdown()
-        http.server_close()
-        thread.join(5)
 
 
 def _file(server: Server, form: bytes) -> dict[str, Any]:

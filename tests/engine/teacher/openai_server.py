@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from engine.teacher.builtin import answer
+from tests.engine.teacher.http_server import Handler, listening
 
 FAULTS = (
     "500",  # an error of the server
@@ -66,10 +66,8 @@ def serve(
     server: Server
     sold = 0
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
+    class Asked(Handler):
+        def do_POST(self) -> None:  # noqa: N802 - http.server looks for it
             nonlocal sold
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             with lock:
@@ -116,27 +114,8 @@ def serve(
             self._send(200, text[: len(text) // 2] if kind == "truncated" else text)
 
         def _send(self, status: int, text: str, headers: dict[str, str] | None = None) -> None:
-            data = text.encode()
-            self.send_response(status)
-            for name, value in (
-                {"Content-Type": "application/json", "Content-Length": str(len(data))} | (headers or {})
-            ).items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(data)
+            self.send(status, text.encode(), headers)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    http.daemon_threads = True
-    http.handle_error = lambda *_: None  # type: ignore[method-assign]  # a client that was killed is no news
-    server = Server(url=f"http://127.0.0.1:{http.server_address[1]}/v1")
-    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with listening(Asked) as address:
+        server = Server(url=f"{address}/v1")
         yield server
-    finally:
-        http.shutdown()
-        http.server_close()
-        thread.join(5)

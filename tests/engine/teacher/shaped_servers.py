@@ -9,10 +9,10 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from engine.teacher.builtin import answer
+from tests.engine.teacher.http_server import Handler, listening
 
 Shape = Callable[[dict[str, Any], str, str | None], dict[str, Any]]
 """A request's body, the text and the hidden reasoning to send -> the body of the answer."""
@@ -69,10 +69,8 @@ def serve(
     lock = threading.Lock()
     server: Server
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
+    class Asked(Handler):
+        def do_POST(self) -> None:  # noqa: N802 - http.server looks for it
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             with lock:
                 number = len(server.requests)
@@ -83,29 +81,12 @@ def serve(
             else:
                 kind = ERROR_TYPES.get(status, "api_error")
                 said = {"error": {"type": kind, "message": "injected"} if shape is anthropic else "injected"}
-            data = json.dumps(said).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            if status != 200 and retry_after:
-                self.send_header("Retry-After", retry_after)
-            self.end_headers()
-            self.wfile.write(data)
+            wait = {"Retry-After": retry_after} if status != 200 and retry_after else None
+            self.send(status, json.dumps(said).encode(), wait)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    http.daemon_threads = True
-    server = Server(url=f"http://127.0.0.1:{http.server_address[1]}")
-    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with listening(Asked) as address:
+        server = Server(url=address)
         yield server
-    finally:
-        http.shutdown()
-        http.server_close()
-        thread.join(5)
 
 
 def _question(body: dict[str, Any]) -> str:

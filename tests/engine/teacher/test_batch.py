@@ -1,8 +1,5 @@
 """A provider's batch API over real HTTP: found again after every kind of end, nothing bought twice, nothing lost."""
 
-import multiprocessing
-import os
-import signal
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,24 +10,21 @@ import certifi
 import pytest
 
 from engine.data.arithmetic import generate
-from engine.errors import BudgetReached, Interrupted, QcrdError, UsageError
+from engine.errors import Interrupted, QcrdError, UsageError
 from engine.records import Sample
 from engine.spec.run import RunSpec
 from engine.spec.sections import ArithmeticConfig
 from engine.spec.teachers import TeacherConfig
 from engine.store.ledger import Ledger
 from engine.store.writer import Writer
-from engine.teacher.batches import buying, results
+from engine.teacher.batches import buying
 from engine.teacher.batches.buying import buy_in_batches
 from engine.teacher.batches.cancel import cancel
 from engine.teacher.budget import budget_of
 from engine.teacher.builtin import answer
-from engine.teacher.client import load_litellm
-from engine.teacher.price import Price, price_of
 from engine.teacher.requests import requests_for
 from engine.teacher.sampling import fill, reuse, sample
-from engine.teacher.tokens import count
-from tests.engine.teacher.batch_server import Server, serve
+from tests.engine.teacher.batch_server import serve
 
 KEY = "very-secret-0123456789"
 EXAMPLES = generate(0, ArithmeticConfig(train=12, validation=1, test=1, unseen=1)).splits["train"]
@@ -222,101 +216,6 @@ def test_azures_form_of_the_api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert settled(tmp_path)
 
 
-def test_lines_that_fail_are_asked_again_up_to_the_attempts(tmp_path: Path) -> None:
-    bad = EXAMPLES[3].question
-
-    def plan(batch: int, number: int, line: dict[str, Any]) -> str:
-        if bad in line["body"]["messages"][-1]["content"]:
-            return "500"
-        return {0: "500", 1: "fewer", 2: "empty"}.get(number, "ok") if batch == 0 else "ok"
-
-    said: list[str] = []
-    with serve() as server:
-        server.plan = plan
-        found = buy(tmp_path, teacher(server.url, attempts=3), say=lambda _, line: said.append(line))
-        assert server.lines == [12, 4, 1]
-    assert found.pop(EXAMPLES[3].id) == []
-    assert complete(found)
-    assert "1 of 12 questions got fewer samples" in said[-1]
-    assert settled(tmp_path)
-    assert rows(tmp_path, "SELECT count(*) FROM attempts") == [(17,)]
-    assert rows(tmp_path, "SELECT count(*) FROM attempts WHERE state = 'failed' AND billed = 1") == [
-        (1,)
-    ]  # the empty one
-
-
-def test_a_provider_that_takes_one_sample_a_line_is_asked_so(tmp_path: Path) -> None:
-    with serve() as server:
-        server.plan = lambda batch, number, line: "400 many"
-        assert complete(buy(tmp_path, teacher(server.url)))
-        assert server.lines == [12, 60]
-        assert server.sold == 60
-    assert settled(tmp_path)
-
-
-@pytest.mark.parametrize("status", ["expired", "cancelled"])
-def test_what_a_batch_has_done_before_it_ended_is_taken_and_the_rest_asked_again(tmp_path: Path, status: str) -> None:
-    with serve() as server:
-        server.status = lambda batch: status if batch == 0 else "completed"
-        server.plan = lambda batch, number, line: "expired" if batch == 0 and number % 2 else "ok"
-        assert complete(buy(tmp_path, teacher(server.url)))
-        assert server.lines == [12, 6]
-        assert server.sold == 60
-    assert settled(tmp_path)
-    assert rows(tmp_path, "SELECT count(*) FROM attempts WHERE billed = 0") == [(6,)]
-
-
-def test_a_broken_line_is_fetched_again_then_bought_again_and_counted_as_doubtful(tmp_path: Path) -> None:
-    with serve() as server:
-        server.plan = lambda batch, number, line: "broken" if batch == 0 and number == 4 else "ok"
-        assert complete(buy(tmp_path, teacher(server.url)))
-        assert server.calls.count("fetch") == results.FETCHES + 1
-        assert server.lines == [12, 1]
-    assert settled(tmp_path)
-    assert rows(tmp_path, "SELECT count(*) FROM attempts WHERE billed IS NULL") == [(1,)]
-
-
-def test_a_line_that_was_broken_on_its_way_costs_nothing(tmp_path: Path) -> None:
-    with serve() as server:
-
-        def cut() -> None:
-            if server.calls.count("fetch") == 1:
-                whole.append(server.files["file-1"])
-                server.files["file-1"] = whole[0][: len(whole[0]) // 2]
-            else:
-                server.files["file-1"] = whole[0]
-
-        whole: list[bytes] = []
-        server.before["fetch"] = cut
-        assert complete(buy(tmp_path, teacher(server.url)))
-        assert server.sold == 60
-    assert settled(tmp_path)
-
-
-def test_a_batch_that_is_refused_ends_the_run_and_nothing_is_billed(tmp_path: Path) -> None:
-    with serve() as server:
-        server.status = lambda batch: "failed" if batch == 0 else "completed"
-        with pytest.raises(QcrdError, match=r"refused batch 1 .*this organisation may not"):
-            buy(tmp_path, teacher(server.url))
-        assert rows(tmp_path, "SELECT DISTINCT billed FROM attempts") == [(0,)]
-        assert settled(tmp_path)
-        assert complete(buy(tmp_path, teacher(server.url)))
-
-
-def test_a_provider_that_takes_less_at_once_gets_less(tmp_path: Path) -> None:
-    with serve() as server:
-        limit = 4
-
-        def status(batch: int) -> str:
-            return "failed token_limit_exceeded" if len(server.batches[batch]["asked"]) > limit else "completed"
-
-        server.status = status
-        assert complete(buy(tmp_path, teacher(server.url, attempts=1)))
-        assert server.lines == [12, 6, 3, 3, 3, 3]
-        assert server.sold == 60
-    assert settled(tmp_path)
-
-
 def test_a_wrong_key_is_told_and_not_shown(tmp_path: Path) -> None:
     with serve() as server:
         server.on["upload"] = ["401 echo"]
@@ -348,113 +247,6 @@ def test_a_teacher_without_batches_is_refused_by_name(tmp_path: Path) -> None:
         pytest.raises(UsageError, match=r"builtin/arithmetic has no batch API .*openai and azure"),
     ):
         sample(RunSpec(teacher=TeacherConfig(batch=True)), EXAMPLES, book, NoOrders())
-
-
-def test_the_price_is_the_lists_for_batches_or_half_of_ours() -> None:
-    listed = TeacherConfig(model="openai/gpt-4o-mini")
-    assert price_of(listed) == Price(0.15e-6, 0.6e-6)
-    assert price_of(listed.model_copy(update={"batch": True})) == Price(0.075e-6, 0.3e-6)
-    own = TeacherConfig(model="openai/mine", input_usd_per_million=2.0, output_usd_per_million=4.0, batch=True)
-    assert price_of(own) == Price(1e-6, 2e-6)
-    unlisted = TeacherConfig(model="azure/gpt-4o", batch=True)  # has a price, and none for batches
-    assert price_of(unlisted) is None
-
-
-def test_a_budget_cuts_the_batch_and_is_never_exceeded(tmp_path: Path) -> None:
-    prices = {"input_usd_per_million": 2.0, "output_usd_per_million": 4.0, "max_tokens": 10, "samples": 1}
-    cost = 20 * 1e-6 + 10 * 2e-6  # half of these, for 20 tokens and 10
-    with serve() as server:
-        with pytest.raises(BudgetReached, match="budget_usd"):
-            buy(tmp_path, teacher(server.url, **prices, budget_usd=0.0))
-        assert server.calls == []
-        requests = requests_for(teacher(server.url), "number", EXAMPLES)
-        most = [count(teacher(server.url), r.messages).most * 1e-6 + 10 * 2e-6 for r in requests]
-        with pytest.raises(BudgetReached, match="budget_usd"):
-            buy(tmp_path, teacher(server.url, **prices, budget_usd=max(most) + 3.5 * cost))
-        assert server.lines == [1, 1, 1, 1]  # a line that may cost so much leaves no room for another
-        # a limit that is raised is enough to go on
-        assert complete(buy(tmp_path, teacher(server.url, **prices, budget_usd=4 * cost + 5.5 * max(most))), 1)
-        assert server.lines[4] == 5
-    assert rows(tmp_path, "SELECT count(*), sum(price_usd) FROM responses") == [(12, pytest.approx(12 * cost))]
-
-
-def test_what_is_under_way_counts_against_the_budget_after_a_stop(tmp_path: Path) -> None:
-    options = {"input_usd_per_million": 2.0, "output_usd_per_million": 4.0, "max_tokens": 10, "budget_calls": 12}
-    with serve() as server:
-        server.looks = 9
-        with pytest.raises(Interrupted):
-            buy(tmp_path, teacher(server.url, **options), Clock(stop_at=1))
-        with ledger(tmp_path) as book:
-            spent = book.spent().result()
-        assert spent.calls == 12
-        assert spent.usd > 0
-        assert complete(buy(tmp_path, teacher(server.url, **options)))
-        assert server.lines == [12]
-
-
-STAGES = [
-    ("before", "upload"), ("after", "upload"), ("before", "create"), ("after", "create"), ("before", "look"),
-    ("after", "look"), ("before", "fetch"), ("after", "fetch"),
-]  # fmt: skip
-
-
-def _child(folder: str, one: TeacherConfig, dies_at_line: int | None) -> None:
-    if dies_at_line is not None:
-        finish, count = Ledger.finish, [0]
-
-        def counted(*args: Any, **options: Any) -> Any:
-            count[0] += 1
-            future = finish(*args, **options)
-            if count[0] == dies_at_line:
-                future.result()
-                os.kill(os.getpid(), signal.SIGKILL)
-            return future
-
-        Ledger.finish = counted  # type: ignore[method-assign]
-    buy(Path(folder), one)
-
-
-def killed(
-    server: Server, folder: Path, one: TeacherConfig, stage: tuple[str, str] | None, line: int | None = None
-) -> None:
-    """A process that buys and is killed at a stage of the server's, or after a line was stored."""
-    process = multiprocessing.get_context("fork").Process(target=_child, args=(str(folder), one, line))
-    if stage is not None:
-        when, call = stage
-        hooks = server.before if when == "before" else server.after
-
-        def kill() -> None:
-            assert process.pid is not None
-            os.kill(process.pid, signal.SIGKILL)
-
-        hooks[call] = kill
-    process.start()
-    process.join(60)
-    assert process.exitcode == -signal.SIGKILL
-    server.before.clear()
-    server.after.clear()
-
-
-@pytest.mark.parametrize("stage", STAGES, ids=" ".join)
-def test_a_kill_at_any_stage_buys_nothing_twice(tmp_path: Path, stage: tuple[str, str]) -> None:
-    load_litellm()
-    with serve() as server:
-        killed(server, tmp_path, teacher(server.url), stage)
-        assert complete(buy(tmp_path, teacher(server.url)))
-        assert server.lines == [12]
-        assert server.sold == 60
-    assert settled(tmp_path)
-    assert rows(tmp_path, "SELECT count(*) FROM attempts") == [(12,)]
-
-
-def test_a_kill_while_answers_are_stored_buys_nothing_twice(tmp_path: Path) -> None:
-    load_litellm()
-    with serve() as server:
-        killed(server, tmp_path, teacher(server.url), None, line=5)
-        assert rows(tmp_path, "SELECT count(*) FROM responses") == [(5,)]
-        assert complete(buy(tmp_path, teacher(server.url)))
-        assert server.sold == 60
-    assert settled(tmp_path)
 
 
 def test_a_cancelled_batch_is_fetched_as_far_as_it_is_done_and_the_rest_bought_singly(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.errors import BudgetReached, UsageError
+from engine.errors import AtLimit, UsageError
 from engine.records import Example
 from engine.spec.teachers import TeacherConfig
 from engine.store.ledger import Asked, Spent
@@ -106,7 +106,7 @@ def test_at_64_at_once_a_budget_of_one_dollar_is_never_exceeded(
     monkeypatch.setattr(pace, "TOO_MANY", 1.0)  # so many faults would never let it be 64
     run_spec = spec("http://127.0.0.1:1/v1", concurrency=64, max_tokens=40, budget_usd=1.0, attempts=9, **PRICES)
     many = [Example(f"q{i}", f"question {i}?") for i in range(900)]
-    with ledger(tmp_path) as book, pytest.raises(BudgetReached, match=r"resume 1 --set teacher\.budget_usd"):
+    with ledger(tmp_path) as book, pytest.raises(AtLimit, match=r"resume 1 --set teacher\.budget_usd"):
         sample(run_spec, many, book, NoOrders(), backoff=0.0001)
     assert 0.6 < bill <= 1.0  # what is in doubt counts at its most
     assert most_flying == 64
@@ -117,10 +117,10 @@ def test_at_64_at_once_a_budget_of_one_dollar_is_never_exceeded(
 
 def test_a_run_at_its_budget_goes_on_when_it_is_raised(tmp_path: Path) -> None:
     with serve() as server:
-        with pytest.raises(BudgetReached, match="budget_calls = 5: 5 made"):
+        with pytest.raises(AtLimit, match="budget_calls = 5: 5 made"):
             buy(tmp_path, spec(server.url, budget_calls=5))
         assert len(server.requests) == 5
-        with pytest.raises(BudgetReached, match="budget_tokens"):
+        with pytest.raises(AtLimit, match="budget_tokens"):
             buy(tmp_path, spec(server.url, budget_tokens=5 * 70 + 10))
         assert complete(buy(tmp_path, spec(server.url, budget_calls=12, budget_usd=1, **PRICES)))
         assert server.choices_sold == 60

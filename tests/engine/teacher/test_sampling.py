@@ -1,9 +1,7 @@
 """Sampling against a real HTTP server on 127.0.0.1: every fault a row, nothing bought twice, nothing paid for lost."""
 
 import sqlite3
-import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,9 +15,7 @@ from engine.spec.sections import ArithmeticConfig
 from engine.spec.teachers import TeacherConfig
 from engine.store.ledger import Asked, Ledger
 from engine.store.writer import Writer
-from engine.teacher import sampling
 from engine.teacher.builtin import answer
-from engine.teacher.requests import requests_for
 from engine.teacher.sampling import sample
 from tests.engine.teacher.openai_server import FAULTS, serve
 
@@ -196,41 +192,6 @@ def test_other_runs_reuse_what_is_stored_and_buy_only_what_is_new(tmp_path: Path
     assert complete(more)
     assert all(more[e][:3] == first[e] for e in first)
     assert rows(tmp_path, "SELECT run_id, count(*) FROM run_samples GROUP BY 1") == [(1, 36), (2, 36), (3, 60), (4, 36)]
-
-
-def test_of_two_runs_at_once_one_waits_for_what_the_other_buys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sampling, "LOOK", 0.05)
-    said: list[str] = []
-    with serve(delay=0.05) as server, ledger(tmp_path, 1) as first, ledger(tmp_path, 2) as second:
-        for book in (first, second):
-            run = book.run_id
-            book.writer.execute("UPDATE runs SET heartbeat_at = ? WHERE id = ?", (time.time(), run))
-            book.writer.execute(
-                "INSERT INTO stages (run_id, position, name, state) VALUES (?, 0, 'sample', 'running')", (run,)
-            )
-        run_spec = spec(server.url)
-        with ThreadPoolExecutor(1) as pool:
-            job = pool.submit(sample, run_spec, EXAMPLES, first, NoOrders())
-            while not server.requests and not job.done():
-                time.sleep(0.005)
-            mine = sample(run_spec, EXAMPLES, second, NoOrders(), say=lambda _, line: said.append(line))
-            assert mine == job.result()
-        assert len(server.requests) == len(EXAMPLES)
-    assert "run 1 is buying some of the same samples" in said[0] or "run 1 is buying" in said[1]
-    spent = dict(rows(tmp_path, "SELECT run_id, calls FROM teacher_spend"))
-    assert spent == {1: len(EXAMPLES), 2: 0}
-
-
-def test_a_run_whose_worker_is_gone_is_not_waited_for(tmp_path: Path) -> None:
-    with serve() as server, ledger(tmp_path, 1) as dead, ledger(tmp_path, 2) as mine:
-        dead.writer.execute("INSERT INTO stages (run_id, position, name, state) VALUES (1, 0, 'sample', 'running')")
-        run_spec = spec(server.url)
-        key = requests_for(run_spec.teacher, run_spec.data.answer, EXAMPLES)[0].key
-        dead.begin(Asked("sample", EXAMPLES[0].id, "openai/scripted", key, (0, 1, 2, 3, 4)), 1).result()
-        sample(run_spec, EXAMPLES, mine, NoOrders())
-        assert len(server.requests) == len(EXAMPLES)
-    lost = rows(tmp_path, "SELECT run_id, in_doubt FROM teacher_requests WHERE state = 'sent'")
-    assert lost == [(1, 1)]  # before any resume has marked it
 
 
 def test_examples_that_ask_the_same_share_their_samples(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from engine.spec.run import RunSpec
 from engine.spec.teachers import TeacherConfig
 from engine.teacher import breaker
 from engine.teacher.builtin import answer
+from engine.teacher.estimate import estimate
 from engine.voting.vote import vote
 from tests.engine.teacher import openai_server, shaped_servers
 from tests.engine.teacher.test_local_model import save
@@ -124,6 +125,27 @@ def test_several_teachers_each_write_their_share(tmp_path: Path) -> None:
     wrote = {"one": "openai/scripted", "two": "ollama_chat/two"}
     for text, model in rows(tmp_path, "SELECT t.text, s.model FROM samples s JOIN texts t ON t.id = s.text_id"):
         assert wrote.get(str(text).split(" ")[0], "builtin/arithmetic") == model
+
+
+def test_two_accounts_at_one_provider_share_the_work_and_lose_no_sample(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QCRD_OTHER_KEY", "another-secret-0123456789")
+    with openai_server.serve() as server:
+        mine = {"model": "openai/scripted", "share": 0.4, "api_base": server.url, "input_usd_per_million": 1.0}
+        others = [{**mine, "api_key_env": "QCRD_OTHER_KEY", "output_usd_per_million": 2.0}]
+        both = spec(server.url, others=others, input_usd_per_million=3.0, output_usd_per_million=4.0)
+        told = estimate([(both, EXAMPLES)], tmp_path / "experiments.db")
+        assert complete(buy(tmp_path, both))
+        assert server.choices_sold == 60
+        sold = Counter()
+        for request in server.requests:
+            sold[request["authorization"]] += request["sold"]
+        assert [one.bought for one in told] == [sold[f"Bearer {KEY}"], sold["Bearer another-secret-0123456789"]]
+        assert min(sold.values()) > 10
+        alone = buy(tmp_path, spec(server.url), run=2)  # the same questions: nobody minds who was paid
+        assert complete(alone)
+        assert server.choices_sold == 60
 
 
 def test_a_teacher_that_goes_down_is_probed_and_the_run_goes_on(tmp_path: Path, quick: None) -> None:

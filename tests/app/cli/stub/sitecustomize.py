@@ -11,7 +11,7 @@ import types
 
 
 def run_stages(spec, database, run_id, recorder, orders):
-    from engine.errors import QcrdError
+    from engine.errors import AtLimit, QcrdError
     from engine.records import Rationale
 
     recorder.declare_stages([("data", ""), ("train", "steps")])
@@ -21,6 +21,8 @@ def run_stages(spec, database, run_id, recorder, orders):
     print("words of a library", flush=True)
     if spec.name == "fail":
         raise QcrdError("the teacher has left")
+    if spec.name == "budget":
+        raise AtLimit("the budget is used up", "raise it")
     if spec.name == "bug":
         raise ZeroDivisionError("nought")
     for step in range(1, spec.training.steps + 1):

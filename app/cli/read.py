@@ -15,8 +15,32 @@ def add_to(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def runs(limit: Limit = None, json: Json = False, jsonl: Jsonl = False, csv: Csv = False, db: Db = None) -> None:
+def runs(
+    where: Annotated[
+        str,
+        typer.Option(
+            "--where",
+            "-w",
+            metavar="FILTER",
+            help="Only those of which every term is true, e.g. 'method=qcrd acc>0.6 teacher~gpt state=running "
+            "tag:paper star age<3d method.loss.beta=0.2': any column, any setting; = != ~ (contains) < <= > >=; "
+            "other words are looked for anywhere.",
+        ),
+    ] = "",
+    sort: Annotated[
+        str,
+        typer.Option("--sort", metavar="KEY", help="By a column or a setting, the greatest first; else the newest."),
+    ] = "",
+    reverse: Annotated[bool, typer.Option("--reverse", help="The least, or the oldest, first.")] = False,
+    archived: Annotated[bool, typer.Option("--archived", help="Those too that were put away.")] = False,
+    limit: Limit = None,
+    json: Json = False,
+    jsonl: Jsonl = False,
+    csv: Csv = False,
+    db: Db = None,
+) -> None:
     """List the runs, the newest first."""
+    import sys
     from contextlib import closing
 
     from app.cli.output import write_rows
@@ -26,8 +50,14 @@ def runs(limit: Limit = None, json: Json = False, jsonl: Jsonl = False, csv: Csv
 
     form = output_format(json, jsonl, csv)
     with closing(open_reader(database(db))) as connection:
-        rows = [dict(row) for row in read_runs(connection, limit)]
-    write_rows(rows, form, RUNS, empty="no runs yet: `qcrd demo` or `qcrd run SPEC` makes one")
+        rows = [dict(row) for row in read_runs(connection, limit, where, sort, archived=archived, ascending=reverse)]
+        total, away = connection.execute(
+            "SELECT (SELECT count(*) FROM runs), (SELECT count(*) FROM run_marks WHERE archived)"
+        ).fetchone()
+    empty = f"none of {total} runs" if total else "no runs yet: `qcrd demo` or `qcrd run SPEC` makes one"
+    write_rows(rows, form, RUNS, empty=empty)
+    if form == "table" and away and not archived and "archived" not in where:
+        print(f"{away} archived: --archived shows them too", file=sys.stderr)
 
 
 def show(run: Run = "last", json: Json = False, jsonl: Jsonl = False, csv: Csv = False, db: Db = None) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from app.cli.options import Format
 from app.cli.output import Column, Row, plain, write_table
-from app.cli.tables import FACTS, SCORES, SPEND, STAGES, text
+from app.cli.tables import FACTS, SCORES, SPEND, STAGES, marks, text
 from app.settings import POLL_SECONDS
 from engine.store import queries
 from engine.store.connect import open_reader
@@ -54,6 +54,8 @@ def print_document(found: dict[str, Any]) -> None:
     print(f"run {run['id']}: {one_line(run['name'])}, {run['status']}")
     if run["error"]:
         print(f"  error: {one_line(run['error'])}")
+    if marked := marks(run, 4000):
+        print(f"  {marked}")
     print(
         f"  {run['method']}: {text(run['student'])} learns {text(run['dataset'])} from {text(run['teacher'] or None)}"
     )

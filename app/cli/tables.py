@@ -73,6 +73,12 @@ def doubt(row: Row) -> str:
     return "at an unknown price" if row["in_doubt_usd"] is None else f"at most {usd(row['in_doubt_usd'])}"
 
 
+def marks(row: Row, width: int) -> str:
+    """Star, tags and that it is archived, of a row of run_summary; the note where there is room left."""
+    words = ["★" if row["star"] else "", "archived" if row["archived"] else "", row["tags"], row["note"]]
+    return one_line(" ".join(words), width)
+
+
 RUNS = [
     Column("id", lambda r: str(r["id"]), right=True, keep=True),
     Column("status", lambda r: r["status"], keep=True),
@@ -87,6 +93,7 @@ RUNS = [
     Column("student", lambda r: one_line(base_name(r["student"]), 30)),
     Column("dataset", lambda r: one_line(base_name(r["dataset"]), 30)),
     Column("teacher", lambda r: one_line(base_name(r["teacher"]), 30) or UNKNOWN),
+    Column("marks", lambda r: marks(r, 30)),
 ]
 POINTS = [
     Column("name", lambda r: r["name"]),

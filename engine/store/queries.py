@@ -5,9 +5,12 @@ Every function takes an open reader and leaves no transaction behind. Rationales
 
 import difflib
 import sqlite3
+import time
 from typing import cast
 
 from engine.errors import UsageError
+from engine.store.run_fields import SOURCE, find_field
+from engine.store.where import compile_where
 
 Rows = list[sqlite3.Row]
 FAILED = "questions failed"
@@ -47,9 +50,28 @@ def find_run(conn: sqlite3.Connection, run: str | int) -> sqlite3.Row:
     raise UsageError(f"there is no run {text!r}: {hint}")
 
 
-def runs(conn: sqlite3.Connection, limit: int | None = None) -> Rows:
-    """The newest runs first, as in `run_summary`."""
-    return conn.execute("SELECT * FROM run_summary ORDER BY id DESC LIMIT ?", (_limit(limit),)).fetchall()
+def runs(
+    conn: sqlite3.Connection,
+    limit: int | None = None,
+    where: str = "",
+    sort: str = "",
+    *,
+    archived: bool = True,
+    ascending: bool = False,
+) -> Rows:
+    """Runs as in `run_summary`: those that the filter lets through (`where.py`), the newest or greatest first.
+
+    `sort`: by which field or setting; what is not known comes last. `archived`: those too that were put away; a filter
+    that speaks of them decides by itself. Raises UsageError for a filter or a field that means nothing.
+    """
+    found = compile_where(conn, where)
+    hidden = "" if archived or found.archived else " AND s.archived = 0"
+    by = find_field(conn, sort).sql if sort else "r.id"
+    order = f"({by}) IS NULL, {by} COLLATE NOCASE {'ASC' if ascending else 'DESC'}, r.id DESC"
+    return conn.execute(
+        f"SELECT s.* FROM {SOURCE} WHERE {found.sql}{hidden} ORDER BY {order} LIMIT :limit",
+        found.parameters | {"now": time.time(), "limit": _limit(limit)},
+    ).fetchall()
 
 
 def stages(conn: sqlite3.Connection, run_id: int) -> Rows:

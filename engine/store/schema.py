@@ -4,7 +4,7 @@ Keys are given by the worker, not by SQLite, wherever a resumed run writes the s
 free of duplicates. What is tailed by id has AUTOINCREMENT, since SQLite may give a deleted rowid out again.
 """
 
-SCHEMA_VERSION = 9
+SCHEMA_VERSION = 10
 """Also in PRAGMA user_version, so that a reader can tell without sqlite-utils."""
 APPLICATION_ID = 0x71637264
 """In PRAGMA application_id: "qcrd", so that another program's database is never taken for ours."""
@@ -371,7 +371,25 @@ CREATE TABLE claims (                   -- what a run is buying now: another tha
 ) WITHOUT ROWID;
 """
 
+MARK_TABLES = """
+CREATE TABLE run_marks (                -- what people say of a run, beside it; no row: nothing
+    run_id INTEGER PRIMARY KEY REFERENCES runs(id),
+    star INTEGER NOT NULL DEFAULT 0,
+    archived INTEGER NOT NULL DEFAULT 0,    -- 1: lists leave the run out unless it is asked for
+    note TEXT NOT NULL DEFAULT '',
+    change INTEGER NOT NULL             -- greater than that of any change before it: what a reader has not seen
+);
+CREATE UNIQUE INDEX run_marks_change ON run_marks (change);
+CREATE TABLE run_tags (
+    run_id INTEGER NOT NULL REFERENCES runs(id),
+    tag TEXT NOT NULL,
+    PRIMARY KEY (run_id, tag)
+) WITHOUT ROWID;
+CREATE INDEX runs_status ON runs (status);  -- a list of very many reads again those alone that can have changed
+CREATE INDEX runs_ended ON runs (ended_at);
+"""
+
 TABLES = (
     FIRST_TABLES + GROUP_TABLES + LEDGER_TABLES + REASONS + REASONING_TABLES + IMPORT_TABLES + BATCH_TABLES
-    + CLAIM_TABLES
+    + CLAIM_TABLES + MARK_TABLES
 )  # fmt: skip

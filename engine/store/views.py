@@ -91,8 +91,11 @@ SELECT
     coalesce(e.split, p.split) AS accuracy_split,
     (SELECT sum(s.last_at - s.started_at) FROM sessions s WHERE s.run_id = r.id) AS seconds,
     r.created_at, r.started_at, r.ended_at, r.heartbeat_at, r.error, r.folder,
-    (SELECT g.group_id FROM group_runs g WHERE g.run_id = r.id) AS group_id
+    (SELECT g.group_id FROM group_runs g WHERE g.run_id = r.id) AS group_id,
+    coalesce(m.star, 0) AS star, coalesce(m.archived, 0) AS archived, coalesce(m.note, '') AS note,
+    coalesce((SELECT group_concat(t.tag, ' ') FROM run_tags t WHERE t.run_id = r.id), '') AS tags
 FROM runs r
+LEFT JOIN run_marks m ON m.run_id = r.id
 LEFT JOIN scores p ON p.run_id = r.id AND p.who = 'student' AND p.head = 'predict' AND (p.split, p.step) = (
     SELECT s.split, s.step FROM scores s
     WHERE s.run_id = r.id AND s.who = 'student' AND s.head = 'predict' AND s.split IN ('test', 'validation')

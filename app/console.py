@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,12 @@ from textual.app import App, SystemCommand
 from textual.message import Message
 from textual.screen import Screen
 
-from screens.base import Ask, Compare, Open, View
+from app.settings import load_kept, save_kept, settings_path
+from engine.errors import QcrdError
+from screens.base import Ask, Compare, Keep, Open, View
 from screens.compare import CompareScreen
 from screens.help import HelpScreen
+from screens.kept import Kept
 from screens.keys import KEYS, bindings
 from screens.live import LiveScreen
 from screens.rationales import RationalesScreen
@@ -35,14 +39,23 @@ class Console(App[None]):
     TITLE = "qcrd"
     BINDINGS = bindings("all")
 
-    def __init__(self, database: Path, run_id: int | None = None, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        database: Path,
+        run_id: int | None = None,
+        clock: Callable[[], float] = time.time,
+        settings: Path | None = None,
+    ) -> None:
+        """`settings`: the file with what is remembered; None: nothing is."""
         super().__init__()
+        self._settings = settings
+        self._kept, self._kept_problem = (Kept(), None) if settings is None else load_kept(settings)
         self.animation_level = "none"
         self.run_id = run_id
         """The run that live and rationales show."""
         self.shown: Watch | None = None
         """What the screen in front shows."""
-        self._runs = RunsScreen(clock)
+        self._runs = RunsScreen(clock, self._kept.runs, database)
         self._live = LiveScreen()
         self._rationales = RationalesScreen()
         self._compare = CompareScreen()
@@ -65,6 +78,8 @@ class Console(App[None]):
             self._runs.selected = self.run_id
             self._live.open(self.run_id)
             self.push_screen("live")
+        if self._kept_problem is not None:
+            self.notify(line(self._kept_problem, 400), severity="warning", markup=False)
         self._reader.start()
 
     def on_unmount(self) -> None:
@@ -90,6 +105,12 @@ class Console(App[None]):
         """A run was chosen in the list."""
         self.run_id = message.run_id
         self.action_go("live")
+
+    def on_keep(self, message: Keep) -> None:
+        """Something is to be remembered."""
+        self._kept = replace(self._kept, **{message.section: message.value})  # type: ignore[arg-type]
+        if self._settings is not None:
+            self._reader.do(partial(_remember, path=self._settings, kept=self._kept))
 
     def on_compare(self, message: Compare) -> None:
         """Runs were chosen in the list."""
@@ -139,6 +160,8 @@ class Console(App[None]):
             self.action_go("live")
         elif view is not self._runs:
             self.action_go("runs")
+        else:
+            self._runs.leave()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Not offered: to go where one is."""
@@ -176,6 +199,13 @@ class Console(App[None]):
         return next((s for s in reversed(self.screen_stack) if isinstance(s, View)), None)
 
 
+def _remember(reader: Reader, path: Path, kept: Kept) -> None:
+    try:
+        save_kept(path, kept)
+    except OSError as error:
+        raise QcrdError(f"cannot remember the settings in {path} ({error.strerror}): they last until q") from error
+
+
 def run(database: Path, run_id: int | None = None) -> None:
     """Open the console on a database (which need not exist yet), on a run's live screen where one is named."""
-    Console(database, run_id).run()
+    Console(database, run_id, settings=settings_path()).run()

@@ -31,6 +31,14 @@ class Compare(Message):
         self.run_ids = run_ids
 
 
+class Keep(Message):
+    """Remember a section of `screens/kept.py` as it now is."""
+
+    def __init__(self, section: str, value: object) -> None:
+        super().__init__()
+        self.section, self.value = section, value
+
+
 class Ask(Message):
     """Have the reader's thread do something; `job` gets the reader."""
 

@@ -74,7 +74,8 @@ class Answer:
     result: Any
 
 
-Job = Callable[["Reader"], "Said | Answer"]
+Job = Callable[["Reader"], "Said | Answer | None"]
+"""None: nothing to say."""
 
 
 class Reader:
@@ -149,13 +150,14 @@ class Reader:
         self._close()
 
     def _work(self, job: Job) -> None:
+        result: Said | Answer | None
         try:
             result = job(self)
         except sqlite3.Error as error:
             result = Said(str(explain(error, self.database, "writing")), "error")
         except (QcrdError, OSError) as error:
             result = Said(str(error), "error")
-        if not self._stopped:
+        if result is not None and not self._stopped:
             self._post(result)
 
     def _look(self) -> Snapshot:

@@ -1,83 +1,71 @@
-"""The run browser: every run in a row, newest first, and what is known of the one under the cursor."""
+"""The run browser: every run in a row, filtered, sorted, as a tree, and what is known of the one under the cursor."""
 
-import sqlite3
+import shlex
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
-from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical, VerticalScroll
 from textual.content import Content
-from textual.widgets import DataTable, Footer, Static
+from textual.widgets import Footer, Static
 
-from engine.store.browse import Accuracy, RunRow, Score, read_runs, read_scores, with_clock
-from screens.base import Look, Open, View
+from engine.store.complete import Words, read_words
+from engine.store.run_fields import SHORT, nearest
+from engine.store.run_list import Listed
+from screens import orders
+from screens.arrange import Group, Row, ordered, tree
+from screens.base import Ask, Compare, Keep, Look, Open, View
+from screens.columns import COLUMNS, Moment, column_of
+from screens.confirm import ConfirmScreen
+from screens.kept import RunsKept
 from screens.keys import bindings, hints
-from screens.reader import Snapshot
-from screens.widgets.words import STATUS, UNKNOWN, accuracy, count, duration, line
+from screens.preview import group_preview, preview
+from screens.reader import Answer, Reader, Snapshot
+from screens.run_table import fitting, group_name, known, layout, title
+from screens.run_watch import RunsSeen, RunsWatch
+from screens.twins import each, listing, twin, words
+from screens.widgets.prompt import Kind, Prompt
+from screens.widgets.run_rows import Header, RunRows
+from screens.widgets.words import count, line
 
-RICH = {"$success": "green", "$error": "red", "$warning": "yellow", "dim": "dim"}
-"""The same colours for the table's cells, which are Rich texts."""
-WIDTHS = {"state": 1, "method": 10, "student": 12, "teacher": 18, "explain": 11, "predict": 11, "step": 10, "age": 6}
-TITLES = {"state": " "}
-RIGHT = ("explain", "predict", "step", "age")
 BESIDE = 160
 """Columns from which the preview stands beside the list; it takes PREVIEW of them."""
 PREVIEW = 64
+UNCHANGED = RunsKept()
+COMPARED = range(2, 9)
+"""So many runs can be compared."""
 EMPTY = "No run yet.\n\nqcrd init run.toml   writes a commented spec\nqcrd run run.toml    runs it; it shows up here\n"
-
-
-@dataclass(frozen=True, slots=True)
-class RunsWatch:
-    """All runs, and the scores of the one under the cursor."""
-
-    selected: int | None
-
-    def read(self, con: sqlite3.Connection, kept: dict[str, Any]) -> "RunsSeen":
-        """The rows."""
-        return RunsSeen(read_runs(con), () if self.selected is None else read_scores(con, self.selected))
-
-    def at(self, content: "RunsSeen", now: float) -> "RunsSeen":
-        """Runs go stale."""
-        return RunsSeen(tuple(with_clock(run, now) for run in content.runs), content.scores)
-
-
-@dataclass(frozen=True, slots=True)
-class RunsSeen:
-    """What a RunsWatch reads."""
-
-    runs: tuple[RunRow, ...]
-    scores: tuple[Score, ...]
-
-
-class Cell(Text):
-    """A cell that knows its run, so that the table can be sorted by it."""
-
-    run_id = 0
-
-
-class Table(DataTable[Cell], inherit_bindings=False):
-    """A table whose keys are those of the screen."""
 
 
 class RunsScreen(View):
     """The list. Rows keep their place; the cursor keeps its run."""
 
     CSS_PATH = "runs.tcss"
+    AUTO_FOCUS = "RunRows"
     HORIZONTAL_BREAKPOINTS = [*View.HORIZONTAL_BREAKPOINTS, (BESIDE, "-beside")]  # noqa: RUF012
     BINDINGS = bindings("runs")
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.time, kept: RunsKept = UNCHANGED, database: Path | None = None
+    ) -> None:
         super().__init__()
-        self._clock = clock
-        self._runs: dict[int, RunRow] = {}
-        self._cells: dict[tuple[int, str], Cell] = {}
-        self._columns: tuple[str, ...] = ()
-        self._room = 0
-        self._scores: tuple[Score, ...] = ()
+        self.clock, self.database = clock, database
+        self.kept = replace(
+            kept, columns=known(kept.columns), groups=known(kept.groups), sort=" ".join(known((kept.sort,)))
+        )
+        self.runs: dict[int, Listed] = {}
+        self.words = Words()
+        self.twin = ""
+        """The command line of the last thing done."""
+        self.chosen: frozenset[int] = frozenset()
+        self.folded: frozenset[tuple[str, ...]] = frozenset()
         self.selected: int | None = None
+        self._seen: RunsSeen | None = None
+        self._ids: tuple[object, ...] = ()
+        self._ordered: tuple[int, ...] = ()
 
     def compose(self) -> ComposeResult:
         """The table, and below or beside it what is known of one run."""
@@ -86,214 +74,389 @@ class RunsScreen(View):
         with Container(id="body"):
             with Vertical(id="table-pane") as pane:
                 pane.border_title = Content("Runs")
-                pane.border_subtitle = Content(hints("runs", "runs"))
-                yield Table(cursor_type="row")
-            with VerticalScroll(id="preview", can_focus=False) as preview:
-                preview.border_title = Content("Run")
+                yield Header()
+                yield RunRows()
+                yield Static(Content("reading the runs …"), id="none", markup=False)
+                yield Static("", id="wrong", markup=False)
+            with VerticalScroll(id="preview", can_focus=False) as side:
+                side.border_title = Content("Run")
                 yield Static("", markup=False)
+        yield Prompt()
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
         """Ages grow without anything being written."""
-        self.set_interval(5.0, self._fill)
+        self.set_interval(5.0, self._tick)
+
+    def _tick(self) -> None:
+        self.draw()
+        self.post_message(Look())
 
     def wanted(self) -> RunsWatch:
-        """All runs, and the scores of the one under the cursor."""
-        return RunsWatch(self.selected)
+        """The runs of the filter, and the scores of the one under the cursor."""
+        where = self.kept.where
+        timed = any(word in where.lower() for word in ("age", "state", "status"))
+        minute = int(self.clock() // 60) if timed else 0
+        return RunsWatch(self.selected, where, self.settings(), self.kept.archived, minute, self.clock)
+
+    def settings(self) -> tuple[str, ...]:
+        """The settings that columns, groups and the sort need."""
+        keys = (*self.kept.columns, *self.kept.groups, self.kept.sort)
+        return tuple(dict.fromkeys(key for key in keys if key and key not in COLUMNS))
+
+    @property
+    def rows(self) -> RunRows:
+        """The list."""
+        return self.query_one(RunRows)
+
+    def moment(self) -> Moment:
+        """Now, as far as is known."""
+        return Moment(self.clock(), self._seen.stale if self._seen else frozenset())
 
     def show(self, snapshot: Snapshot) -> None:
         """Draw the list."""
         seen: RunsSeen | None = snapshot.content
         if seen is None:
-            if snapshot.problem is not None and not self._runs:
+            if snapshot.problem is not None and self._seen is None:
                 self.add_class("-empty")
             return
-        new = {run.id: run for run in seen.runs}
-        if self._runs and (fresh := new.keys() - self._runs.keys()):
-            names = ", ".join(line(new[key].name, 40) for key in sorted(fresh)[:3])
-            self.notify(f"New: {names}", markup=False)
-        gone = self._runs.keys() - new.keys()
-        self._runs = new
-        self._scores = seen.scores
-        self.set_class(not new, "-empty")
-        table = self.query_one(DataTable)
-        for key in gone:
-            if str(key) in table.rows:
-                table.remove_row(str(key))
-            self._cells = {cell: text for cell, text in self._cells.items() if cell[0] != key}
-        self._fill()
-        if self.selected not in new:
-            self.selected = next(iter(new), None)
-            self.post_message(Look())
+        before, self._seen = self._seen, seen
+        if before is None or seen.runs is not before.runs:
+            new = {one.run.id: one for one in seen.runs.runs}
+            # not what a filter brings in: what was made since
+            newest = max(self.runs, default=0)
+            fresh = [key for key in new if key > newest] if self.runs and before is not None else []
+            if fresh and before is not None and seen.runs.total > before.runs.total:
+                names = ", ".join(line(new[key].run.name, 40) for key in sorted(fresh)[:3])
+                self.notify(f"New: {names}", markup=False)
+            self.runs = new
+            self.chosen &= new.keys()
+        self.set_class(not seen.runs.total, "-empty")
+        self.draw()
+        if self.selected is not None and self.rows.under != self.selected:
+            self.rows.move_to(self.selected)
+        self.follow_cursor()
         self._preview()
 
     def on_resize(self) -> None:
-        """Other columns fit: the one time the table is made anew."""
-        self._fill()
+        """Other columns fit."""
+        self.draw()
         self._preview()
 
-    def _fill(self) -> None:
-        """Bring the table's cells up to date, and touch no other."""
-        table = self.query_one(DataTable)
-        width = self.size.width - (PREVIEW if self.size.width >= BESIDE else 0)
-        wanted = tuple(
-            c
-            for c in ("state", "name", "method", "student", "teacher", "explain", "predict", "step", "age")
-            if not (c == "student" and width < 100) and not (c == "teacher" and width < 120)
-        )
-        # two cells of border, one of scroll bar, two of padding a column
-        room = max(8, width - 4 - sum(WIDTHS[c] for c in wanted if c != "name") - 2 * len(wanted))
-        if (wanted, room) != (self._columns, self._room):
-            table.clear(columns=True)
-            self._cells.clear()
-            self._columns, self._room = wanted, room
-            for c in wanted:
-                title = Text(TITLES.get(c, c), justify="right" if c in RIGHT else "left")
-                table.add_column(title, key=c, width=room if c == "name" else WIDTHS[c])
-        now = self._clock()
-        added = False
-        for run in self._runs.values():
-            cells = _cells(run, now, room)
-            if str(run.id) not in table.rows:
-                table.add_row(*(cells[c] for c in wanted), key=str(run.id))
-                added = True
-            else:
-                for c in wanted:
-                    if self._cells.get((run.id, c)) != cells[c]:
-                        table.update_cell(str(run.id), c, cells[c])
-            for c in wanted:
-                self._cells[run.id, c] = cells[c]
-        if added:
-            table.sort("name", key=lambda cell: -cell.run_id)
-        if self.selected in self._runs:
-            row = table.get_row_index(str(self.selected))
-            if row != table.cursor_row:
-                table.move_cursor(row=row, animate=False)
-        mark = " · v: on validation" if any(r.accuracy_split == "validation" for r in self._runs.values()) else ""
-        self.query_one("#table-pane").border_title = Content(f"Runs · {count(len(self._runs))}{mark}")
+    def draw(self) -> None:
+        """Bring the list up to date with what is known and wanted."""
+        if self._seen is None or not self.is_mounted:
+            return
+        moment, width = self.moment(), self.size.width - (PREVIEW if self.size.width >= BESIDE else 0)
+        columns = layout(self.kept, self.settings(), width)
+        groups: list[Callable[[Listed], str]] = [
+            partial(group_name, column=column_of(key, self.settings()), moment=moment) for key in self.kept.groups
+        ]
+        self.rows.show(self._rows(moment, groups), self.runs, columns, moment, self.chosen, 2 * len(groups))
+        self.query_one(Header).show(columns, self.kept.sort, self.kept.ascending)
+        runs = self._seen.runs
+        none = self.query_one("#none", Static)
+        none.set_class(not self.runs and runs.total > 0, "-shown")
+        more = ", A shows the archived ones" if runs.away else ""
+        none.update(Content(f"None of {count(runs.total)} runs: / changes the filter{more}"))
+        wrong = self.query_one("#wrong", Static)
+        wrong.set_class(runs.wrong is not None, "-shown")
+        wrong.update(Content(f"✗ {line(runs.wrong or '', 300)}"))
+        pane = self.query_one("#table-pane")
+        pane.border_title = Content(title(runs, self.kept, columns, len(self.chosen)))
+        pane.border_subtitle = Content(fitting(hints("runs", "runs"), width - 6))
 
-    def on_data_table_row_highlighted(self) -> None:
+    def _rows(self, moment: Moment, groups: list[Callable[[Listed], str]]) -> tuple[Row, ...]:
+        """Sorted anew only where runs came or went, or another order was asked for: rows keep their place."""
+        ids = (tuple(self.runs), self.kept.sort, self.kept.ascending)
+        if ids != self._ids:
+            self._ids = ids
+            column = column_of(self.kept.sort, self.settings()) if self.kept.sort else None
+            runs = ordered(tuple(self.runs.values()), column, moment, self.kept.ascending)
+            self._ordered = tuple(one.run.id for one in runs)
+        if not groups:
+            return self._ordered
+        return tuple(tree([self.runs[key] for key in self._ordered], groups, self.folded))
+
+    def on_run_rows_moved(self) -> None:
         """The cursor moved: show that run below."""
         self.follow_cursor()
 
     def follow_cursor(self) -> None:
-        """Take the run under the cursor: keys may be faster than the table's own message."""
-        table = self.query_one(DataTable)
-        if not table.row_count:
-            return
-        # where it is now: a message may tell of a move the table made by itself while rows came and went
-        key = table.coordinate_to_cell_key(table.cursor_coordinate).row_key.value
-        if key is not None and int(key) != self.selected:
-            self.selected = int(key)
-            self._scores = ()
-            self._preview()
+        """Take the run under the cursor: keys may be faster than the list's own message."""
+        under = self.rows.under
+        selected = under if isinstance(under, int) else None
+        if selected != self.selected:
+            self.selected = selected
+            if self._seen is not None:
+                self._seen = replace(self._seen, scores=())
             self.post_message(Look())
+        self._preview()
 
     def _preview(self) -> None:
-        run = self._runs.get(self.selected or -1)
-        self.query_one("#preview Static", Static).update(preview(run, self._scores) if run else Content(""))
+        under = self.rows.under
+        text = Content("")
+        if isinstance(under, Group):
+            text = group_preview(under)
+        elif under is not None and self._seen is not None:
+            text = preview(self.runs[under], self._seen.scores, self.moment())
+        side = self.query_one("#preview")
+        side.border_title = Content("Group" if isinstance(under, Group) else "Run")
+        side.query_one(Static).update(text)
+
+    def keep(self, kept: RunsKept) -> None:
+        """Show the list so from now on, and remember it."""
+        if kept != self.kept:
+            self.kept = kept
+            self.twin = ""
+            self.post_message(Keep("runs", kept))
+            self.draw()
+            self.post_message(Look())
+
+    def answered(self, answer: Answer) -> None:
+        """What can be typed."""
+        self.words = answer.result
+        prompt = self.query_one(Prompt)
+        if prompt.shown:
+            prompt.offer(self._offered(prompt.kind))
 
     def action_open(self) -> None:
-        """Open the run under the cursor."""
+        """Open the run under the cursor, or fold and unfold a group."""
+        if isinstance(self.rows.under, Group):
+            self.fold(self.rows.under, not self.rows.under.folded)
+            return
         self.follow_cursor()
         if self.selected is not None:
             self.post_message(Open(self.selected))
 
-    def on_data_table_row_selected(self) -> None:
-        """Enter or a click on the row under the cursor."""
+    def on_run_rows_opened(self) -> None:
+        """A click on the row under the cursor."""
         self.action_open()
 
+    def leave(self) -> bool:
+        """Put the prompt away, or unchoose; False where there was nothing to leave."""
+        if self.query_one(Prompt).shown:
+            self.query_one(Prompt).close()
+            self.rows.focus()
+            return True
+        was = bool(self.chosen)
+        self.chosen = frozenset()
+        self.draw()
+        return was
+
     def action_down(self) -> None:
-        """Next run."""
-        self.query_one(DataTable).action_cursor_down()
+        """Next row."""
+        self.rows.move_cursor(self.rows.cursor_row + 1)
 
     def action_up(self) -> None:
-        """Previous run."""
-        self.query_one(DataTable).action_cursor_up()
+        """Previous row."""
+        self.rows.move_cursor(self.rows.cursor_row - 1)
 
     def action_page(self, by: int) -> None:
         """A page down or up."""
-        table = self.query_one(DataTable)
-        table.move_cursor(row=table.cursor_row + by * max(1, table.size.height - 2), animate=False)
+        self.rows.move_cursor(self.rows.cursor_row + by * max(1, self.rows.size.height - 1))
 
     def action_top(self) -> None:
-        """First run."""
-        self.query_one(DataTable).move_cursor(row=0, animate=False)
+        """First row."""
+        self.rows.move_cursor(0)
 
     def action_bottom(self) -> None:
-        """Last run."""
-        table = self.query_one(DataTable)
-        table.move_cursor(row=table.row_count - 1, animate=False)
+        """Last row."""
+        self.rows.move_cursor(len(self.rows.rows) - 1)
 
+    def fold(self, group: Group, folded: bool) -> None:
+        """Fold a group, or unfold it."""
+        self.folded = self.folded | {group.path} if folded else self.folded - {group.path}
+        self.draw()
 
-def _cells(run: RunRow, now: float, room: int) -> dict[str, Cell]:
-    """The row of a run, cleaned and cut to its columns."""
-    glyph, style = STATUS[run.status]
-    texts = {
-        "state": glyph,
-        "name": line(run.name, room),
-        "method": line(run.method, WIDTHS["method"]),
-        "student": line(run.student.rpartition("/")[2], WIDTHS["student"]),
-        "teacher": line(run.teacher, WIDTHS["teacher"]) if run.method != "finetune" else UNKNOWN,
-        "explain": _accuracy(run, run.explain),
-        "predict": _accuracy(run, run.predict),
-        "step": count(run.steps) if run.status == "done" else f"{count(run.step)}/{short(run.steps)}",
-        "age": duration(now - (run.started_at or run.created_at)),
-    }
-    cells = {}
-    for column, text in texts.items():
-        cell = Cell(
-            text,
-            style=RICH[style] if column == "state" else "",
-            justify="right" if column in RIGHT else "left",
-            no_wrap=True,
-            overflow="ellipsis",
+    def action_fold(self) -> None:
+        """Fold the group of the cursor, which goes there."""
+        at = self.rows.cursor_row
+        above = [row for row in self.rows.rows[: at + 1] if isinstance(row, Group)]
+        if not above:
+            return
+        group, under = above[-1], self.rows.under
+        if isinstance(under, Group) and under.folded:  # folded already: out of it
+            self.rows.move_to(under.path[:-1])
+            return
+        self.rows.move_to(group.path)
+        self.fold(group, True)
+
+    def action_unfold(self) -> None:
+        """Unfold the group under the cursor."""
+        if isinstance(self.rows.under, Group):
+            self.fold(self.rows.under, False)
+
+    def action_choose(self) -> None:
+        """Choose what is under the cursor, or no longer."""
+        under = self.rows.under
+        ids = frozenset(under.run_ids if isinstance(under, Group) else () if under is None else (under,))
+        self.chosen = self.chosen - ids if ids <= self.chosen else self.chosen | ids
+        self.draw()
+        self.action_down()
+
+    def targets(self) -> tuple[int, ...]:
+        """The chosen runs, else those under the cursor; newest first."""
+        under = self.rows.under
+        ids = self.chosen or (under.run_ids if isinstance(under, Group) else () if under is None else (under,))
+        return tuple(sorted(ids, reverse=True))
+
+    def _do(self, job: Callable[[Reader], object], words: str) -> None:
+        """Have it done; `words` is its command line."""
+        self.twin = words
+        self.post_message(Ask(job))  # type: ignore[arg-type]
+
+    def _every(self, ids: Sequence[int], has: Callable[[Listed], bool]) -> bool:
+        return all(has(self.runs[key]) for key in ids)
+
+    def action_star(self) -> None:
+        """Star them; where all have one, take it away."""
+        if ids := self.targets():
+            on = not self._every(ids, lambda one: one.star)
+            self._do(partial(orders.star, run_ids=ids, on=on), words("star", ids, "" if on else "--undo"))
+
+    def action_archive(self) -> None:
+        """Put them away; where all are, bring them back."""
+        if ids := self.targets():
+            on = not self._every(ids, lambda one: one.archived)
+            self.chosen = frozenset()
+            self._do(partial(orders.archive, run_ids=ids, on=on), words("archive", ids, "" if on else "--undo"))
+
+    def action_compare(self) -> None:
+        """Lay them beside each other; the oldest is what the others are compared with."""
+        ids = tuple(reversed(self.targets()))
+        if len(ids) not in COMPARED:
+            self.notify("choose two to eight runs: Space marks one, c compares them", severity="warning", markup=False)
+            return
+        self.twin = words("compare", ids)
+        self.post_message(Compare(ids))
+
+    def action_stop(self) -> None:
+        """Stop those that run, after a question."""
+        moment = self.moment()
+        ids = tuple(key for key in self.targets() if moment.status(self.runs[key]) in ("queued", "running", "paused"))
+        if not ids:
+            self.notify("nothing to stop: no such run is at work", severity="warning", markup=False)
+            return
+        name = line(self.runs[ids[0]].run.name, 40) if len(ids) == 1 else f"{len(ids)} runs"
+        self.app.push_screen(
+            ConfirmScreen(f"Stop {name}?", "A checkpoint is saved first; r resumes from there."),
+            lambda yes: self._do(partial(orders.stop_all, run_ids=ids), each("stop", ids)) if yes else None,
         )
-        cell.run_id = run.id
-        cells[column] = cell
-    return cells
+
+    def action_resume(self) -> None:
+        """Let paused ones go on, start workers for those that have none; several are asked about."""
+        moment = self.moment()
+        status = {key: moment.status(self.runs[key]) for key in self.targets()}
+        paused = tuple(key for key, now in status.items() if now == "paused")
+        ended = tuple(key for key, now in status.items() if now in ("queued", "interrupted", "failed", "stale"))
+        if not paused and not ended:
+            self.notify("nothing to resume: such runs are at work or done", severity="warning", markup=False)
+            return
+        job, typed = partial(orders.resume_all, paused=paused, ended=ended), each("resume", (*paused, *ended), "-d")
+        if len(ended) < 2:
+            self._do(job, typed)
+            return
+        self.app.push_screen(
+            ConfirmScreen(f"Start {len(ended)} workers?", "Each run trains in a process of its own, all at once."),
+            lambda yes: self._do(job, typed) if yes else None,
+        )
+
+    def action_archived(self) -> None:
+        """Show what was put away, or hide it."""
+        self.keep(replace(self.kept, archived=not self.kept.archived))
+
+    def action_copy(self) -> None:
+        """Copy the command line of the last thing done, else that of the list."""
+        text = twin(self.database, self.twin or listing(self.kept))
+        self.app.copy_to_clipboard(text)
+        self.notify(f"copied: {line(text, 400)}", markup=False)
+
+    def action_filter(self) -> None:
+        """Ask for a filter."""
+        self._ask("filter", "Filter", self.kept.where)
+
+    def action_sort(self) -> None:
+        """Ask what to sort by."""
+        self._ask("sort", "Sort by", self.kept.sort)
+
+    def action_group(self) -> None:
+        """Ask what to group by."""
+        self._ask("group", "Group by", " ".join(self.kept.groups))
+
+    def action_columns(self) -> None:
+        """Ask for the columns."""
+        chosen = self.kept.columns or tuple(c.key for c, _ in layout(self.kept, self.settings(), self.size.width))
+        self._ask("columns", "Columns", " ".join(chosen) + " ")
+
+    def action_tag(self) -> None:
+        """Ask for tags."""
+        if ids := self.targets():
+            self._ask("tags", f"Tags of {orders.named(ids)}", "")
+
+    def action_note(self) -> None:
+        """Ask for a note."""
+        if self.selected is not None:
+            self._ask("note", f"Note on run {self.selected}", line(self.runs[self.selected].note, 4000))
+
+    def _ask(self, kind: Kind, heading: str, text: str) -> None:
+        self.query_one(Prompt).open(kind, heading, text, self._offered(kind))
+        self.post_message(Ask(_words))
+
+    def _offered(self, kind: Kind) -> Words:
+        """A filter knows the fields of the database, the others the columns of the list."""
+        if kind in ("filter", "tags"):
+            return self.words
+        return Words((*COLUMNS, *(key for key in self.words.keys if "." in key)))
+
+    def on_prompt_done(self, event: Prompt.Done) -> None:
+        """Do what was typed."""
+        self.rows.focus()
+        text, kept = event.text, self.kept
+        if event.kind == "filter":
+            self.keep(replace(kept, where=text))
+        elif event.kind == "note" and self.selected is not None:
+            command = f"note {self.selected} {shlex.quote(text)}"
+            self._do(partial(orders.note, run_id=self.selected, text=text), command)
+        elif event.kind == "tags" and text:
+            self._tag(text.split())
+        elif event.kind in ("sort", "group", "columns"):
+            keys = known(tuple(text.split()))
+            if self._all_known(text.split()):
+                if event.kind == "sort":
+                    self._sort(keys[0] if keys else "")
+                elif event.kind == "group":
+                    self.folded = frozenset()
+                    self.keep(replace(kept, groups=keys))
+                else:
+                    self.keep(replace(kept, columns=keys))
+
+    def on_header_sort(self, event: Header.Sort) -> None:
+        """A title was clicked."""
+        self._sort(event.key)
+
+    def _sort(self, key: str) -> None:
+        again = key == self.kept.sort
+        self.keep(replace(self.kept, sort=key, ascending=not self.kept.ascending if again else False))
+
+    def _tag(self, typed: list[str]) -> None:
+        add = tuple(tag for tag in typed if not tag.startswith("-"))
+        remove = tuple(tag[1:] for tag in typed if tag.startswith("-"))
+        options = [f"--add {shlex.quote(tag)}" for tag in add] + [f"--remove {shlex.quote(tag)}" for tag in remove]
+        ids = self.targets()
+        self._do(partial(orders.tag, run_ids=ids, add=add, remove=remove), words("tag", ids, " ".join(options)))
+
+    def _all_known(self, typed: list[str]) -> bool:
+        """Whether each is a column or a setting; says which is not."""
+        offered = self._offered("sort").keys
+        for key in typed:
+            if self.words.keys and SHORT.get(key.lower(), key) not in offered:
+                near = nearest(key, offered)
+                hint = f": did you mean {near}?" if near else ""
+                self.notify(f"there is no column {line(key, 40)!r}{hint}", severity="warning", markup=False)
+                return False
+        return True
 
 
-def _accuracy(run: RunRow, value: Accuracy | None) -> str:
-    """That on validation, which a run has until it has read the test set, is marked."""
-    return f"v{accuracy(value)}" if value is not None and run.accuracy_split == "validation" else accuracy(value)
-
-
-def short(number: int) -> str:
-    """2k, 500: a number that needs few cells."""
-    return f"{number // 1000}k" if number >= 1000 and number % 1000 == 0 else count(number)
-
-
-def preview(run: RunRow, scores: tuple[Score, ...]) -> Content:
-    """What is known of one run, in a few lines."""
-    glyph, style = STATUS[run.status]
-    made_of = (run.method, run.student, run.dataset, run.teacher)
-    facts = " · ".join(line(name, 60) for name in made_of) + f" · seed {run.seed}"
-    parts = [
-        Content.assemble((f"{glyph} {run.status}", style), "  ", (line(run.name, 100), "bold"), f"  run {run.id}"),
-        Content.styled(facts, "dim"),
-    ]
-    if run.error:
-        parts.append(Content.styled(line(run.error, 400), "$error"))
-    parts.append(Content(f"step {count(run.step)} of {count(run.steps)} · worked {duration(run.seconds)}"))
-    if scores:
-        parts.append(score_table(scores))
-    return Content("\n").join(parts)
-
-
-def score_table(scores: tuple[Score, ...]) -> Content:
-    """Who reached what: a line a split and person, heads in columns."""
-    rows: dict[tuple[str, str], dict[str, Score]] = {}
-    for score in scores:
-        rows.setdefault((score.split, score.who), {})[score.head] = score
-    parts = [Content.styled(f"{'':<28}{'explain':>12}{'predict':>12}", "dim")]
-    for (split, who), heads in sorted(rows.items(), key=lambda row: (row[0][1] != "student", row[0])):
-        title = line(f"{who}, {split}", 28)
-        alone = heads.get("")
-        if alone is not None:
-            parts.append(Content(f"{title:<28}{accuracy(alone.accuracy):>12}"))
-            continue
-        told = [accuracy(heads[h].accuracy) if h in heads else UNKNOWN for h in ("explain", "predict")]
-        text = f"{title:<28}{told[0]:>12}{told[1]:>12}"
-        parts.append(Content.styled(text, "bold" if who == "student" else ""))
-    return Content("\n").join(parts)
+def _words(reader: Reader) -> Answer:
+    return Answer("runs", reader.read(lambda con, kept: read_words(con)))

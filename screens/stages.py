@@ -6,7 +6,7 @@ from textual.content import Content
 
 from engine.errors import ANOTHER_RUN
 from engine.store.browse import Live, Spent, Stage
-from screens.runs import score_table
+from screens.preview import score_table
 from screens.widgets.words import STAGE, STATUS, UNKNOWN, bar, count, duration, line, three
 
 

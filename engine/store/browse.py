@@ -162,16 +162,18 @@ FROM run_summary s JOIN runs r ON r.id = s.id
 
 def read_runs(con: sqlite3.Connection) -> tuple[RunRow, ...]:
     """Every run, newest first."""
-    return tuple(_run(row) for row in con.execute(RUN_QUERY + "ORDER BY s.id DESC").fetchall())
+    return tuple(run_of(row) for row in con.execute(RUN_QUERY + "ORDER BY s.id DESC").fetchall())
 
 
 def read_run(con: sqlite3.Connection, run_id: int) -> RunRow | None:
     """One run, or None."""
     row = con.execute(RUN_QUERY + "WHERE s.id = ?", (run_id,)).fetchone()
-    return None if row is None else _run(row)
+    return None if row is None else run_of(row)
 
 
-def _run(row: tuple[Any, ...]) -> RunRow:
+def run_of(row: tuple[Any, ...]) -> RunRow:
+    """The run in a row of RUN_QUERY."""
+
     def accuracy(at: int) -> Accuracy | None:
         return None if row[at] is None else Accuracy(row[at], row[at + 1], row[at + 2])
 

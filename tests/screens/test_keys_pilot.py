@@ -4,7 +4,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from textual.widgets import DataTable, Input, Tabs
+from textual.widgets import Input, Tabs
 
 from screens import orders
 from screens.compare import CompareScreen
@@ -17,6 +17,7 @@ from screens.rationales import RationalesScreen
 from screens.reader import Reader, Said
 from screens.runs import RunsScreen
 from screens.widgets.log_tail import LogTail
+from screens.widgets.run_rows import RunRows
 from tests.pilot import console, press, settle, shown, until
 
 
@@ -56,7 +57,7 @@ async def test_runs_move_and_open(database: Path) -> None:
     app = console(database)
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await settle(pilot)
-        rows = app.screen.query_one(DataTable)
+        rows = app.screen.query_one(RunRows)
         assert "9" in shown(pilot).splitlines()[0]
         for keys, row in (
             ("j", 1),
@@ -370,7 +371,7 @@ async def test_a_run_opened_at_once_after_the_cursor_moved_is_the_one_under_it(d
     app = console(database)
     async with app.run_test(size=(120, 40)) as pilot:
         await settle(pilot)
-        app.screen.query_one(DataTable).move_cursor(row=3)
+        app.screen.query_one(RunRows).move_cursor(row=3)
         app.action_go("live")  # before the table's own message
         assert app.run_id == 6
         await settle(pilot)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 from engine.store.browse import Accuracy
 from engine.store.run_list import Listed
@@ -105,6 +106,7 @@ DROPPED = (("cost", 132), ("student", 100), ("teacher", 120))
 """Of the usual ones, those that need a list so wide."""
 
 
+@cache
 def setting(key: str, at: int) -> Column:
     """The column of a setting, which is number `at` of those that were read."""
 

@@ -66,6 +66,9 @@ class RunsScreen(View):
         self._seen: RunsSeen | None = None
         self._ids: tuple[object, ...] = ()
         self._ordered: tuple[int, ...] = ()
+        self._around = ("", "")
+        self._said: dict[str, str] = {}
+        self._previewed: Content | None = None
 
     def compose(self) -> ComposeResult:
         """The table, and below or beside it what is known of one run."""
@@ -110,8 +113,8 @@ class RunsScreen(View):
         return self.query_one(RunRows)
 
     def moment(self) -> Moment:
-        """Now, as far as is known."""
-        return Moment(self.clock(), self._seen.stale if self._seen else frozenset())
+        """Now, to the second: less would be drawn anew for nothing."""
+        return Moment(float(int(self.clock())), self._seen.stale if self._seen else frozenset())
 
     def show(self, snapshot: Snapshot) -> None:
         """Draw the list."""
@@ -155,16 +158,23 @@ class RunsScreen(View):
         self.rows.show(self._rows(moment, groups), self.runs, columns, moment, self.chosen, 2 * len(groups))
         self.query_one(Header).show(columns, self.kept.sort, self.kept.ascending)
         runs = self._seen.runs
-        none = self.query_one("#none", Static)
-        none.set_class(not self.runs and runs.total > 0, "-shown")
         more = ", A shows the archived ones" if runs.away else ""
-        none.update(Content(f"None of {count(runs.total)} runs: / changes the filter{more}"))
-        wrong = self.query_one("#wrong", Static)
-        wrong.set_class(runs.wrong is not None, "-shown")
-        wrong.update(Content(f"✗ {line(runs.wrong or '', 300)}"))
-        pane = self.query_one("#table-pane")
-        pane.border_title = Content(title(runs, self.kept, columns, len(self.chosen)))
-        pane.border_subtitle = Content(fitting(hints("runs", "runs"), width - 6))
+        nothing = f"None of {count(runs.total)} runs: / changes the filter{more}"
+        self._say("#none", nothing if not self.runs and runs.total else "")
+        self._say("#wrong", f"✗ {line(runs.wrong, 300)}" if runs.wrong is not None else "")
+        around = (title(runs, self.kept, columns, len(self.chosen)), fitting(hints("runs", "runs"), width - 6))
+        if around != self._around:
+            self._around = around
+            pane = self.query_one("#table-pane")
+            pane.border_title, pane.border_subtitle = Content(around[0]), Content(around[1])
+
+    def _say(self, where: str, text: str) -> None:
+        """A line that is there while it says something; what is said already is not laid out again."""
+        widget = self.query_one(where, Static)
+        widget.set_class(bool(text), "-shown")
+        if self._said.get(where) != text:
+            self._said[where] = text
+            widget.update(Content(text))
 
     def _rows(self, moment: Moment, groups: list[Callable[[Listed], str]]) -> tuple[Row, ...]:
         """Sorted anew only where runs came or went, or another order was asked for: rows keep their place."""
@@ -200,9 +210,11 @@ class RunsScreen(View):
             text = group_preview(under)
         elif under is not None and self._seen is not None:
             text = preview(self.runs[under], self._seen.scores, self.moment())
-        side = self.query_one("#preview")
-        side.border_title = Content("Group" if isinstance(under, Group) else "Run")
-        side.query_one(Static).update(text)
+        if text != self._previewed:
+            self._previewed = text
+            side = self.query_one("#preview")
+            side.border_title = Content("Group" if isinstance(under, Group) else "Run")
+            side.query_one(Static).update(text)
 
     def keep(self, kept: RunsKept) -> None:
         """Show the list so from now on, and remember it."""

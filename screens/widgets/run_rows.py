@@ -64,7 +64,10 @@ class RunRows(ScrollView, can_focus=True, inherit_bindings=False):
         indent: int,
     ) -> None:
         """Draw these; the cursor stays on its row, at its height on the screen where the list is scrolled."""
+        drawn = (self._runs, self._columns, self._moment, self._chosen, self._indent)
         self._runs, self._columns, self._moment, self._chosen, self._indent = runs, columns, moment, chosen, indent
+        if rows is self.rows and runs is drawn[0] and drawn[1:] == (columns, moment, chosen, indent):
+            return
         if rows is not self.rows:
             before, was = self.cursor_row, self.under
             self.rows = rows
@@ -82,9 +85,10 @@ class RunRows(ScrollView, can_focus=True, inherit_bindings=False):
         """To that row, or the nearest there is."""
         row = max(0, min(row, len(self.rows) - 1))
         if row != self.cursor_row:
-            self.cursor_row = row
+            before, self.cursor_row = self.cursor_row, row
+            self.refresh_line(before)
+            self.refresh_line(row)
             self._into_sight()
-            self.refresh()
             self.post_message(self.Moved())
 
     def move_to(self, key: int | Path) -> bool:
@@ -179,10 +183,13 @@ class Header(Static):
     def __init__(self) -> None:
         super().__init__("", markup=False, id="header")
         self._columns: tuple[tuple[Column, int], ...] = ()
+        self._drawn: tuple[object, ...] = ()
 
     def show(self, columns: tuple[tuple[Column, int], ...], sort: str, ascending: bool) -> None:
         """Draw the titles; the sorted one has an arrow."""
-        self._columns = columns
+        if (columns, sort, ascending) == self._drawn:
+            return
+        self._columns, self._drawn = columns, (columns, sort, ascending)
         parts = [" " * MARKS]
         for column, width in columns:
             arrow = ("▲" if ascending else "▼") if column.key == sort else ""

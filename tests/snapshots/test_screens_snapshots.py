@@ -7,11 +7,13 @@ import pytest
 from textual.pilot import Pilot
 
 from screens.base import Compare
-from tests.pilot import console, press, settle
+from screens.runs import RunsScreen
+from tests.pilot import console, press, settle, until
 
 STATES = {
     "runs": (None, ()),
     "runs-failed": (None, ("j", "j", "j", "j")),
+    "runs-tree": (None, ("b", *"dataset", "enter", "j", "j", "space", "space")),
     "live-running": (8, ()),
     "live-done": (4, ()),
     "live-failed": (5, ()),
@@ -48,6 +50,20 @@ def test_at_120_columns(snap_compare: Callable[..., bool], seeded: Path, state: 
 @pytest.mark.parametrize("state", STATES)
 def test_at_80_columns(snap_compare: Callable[..., bool], seeded: Path, state: str) -> None:
     check(snap_compare, seeded, state, (80, 24))
+
+
+async def filtering(pilot: Pilot[None]) -> None:
+    await settle(pilot)
+    await pilot.press("slash")
+    view = pilot.app.screen
+    assert isinstance(view, RunsScreen)
+    await until(pilot, lambda: bool(view.words.keys))
+    await pilot.press(*"acc>0.4 method", "equals_sign")
+    await pilot.pause()
+
+
+def test_filtering(snap_compare: Callable[..., bool], seeded: Path) -> None:
+    assert snap_compare(console(seeded), terminal_size=(80, 24), run_before=filtering)
 
 
 async def compared(pilot: Pilot[None]) -> None:

@@ -214,7 +214,9 @@ class RunsScreen(View):
             self._previewed = text
             side = self.query_one("#preview")
             side.border_title = Content("Group" if isinstance(under, Group) else "Run")
-            side.query_one(Static).update(text)
+            inner = side.query_one(Static)
+            height = text.get_height({}, inner.size.width) if inner.size.width else -1
+            inner.update(text, layout=height != inner.size.height)
 
     def keep(self, kept: RunsKept) -> None:
         """Show the list so from now on, and remember it."""

@@ -71,6 +71,7 @@ class RunListReader:
     _where: Where = NONE
     _wrong: str | None = None
     _matching: set[int] = field(default_factory=set)
+    _order: tuple[int, ...] = ()
     _seen: RunList | None = None
 
     def read(
@@ -93,13 +94,16 @@ class RunListReader:
                 self._where = compile_where(con, where)
             except UsageError as error:
                 self._wrong = str(error)
-            self._matching = self._match(con, None, archived, now)
+            self._matching, self._order = self._match(con, None, archived, now), ()
             changed.add(0)
         elif changed:
-            self._matching -= changed
-            self._matching |= self._match(con, changed, archived, now)
+            matching = (self._matching - changed) | self._match(con, changed, archived, now)
+            if matching != self._matching:
+                self._matching, self._order = matching, ()
         if changed or self._seen is None:
-            runs = tuple(self._runs[key] for key in sorted(self._matching & self._runs.keys(), reverse=True))
+            if not self._order:
+                self._order = tuple(sorted(self._matching & self._runs.keys(), reverse=True))
+            runs = tuple(map(self._runs.__getitem__, self._order))
             shows_all = archived or self._where.archived
             away = 0 if shows_all else sum(listed.archived for listed in self._runs.values())
             live = tuple(listed for listed in runs if listed.run.status in ("running", "paused"))

@@ -66,8 +66,11 @@ class RunRows(ScrollView, can_focus=True, inherit_bindings=False):
         """Draw these; the cursor stays on its row, at its height on the screen where the list is scrolled."""
         drawn = (self._runs, self._columns, self._moment, self._chosen, self._indent)
         self._runs, self._columns, self._moment, self._chosen, self._indent = runs, columns, moment, chosen, indent
-        if rows is self.rows and runs is drawn[0] and drawn[1:] == (columns, moment, chosen, indent):
-            return
+        if rows is self.rows and drawn[1:] == (columns, moment, chosen, indent) and not indent:
+            top = self.scroll_offset.y
+            seen = [row for row in rows[top : top + self.size.height] if isinstance(row, int)]
+            if all(runs[row] is drawn[0].get(row) for row in seen):
+                return
         if rows is not self.rows:
             before, was = self.cursor_row, self.under
             self.rows = rows

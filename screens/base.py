@@ -42,7 +42,7 @@ class Keep(Message):
 class Ask(Message):
     """Have the reader's thread do something; `job` gets the reader."""
 
-    def __init__(self, job: Callable[[Reader], Said | Answer]) -> None:
+    def __init__(self, job: Callable[[Reader], Said | Answer | None]) -> None:
         super().__init__()
         self.job = job
 

@@ -23,7 +23,7 @@ from screens.confirm import ConfirmScreen
 from screens.kept import RunsKept
 from screens.keys import bindings, hints
 from screens.preview import group_preview, preview
-from screens.reader import Answer, Reader, Snapshot
+from screens.reader import Answer, Reader, Said, Snapshot
 from screens.run_table import fitting, group_name, known, layout, title
 from screens.run_watch import RunsSeen, RunsWatch
 from screens.twins import each, listing, twin, words
@@ -315,10 +315,10 @@ class RunsScreen(View):
         ids = self.chosen or (under.run_ids if isinstance(under, Group) else () if under is None else (under,))
         return tuple(sorted(ids, reverse=True))
 
-    def _do(self, job: Callable[[Reader], object], words: str) -> None:
-        """Have it done; `words` is its command line."""
-        self.twin = words
-        self.post_message(Ask(job))  # type: ignore[arg-type]
+    def _do(self, job: Callable[[Reader], Said], command: str) -> None:
+        """Have it done; `command` is its command line."""
+        self.twin = command
+        self.post_message(Ask(job))
 
     def _every(self, ids: Sequence[int], has: Callable[[Listed], bool]) -> bool:
         return all(has(self.runs[key]) for key in ids)

@@ -4,7 +4,7 @@ Keys are given by the worker, not by SQLite, wherever a resumed run writes the s
 free of duplicates. What is tailed by id has AUTOINCREMENT, since SQLite may give a deleted rowid out again.
 """
 
-SCHEMA_VERSION = 9
+SCHEMA_VERSION = 10
 """Also in PRAGMA user_version, so that a reader can tell without sqlite-utils."""
 APPLICATION_ID = 0x71637264
 """In PRAGMA application_id: "qcrd", so that another program's database is never taken for ours."""
@@ -371,7 +371,37 @@ CREATE TABLE claims (                   -- what a run is buying now: another tha
 ) WITHOUT ROWID;
 """
 
+RATIONALE_NOTES = """
+CREATE TABLE rationale_notes (          -- what a person remarked on a rationale, or on a question
+    run_id INTEGER NOT NULL REFERENCES runs(id),
+    example TEXT NOT NULL,
+    number INTEGER NOT NULL,            -- the rationale's; -1: the question itself
+    flagged INTEGER NOT NULL,
+    note TEXT,
+    at REAL NOT NULL,
+    PRIMARY KEY (run_id, example, number)
+) WITHOUT ROWID;
+"""
+
+TEXT_WORDS = """
+CREATE VIRTUAL TABLE text_words USING fts5(  -- full-text index over texts; holds no text itself
+    text, content = 'texts', content_rowid = 'id', columnsize = 0, tokenize = 'unicode61 remove_diacritics 0'
+);
+CREATE TRIGGER texts_indexed AFTER INSERT ON texts BEGIN
+    INSERT INTO text_words (rowid, text) VALUES (new.id, new.text);
+END;
+CREATE INDEX rationales_text ON rationales (run_id, text_id);
+"""
+
 TABLES = (
-    FIRST_TABLES + GROUP_TABLES + LEDGER_TABLES + REASONS + REASONING_TABLES + IMPORT_TABLES + BATCH_TABLES
+    FIRST_TABLES
+    + GROUP_TABLES
+    + LEDGER_TABLES
+    + REASONS
+    + REASONING_TABLES
+    + IMPORT_TABLES
+    + BATCH_TABLES
     + CLAIM_TABLES
-)  # fmt: skip
+    + RATIONALE_NOTES
+    + TEXT_WORDS
+)

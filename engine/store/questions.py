@@ -43,6 +43,8 @@ class Candidate:
     flagged: bool = False
     note: str | None = None
     """What a person wrote beside it."""
+    marked: int | None = None
+    """The number that flag and note are kept under, where that is a copy's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,14 +270,14 @@ def _candidates(
     groups: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
     for row in rows:
         if row[1] == polarity and (row[2] != "self" or row[0] in visit or polarity not in ("positive", "negative")):
-            # what somebody marked stands for itself
-            groups.setdefault((row[7], row[2], row[3], row[15], notes.get(row[0])), []).append(row)
+            groups.setdefault((row[7], row[2], row[3], row[15]), []).append(row)
     found = []
     for same in groups.values():
         # the visited one, and of those the chosen one, speaks for its copies
         row = max(same, key=lambda r: (r[0] in visit, visit[r[0]][4] if r[0] in visit else 0))
         number, _, source, iteration, answer, text, length = row[:7]
-        mark = notes.get(number, UNMARKED)
+        marked = next((r[0] for r in same if r[0] in notes), None)
+        mark = UNMARKED if marked is None else notes[marked]
         candidate = Candidate(
             number,
             polarity,
@@ -290,6 +292,7 @@ def _candidates(
             reason=row[15],
             flagged=mark.flagged,
             note=mark.note,
+            marked=marked,
         )
         if number in visit:
             _, quality, cross_entropy, weight, chosen, active = visit[number]

@@ -1,4 +1,4 @@
-"""What people remark on rationales and questions: a flag, a note. Kept in the database, shown and exported with them."""
+"""What people remark on rationales and questions: a flag, a note. Kept in the database, shown and exported."""
 
 import sqlite3
 import time

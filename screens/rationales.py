@@ -165,7 +165,7 @@ class RationalesScreen(View):
             cursor=self._cursor,
             visited=question.step is not None,
             wrap=self._wrap,
-            limit=SHOWN if self.maximized is None else TEXT_LENGTH,
+            limit=SHOWN if self.maximized is None else _alone(question),
         )
         for name, candidates, aside in (
             ("#positives", question.positives, ()),
@@ -404,3 +404,8 @@ class RationalesScreen(View):
         if found.match.index == self._place():
             self._redraw()
         self._go(found.match.index)
+
+
+def _alone(question: Question) -> int:
+    """Characters of each rationale that a pane alone shows: of many fewer, so that a key is answered at once."""
+    return max(SHOWN, 2 * TEXT_LENGTH // max(2, len(question.positives), len(question.negatives)))

@@ -97,6 +97,8 @@ class RationalesScreen(View):
         self._line = ""
         """What the line at the foot is open for; empty: it is not."""
         self._cursor: int | None = None
+        self._drawn: tuple[int, str] | None = None
+        """The question on screen: another begins at its top."""
         self._wrap = True
         self._differences = True
 
@@ -147,6 +149,11 @@ class RationalesScreen(View):
 
     def _draw(self, seen: Seen) -> None:
         question = seen.question
+        if (question.run_id, question.example) != self._drawn:
+            self._drawn = (question.run_id, question.example)
+            for pane in self.query(Pane):
+                if pane.scroll_offset.y:  # to where it is, it would be drawn again for nothing
+                    pane.scroll_home(animate=False)
         found = pattern(self._words)
         top = self.query_one("#question", Static)
         top.border_title = title(question)
@@ -165,7 +172,7 @@ class RationalesScreen(View):
             cursor=self._cursor,
             visited=question.step is not None,
             wrap=self._wrap,
-            limit=SHOWN if self.maximized is None else _alone(question),
+            limit=_limit(question, self.maximized is not None),
         )
         for name, candidates, aside in (
             ("#positives", question.positives, ()),
@@ -207,8 +214,6 @@ class RationalesScreen(View):
         index = max(0, min(index, self._question.count - 1))
         if index != self._place():
             self._index, self._step, self._cursor = index, None, None
-            for pane in self.query(Pane):
-                pane.scroll_home(animate=False)
             self.post_message(Look())
 
     def action_question(self, by: int) -> None:
@@ -283,7 +288,7 @@ class RationalesScreen(View):
 
     def action_side(self, name: str) -> None:
         """To one of the two sides."""
-        self.query_one(f"#{name}").focus()
+        self.set_focus(self.query_one(f"#{name}"))  # at once: the next key may be for it
 
     def _pane(self) -> Pane:
         return self.focused if isinstance(self.focused, Pane) else self.query_one("#positives", Pane)
@@ -406,6 +411,9 @@ class RationalesScreen(View):
         self._go(found.match.index)
 
 
-def _alone(question: Question) -> int:
-    """Characters of each rationale that a pane alone shows: of many fewer, so that a key is answered at once."""
-    return max(SHOWN, 2 * TEXT_LENGTH // max(2, len(question.positives), len(question.negatives)))
+def _limit(question: Question, alone: bool) -> int:
+    """Characters of each rationale that are shown: of many fewer, so that a key is answered at once."""
+    many = max(1, len(question.positives), len(question.negatives) + len(question.aside))
+    if alone:
+        return max(SHOWN // 2, min(TEXT_LENGTH, 2 * TEXT_LENGTH // many))
+    return max(SHOWN // 4, min(SHOWN, 3 * SHOWN // many))

@@ -239,12 +239,14 @@ class RationalesScreen(View):
             self.post_message(Ask(partial(to_followed, run_id=self.run_id, after=self._place())))
 
     def action_first(self) -> None:
-        """The first question."""
-        self._go(self._seen.matches[0] if self._seen is not None and self._seen.matches else 0)
+        """The first question, of those that the filter lets in."""
+        matches = None if self._seen is None else self._seen.matches
+        if matches is None or matches:
+            self._go(matches[0] if matches else 0)
 
     def action_last(self) -> None:
-        """The last question."""
-        if self._seen is not None:
+        """The last question, of those that the filter lets in."""
+        if self._seen is not None and (self._seen.matches is None or self._seen.matches):
             self._go(self._seen.matches[-1] if self._seen.matches else self._seen.question.count - 1)
 
     def action_visit(self, by: int) -> None:

@@ -1,9 +1,8 @@
 """The rationale screen: one question, what pulls the student beside what it is pushed from."""
 
-import sqlite3
-from dataclasses import dataclass
+from bisect import bisect_left, bisect_right
+from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from textual import events
 from textual.app import ComposeResult
@@ -11,73 +10,34 @@ from textual.containers import Container, VerticalScroll
 from textual.content import Content
 from textual.widgets import Footer, Input, Static
 
-from engine.store.questions import (
-    Candidate,
-    Question,
-    find_question,
-    next_followed,
-    read_keys,
-    read_question,
-)
+from engine.errors import UsageError
+from engine.store.questions import TEXT_LENGTH, Candidate, Question
+from engine.store.rationale_filter import TERMS, Filter, parse
+from engine.store.rationale_notes import NOTE_LENGTH, QUESTION
+from engine.store.search import pattern
 from screens.base import Ask, Look, View
 from screens.keys import bindings, hints
-from screens.reader import Answer, Reader, Snapshot
-from screens.widgets.pair import Parting, heading, layout, parting
-from screens.widgets.words import UNKNOWN, count, line, marks, paragraph, spark, three
+from screens.rationale_reading import Found, RationalesWatch, Seen, annotate, find, into, mark, to_followed
+from screens.reader import Answer, Snapshot
+from screens.widgets.filter_line import Terms
+from screens.widgets.pair import SHOWN, Drawing, heading, layout, source
+from screens.widgets.parting import Side
+from screens.widgets.question import negatives_title, place, title, top_text
+from screens.widgets.reasons import reasons
+from screens.widgets.visits import history, visit_title
+from screens.widgets.words import count, line
 
-COMPARED = 3000
-"""Characters of a rationale that are compared."""
-QUESTION_LENGTH = 1500
-"""Characters of a question that are shown."""
 NOTHING = (
     "This run has no rationales yet.\n\n"
     "They appear once the teacher's samples have been voted on;\n"
     "finetune learns from gold answers alone and never has any.\n\n2 goes back to the run"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class RationalesWatch:
-    """One question of a run at one of its visits."""
-
-    run_id: int | None
-    index: int | None
-    """Place of the question in the training set; None: the first that is followed."""
-    step: int | None
-    """The visit of it; None: the last."""
-
-    def read(self, con: sqlite3.Connection, kept: dict[str, Any]) -> Question | None:
-        """The question; None where the run has none."""
-        if self.run_id is None:
-            return None
-        keys = keys_of(con, kept, self.run_id)
-        index = self.index
-        if index is None:
-            index = next_followed(con, self.run_id, keys, -1) or 0
-        return read_question(con, self.run_id, keys, index, self.step)
-
-    def at(self, content: Question, now: float) -> Question:
-        """Nothing about it grows old."""
-        return content
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Where a search led; None: nowhere."""
-
-    run_id: int
-    words: str
-    index: int | None
-
-
-def keys_of(con: sqlite3.Connection, kept: dict[str, Any], run_id: int) -> tuple[str, ...]:
-    """Ids of the run's questions in order, read anew when there are more."""
-    known, keys = kept.get("questions", (-1, ()))
-    count = con.execute("SELECT count(*) FROM votes WHERE run_id = ?", (run_id,)).fetchone()[0]
-    if known != run_id or count != len(keys):
-        keys = read_keys(con, run_id)
-        kept["questions"] = (run_id, keys)
-    return tuple(keys)
+LINES = {
+    "search": ("search", "words of a question or of a rationale; subtr* for beginnings"),
+    "filter": ("filter: " + " ".join(TERMS), "e.g. polarity=negative quality<0.3 flipped; empty: all"),
+    "note": ("note", "what there is to say about it; empty: no note"),
+}
+"""What the line at the foot is for: its name, and what it says while it is empty."""
 
 
 class Pane(VerticalScroll):
@@ -88,33 +48,29 @@ class Pane(VerticalScroll):
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self._drawn: tuple[object, ...] = ()
-        self._candidates: tuple[Candidate, ...] = ()
-        self._delta: float | None = None
-        self._apart: Parting | None = None
-        self._visited = False
-        self.wrap = True
+        self.candidates: tuple[Candidate, ...] = ()
+        self.aside: tuple[Candidate, ...] = ()
+        self.drawing = Drawing()
+        self._starts: dict[int, int] = {}
 
     def compose(self) -> ComposeResult:
         """One text."""
         yield Static("", markup=False)
 
-    def show(
-        self, candidates: tuple[Candidate, ...], delta: float | None, apart: Parting | None, visited: bool
-    ) -> None:
-        """Draw these."""
-        self._candidates, self._delta, self._apart, self._visited = candidates, delta, apart, visited
-        self.draw()
-
     def draw(self) -> None:
         """Lay the text out, unless it is as it was."""
         width = self.scrollable_content_region.width
-        wanted = (self._candidates, self._delta, self._apart, self._visited, self.wrap, width)
+        wanted = (self.candidates, self.aside, self.drawing, width)
         if width and wanted != self._drawn:
             self._drawn = wanted
-            self.set_class(not self.wrap, "-unwrapped")
-            apart, wrap, visited = self._apart, self.wrap, self._visited
-            text = layout(self._candidates, width, self._delta, apart=apart, wrap=wrap, visited=visited)
-            self.query_one(Static).update(text)
+            self.set_class(not self.drawing.wrap, "-unwrapped")
+            laid = layout(self.candidates, width, self.drawing, self.aside)
+            self._starts = dict(laid.starts)
+            self.query_one(Static).update(laid.content)
+
+    def go_to(self, number: int) -> None:
+        """Bring the beginning of a rationale into view."""
+        self.scroll_to(y=max(0, self._starts.get(number, 0)), animate=False)
 
     def on_resize(self, event: events.Resize) -> None:
         """Another width, other lines."""
@@ -127,14 +83,24 @@ class RationalesScreen(View):
     CSS_PATH = "rationales.tcss"
     AUTO_FOCUS = "#positives"
     BINDINGS = bindings("rationales")
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (32, "-tall")]  # noqa: RUF012
 
     def __init__(self) -> None:
         super().__init__()
         self.run_id: int | None = None
         self._index: int | None = None
         self._step: int | None = None
-        self._question: Question | None = None
+        self._seen: Seen | None = None
         self._words = ""
+        self._match = ""
+        self._filter = Filter()
+        self._line = ""
+        """What the line at the foot is open for; empty: it is not."""
+        self._cursor: int | None = None
+        self._drawn: tuple[int, str] | None = None
+        """The question on screen: another begins at its top."""
+        self._wrap = True
+        self._differences = True
 
     def compose(self) -> ComposeResult:
         """Question above, the two sides, its history below."""
@@ -149,66 +115,117 @@ class RationalesScreen(View):
         below = Static("", id="history", markup=False)
         below.border_subtitle = Content(hints("rationales", "history"))
         yield below
-        yield Input(placeholder="words of a question or of a rationale, Enter finds the next, Esc leaves", id="search")
+        yield Input(id="search")
         yield Footer(show_command_palette=False)
 
     def open(self, run_id: int) -> None:
         """Show that run's questions from now on."""
         if run_id != self.run_id:
-            self.run_id, self._index, self._step, self._question = run_id, None, None, None
+            self.run_id, self._index, self._step, self._seen = run_id, None, None, None
+            self._filter, self._match, self._cursor = Filter(), "", None
 
     def wanted(self) -> RationalesWatch:
         """This question at this visit."""
-        return RationalesWatch(self.run_id, self._index, self._step)
+        return RationalesWatch(self.run_id, self._index, self._step, self._filter)
+
+    @property
+    def _question(self) -> Question | None:
+        return None if self._seen is None else self._seen.question
 
     def show(self, snapshot: Snapshot) -> None:
         """Draw the question."""
-        question: Question | None = snapshot.content
-        if question is None and snapshot.problem is not None:
-            if self._question is None:
+        seen: Seen | None = snapshot.content
+        if seen is None and snapshot.problem is not None:
+            if self._seen is None:
                 self.query_one("#empty", Static).update("")
                 self.add_class("-empty")
             return
-        self.set_class(question is None, "-empty")
-        self._question = question
-        if question is None:
+        self.set_class(seen is None, "-empty")
+        self._seen = seen
+        if seen is None:
             self.query_one("#empty", Static).update(Content(NOTHING))
             return
+        self._draw(seen)
+
+    def _draw(self, seen: Seen) -> None:
+        question = seen.question
+        if (question.run_id, question.example) != self._drawn:
+            self._drawn = (question.run_id, question.example)
+            for pane in self.query(Pane):
+                if pane.scroll_offset.y:  # to where it is, it would be drawn again for nothing
+                    pane.scroll_home(animate=False)
+        found = pattern(self._words)
         top = self.query_one("#question", Static)
         top.border_title = title(question)
-        top.border_subtitle = Content(f"question {count(question.index + 1)}/{count(question.count)}")
-        top.update(top_text(question))
+        top.border_subtitle = place(question, self._match, self._filtered(seen))
+        top.update(top_text(question, found))
+        marks: dict[int, Side] = {}
+        if seen.apart is not None:
+            sides = (seen.apart.parting.positive, seen.apart.parting.negative)
+            if not self._differences:
+                sides = (replace(sides[0], words=frozenset()), replace(sides[1], words=frozenset()))
+            marks = {seen.apart.positive: sides[0], seen.apart.negative: sides[1]}
+        drawing = Drawing(
+            marks=marks,
+            reasons=reasons(question),
+            found=found,
+            cursor=self._cursor,
+            visited=question.step is not None,
+            wrap=self._wrap,
+            limit=_limit(question, self.maximized is not None),
+        )
+        for name, candidates, aside in (
+            ("#positives", question.positives, ()),
+            ("#negatives", question.negatives, question.aside),
+        ):
+            pane = self.query_one(name, Pane)
+            pane.candidates, pane.aside, pane.drawing = candidates, aside, drawing
+            pane.draw()
         self.query_one("#positives").border_title = Content(heading("+", "positives", question.positives))
         self.query_one("#negatives").border_title = negatives_title(question)
-        apart = chosen_parting(question)
-        visited = question.step is not None
-        self.query_one("#positives", Pane).show(question.positives, question.delta, None, visited)
-        self.query_one("#negatives", Pane).show(question.negatives, question.delta, apart, visited)
         self._draw_history()
 
+    def _redraw(self) -> None:
+        if self._seen is not None:
+            self._draw(self._seen)
+
+    def _filtered(self, seen: Seen) -> str:
+        """The filter, and which of how many that it lets in."""
+        if seen.matches is None:
+            return ""
+        at = bisect_left(seen.matches, seen.question.index)
+        here = at < len(seen.matches) and seen.matches[at] == seen.question.index
+        which = count(at + 1) if here else "–"
+        return f"{line(str(self._filter), 60)}: {which} of {count(len(seen.matches))}"
+
     def on_resize(self) -> None:
-        """The history has another width."""
+        """The history has another width, and perhaps another height."""
         self._draw_history()
 
     def _draw_history(self) -> None:
         if self._question is not None:
             pane = self.query_one("#history", Static)
             pane.border_title = Content(visit_title(self._question))
-            pane.update(history(self._question, self.size.width - 4))
+            pane.update(history(self._question, self.size.width - 4, self.has_class("-tall")))
 
     def _go(self, index: int) -> None:
         if self._question is None:
             return
         index = max(0, min(index, self._question.count - 1))
         if index != self._place():
-            self._index, self._step = index, None
-            for pane in self.query(Pane):
-                pane.scroll_home(animate=False)
+            self._index, self._step, self._cursor = index, None, None
             self.post_message(Look())
 
     def action_question(self, by: int) -> None:
-        """Next or previous question."""
-        self._go(self._place() + by)
+        """Next or previous question, of those that the filter lets in."""
+        self._match = ""
+        matches = None if self._seen is None else self._seen.matches
+        if matches is None:
+            self._go(self._place() + by)
+        elif by > 0 and (at := bisect_right(matches, self._place())) < len(matches):
+            self._go(matches[at])
+        elif by < 0 and (at := bisect_left(matches, self._place())) > 0:
+            self._go(matches[at - 1])
 
     def _place(self) -> int:
         """Where we are: a key may be faster than what it shows."""
@@ -219,16 +236,18 @@ class RationalesScreen(View):
     def action_followed(self) -> None:
         """The next question that is followed: each visit of it is kept, and the student asked for it."""
         if self.run_id is not None:
-            self.post_message(Ask(partial(_next_followed, run_id=self.run_id, after=self._place())))
+            self.post_message(Ask(partial(to_followed, run_id=self.run_id, after=self._place())))
 
     def action_first(self) -> None:
-        """The first question."""
-        self._go(0)
+        """The first question, of those that the filter lets in."""
+        matches = None if self._seen is None else self._seen.matches
+        if matches is None or matches:
+            self._go(matches[0] if matches else 0)
 
     def action_last(self) -> None:
-        """The last question."""
-        if self._question is not None:
-            self._go(self._question.count - 1)
+        """The last question, of those that the filter lets in."""
+        if self._seen is not None and (self._seen.matches is None or self._seen.matches):
+            self._go(self._seen.matches[-1] if self._seen.matches else self._seen.question.count - 1)
 
     def action_visit(self, by: int) -> None:
         """An earlier or later visit; the last one follows the run."""
@@ -245,17 +264,21 @@ class RationalesScreen(View):
 
     def action_wrap(self) -> None:
         """Wrap, or not."""
-        for pane in self.query(Pane):
-            pane.wrap = not pane.wrap
-            pane.draw()
+        self._wrap = not self._wrap
+        self._redraw()
+
+    def action_difference(self) -> None:
+        """Mark the words that differ, or only where the pair parts company."""
+        self._differences = not self._differences
+        self._redraw()
 
     def action_maximise(self) -> None:
-        """The pane alone, and back."""
+        """The pane alone with all of its texts, and back."""
         if self.maximized is not None:
             self.minimize()
-            return
-        pane = self.focused if isinstance(self.focused, Pane) else self.query_one("#positives")
-        self.maximize(pane)
+        else:
+            self.maximize(self._pane())
+        self._redraw()
 
     def action_down(self) -> None:
         """Scroll the pane in focus."""
@@ -265,31 +288,111 @@ class RationalesScreen(View):
         """Scroll the pane in focus."""
         self._pane().scroll_relative(y=-1, animate=False)
 
+    def action_side(self, name: str) -> None:
+        """To one of the two sides."""
+        self.set_focus(self.query_one(f"#{name}"))  # at once: the next key may be for it
+
     def _pane(self) -> Pane:
         return self.focused if isinstance(self.focused, Pane) else self.query_one("#positives", Pane)
 
+    def action_rationale(self, by: int) -> None:
+        """Next or previous rationale of the pane: flag and note are for it; before the first: for the question."""
+        pane = self._pane()
+        numbers = [None, *(c.number for c in (*pane.candidates, *pane.aside))]
+        at = numbers.index(self._cursor) if self._cursor in numbers else 0
+        self._cursor = numbers[max(0, min(at + by, len(numbers) - 1))]
+        self._redraw()
+        pane.go_to(-1 if self._cursor is None else self._cursor)
+
+    def _target(self) -> tuple[int, str, bool, str | None] | None:
+        """Number and name of what flag and note are for, and what it has of them."""
+        question = self._question
+        if question is None:
+            return None
+        known = (*question.positives, *question.negatives, *question.aside)
+        at = next((c for c in known if c.number == self._cursor), None)
+        if at is None:
+            return QUESTION, f"question {line(question.example, 40)}", question.flagged, question.note
+        number = at.number if at.marked is None else at.marked
+        return number, f"{source(at)} of {line(question.example, 40)}", at.flagged, at.note
+
+    def action_flag(self) -> None:
+        """Flag it, or take the flag away."""
+        target = self._target()
+        if target is not None and self.run_id is not None and self._question is not None:
+            number, name, flagged, _ = target
+            job = partial(mark, run_id=self.run_id, example=self._question.example)
+            self.post_message(Ask(partial(job, number=number, name=name, flagged=not flagged)))
+
+    def action_note(self) -> None:
+        """Write beside it."""
+        target = self._target()
+        if target is not None:
+            note = "" if target[3] is None else line(target[3], NOTE_LENGTH)
+            self._ask("note", note, f"note beside {target[1]}")
+
     def action_search(self) -> None:
         """Type words to look for."""
+        self._ask("search", "", "")
+
+    def action_filter(self) -> None:
+        """Type which questions to go through."""
+        self._ask("filter", "" if self._filter == Filter() else f"{self._filter} ", "")
+
+    def _ask(self, what: str, value: str, name: str) -> None:
+        """Open the line at the foot."""
         field = self.query_one("#search", Input)
+        title, field.placeholder = LINES[what]
+        field.suggester = Terms() if what == "filter" else None
+        field.border_title = Content(name or title)
+        field.border_subtitle = Content("Enter go  Esc leave")
+        field.value, self._line = value, what
+        field.cursor_position = len(value)
         field.add_class("-shown")
         field.focus()
 
-    def action_search_next(self) -> None:
-        """The next match of the last search."""
+    def action_search_next(self, by: int) -> None:
+        """The next or previous match of the last search."""
         if self._words and self.run_id is not None:
-            self.post_message(Ask(partial(_find, run_id=self.run_id, after=self._place(), words=self._words)))
+            job = partial(find, run_id=self.run_id, after=self._place(), words=self._words)
+            self.post_message(Ask(partial(job, by=by, wanted=self._filter)))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Look for the words."""
-        self._words = event.value.strip()
+        """Look for the words, take the filter or the note."""
+        what, text = self._line, event.value.strip()
+        if what == "filter":
+            try:
+                wanted = parse(text)
+            except UsageError as error:
+                event.input.border_subtitle = Content(line(str(error), 200))
+                return
+            self.close_search()
+            self._take(wanted)
+            return
+        target = self._target()
         self.close_search()
-        self.action_search_next()
+        if what == "search":
+            self._words, self._match = text, ""
+            self._redraw()
+            self.action_search_next(1)
+        elif target is not None and self.run_id is not None and self._question is not None:
+            job = partial(annotate, run_id=self.run_id, example=self._question.example)
+            self.post_message(Ask(partial(job, number=target[0], name=target[1], note=text)))
+
+    def _take(self, wanted: Filter) -> None:
+        """Go through these questions from now on; to the next of them where this one is not among them."""
+        self._filter = wanted
+        self.post_message(Look())
+        if wanted != Filter() and self.run_id is not None:
+            job = partial(into, run_id=self.run_id, place=self._place(), wanted=wanted)
+            self.post_message(Ask(job))
 
     def close_search(self) -> bool:
-        """Put the search field away; False where it was not open."""
+        """Put the line at the foot away; False where it was not open."""
         field = self.query_one("#search", Input)
         was_open = field.has_class("-shown")
         field.remove_class("-shown")
+        self._line = ""
         if was_open:
             self.query_one("#positives").focus()
         return was_open
@@ -299,108 +402,20 @@ class RationalesScreen(View):
         found: Found = answer.result
         if found.run_id != self.run_id:
             return
-        if found.index is None and not found.words:
-            self.notify("no question of this run is followed", severity="warning", markup=False)
-        elif found.index is None:
-            self.notify(f"no question or rationale holds {line(found.words, 60)!r}", severity="warning", markup=False)
-        else:
-            self._go(found.index)
+        if found.match is None:
+            self.notify(found.nowhere, severity="warning", markup=False)
+            return
+        if found.words:
+            total, at = found.match.total, found.match.place
+            self._match = "a match of many" if total is None else f"match {count(at)} of {count(total)}"
+        if found.match.index == self._place():
+            self._redraw()
+        self._go(found.match.index)
 
 
-def _next_followed(reader: Reader, run_id: int, after: int) -> Answer:
-    index = reader.read(lambda con, kept: next_followed(con, run_id, keys_of(con, kept, run_id), after))
-    return Answer("rationales", Found(run_id, "", index))
-
-
-def _find(reader: Reader, run_id: int, after: int, words: str) -> Answer:
-    index = reader.read(lambda con, kept: find_question(con, run_id, keys_of(con, kept, run_id), after, words))
-    return Answer("rationales", Found(run_id, words, index))
-
-
-def title(question: Question) -> Content:
-    """Run and moment."""
-    when = "not visited yet" if question.iteration is None else f"iteration {question.iteration}/{question.iterations}"
-    return Content(f"{line(question.run_name, 50)} · {when}")
-
-
-DROPPED = {"right": "right answer", "no rationale": "no rationale", "no vote": "no vote", "band": "outside the band"}
-"""Why, in words."""
-
-
-def top_text(question: Question) -> Content:
-    """The question, and who says what of it."""
-    parts: list[Content | tuple[str, str]] = [
-        Content(paragraph(question.text, QUESTION_LENGTH, question.length) or UNKNOWN),
-        Content("\n"),
-        Content.styled("gold ", "dim"),
-        Content.styled(line(question.gold, 60), "bold"),
-        Content.styled(" · vote ", "dim"),
-        Content(f"{line(question.vote, 60)} ({question.votes} of {question.samples})"),
-    ]
-    if question.tie:
-        parts.append(Content(" tie"))
-    if question.vote_right is not None:
-        parts.append(_mark(question.vote_right))
-    parts += _student(question)
-    rest = [f"{n} dropped" + (f" ({DROPPED.get(why, line(why, 30))})" if why else "") for why, n in question.dropped]
-    rest += [f"{question.unparsed} unparsed"] if question.unparsed else []
-    if rest:
-        parts.append(Content.styled(" · " + ", ".join(rest), "dim"))
-    return Content.assemble(*parts)
-
-
-def _student(question: Question) -> list[Content]:
-    """What the student answered, and when it was asked."""
-    if question.student_step is None:
-        unasked = "not asked yet" if question.followed else "not asked: not followed"
-        return [Content.styled(f" · student {unasked}", "dim")]
-    when = "now" if question.step is None or question.step == question.visits[-1] else "then"
-    parts = [Content.styled(f" · student {when} ", "dim"), Content(line(question.student_answer or "no answer", 60))]
-    if question.student_right is not None:
-        parts.append(_mark(question.student_right))
-    return [*parts, Content.styled(f" step {count(question.student_step)}", "dim")]
-
-
-def _mark(right: bool) -> Content:
-    return Content.styled(" ✓", "$success") if right else Content.styled(" ✗", "$error")
-
-
-def negatives_title(question: Question) -> Content:
-    """How many, and how many of earlier selves are not shown."""
-    earlier = f" · {question.earlier} of other iterations" if question.earlier else ""
-    return Content(heading("−", "negatives", question.negatives) + earlier)
-
-
-def chosen_parting(question: Question) -> Parting | None:
-    """Where the chosen negative leaves the right reasoning."""
-    negative = next((c for c in question.negatives if c.chosen), None)
-    if negative is None or not question.positives:
-        return None
-    wrong = paragraph(negative.text, COMPARED)
-    # the positive it is nearest to: against another phrasing every word would differ, and the slip be lost among them
-    partings = [parting(paragraph(c.text, COMPARED), wrong) for c in question.positives]
-    return min(partings, key=lambda apart: (apart.edits, -(apart.first or 0)))
-
-
-def visit_title(question: Question) -> str:
-    """Which visit of how many."""
-    if question.step is None or not question.visits:
-        return "this question over visits"
-    at = question.visits.index(question.step) + 1 if question.step in question.visits else len(question.visits)
-    kept = "" if question.followed else " (not followed: the last is kept)"
-    return f"this question over visits · {at} of {len(question.visits)}, step {count(question.step)}{kept}"
-
-
-def history(question: Question, width: int) -> Content:
-    """Cross-entropies of the chosen pair and the student's answers, over time."""
-    cells = max(4, min(30, (width - 50) // 3))
-    parts: list[Content] = []
-    for name, values, style in (
-        ("CE chosen +", question.chosen_positive, "$success"),
-        ("CE chosen −", question.chosen_negative, "$error"),
-    ):
-        last = three(values[-1]) if values else UNKNOWN
-        parts.append(Content.assemble((f"{name} ", "dim"), (spark(values, cells), style), f" {last}"))
-    answers = marks(question.answers, cells)
-    parts.append(Content.assemble(("answer ", "dim"), answers or UNKNOWN))
-    return Content("    ").join(parts)
+def _limit(question: Question, alone: bool) -> int:
+    """Characters of each rationale that are shown: of many fewer, so that a key is answered at once."""
+    many = max(1, len(question.positives), len(question.negatives) + len(question.aside))
+    if alone:
+        return max(SHOWN // 2, min(TEXT_LENGTH, 2 * TEXT_LENGTH // many))
+    return max(SHOWN // 4, min(SHOWN, 3 * SHOWN // many))

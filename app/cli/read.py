@@ -1,11 +1,14 @@
 """runs, show, rationales, metrics, logs, query: what the database holds, for people and for programs."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from app.cli.options import Csv, Db, Json, Jsonl, Run, database, output_format
 
+Polarity = Annotated[
+    Literal["positive", "negative", "dropped", "unparsed"] | None, typer.Option("--polarity", help="Of this polarity.")
+]
 Limit = Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many.")]
 
 
@@ -87,6 +90,39 @@ def rationales(
     question: Annotated[
         str | None, typer.Option("--question", "-q", metavar="ID", help="All rationales of this question.")
     ] = None,
+    polarity: Polarity = None,
+    source: Annotated[
+        Literal["teacher", "minority", "self", "fixed", "perturbed", "peer"] | None,
+        typer.Option("--source", help="From there."),
+    ] = None,
+    quality: Annotated[
+        str | None, typer.Option("--quality", metavar="RANGE", help='0.2..0.6, "<0.3" or ">0.7", at the last visit.')
+    ] = None,
+    chosen: Annotated[
+        bool | None, typer.Option("--chosen/--not-chosen", help="That the last visit chose, or not.")
+    ] = None,
+    active: Annotated[
+        bool | None, typer.Option("--active/--silent", help="Chosen negatives that counted, or were silenced.")
+    ] = None,
+    answer: Annotated[
+        Literal["right", "wrong"] | None, typer.Option("--answer", help="That end in the gold answer, or not.")
+    ] = None,
+    student: Annotated[
+        Literal["right", "wrong"] | None,
+        typer.Option("--student", help="Of followed questions on which the student was right at last, or wrong."),
+    ] = None,
+    flagged: Annotated[
+        bool | None, typer.Option("--flagged/--not-flagged", help="That are flagged, or whose question is; or not.")
+    ] = None,
+    flipped: Annotated[
+        bool | None,
+        typer.Option(
+            "--flipped/--not-flipped", help="Of questions on which the last evaluation changed right or wrong."
+        ),
+    ] = None,
+    text: Annotated[
+        str | None, typer.Option("--text", metavar="WORDS", help="That hold these words; subtr* for beginnings.")
+    ] = None,
     limit: Limit = None,
     json: Json = False,
     jsonl: Jsonl = False,
@@ -95,7 +131,8 @@ def rationales(
 ) -> None:
     """Show positive and negative rationales.
 
-    The pairs that training chose, the newest 20 (or --limit) first; with --question all of that question.
+    The pairs that training chose, the newest 20 (or --limit) first; with --question all of that question; with any
+    other option the rationales that are so, in the training set's order.
     """
     from contextlib import closing
 
@@ -104,13 +141,31 @@ def rationales(
     from engine.errors import UsageError
     from engine.store.connect import open_reader
     from engine.store.queries import find_run
-    from engine.store.rationale_queries import pairs, rationales_of
+    from engine.store.rationale_filter import Filter, quality_range
+    from engine.store.rationale_queries import pairs, rationales_like, rationales_of
 
     form = output_format(json, jsonl, csv)
+    wanted = Filter(
+        polarity=polarity,
+        source=source,
+        quality=None if quality is None else quality_range(quality),
+        chosen=chosen,
+        active=active,
+        answer=None if answer is None else answer == "right",
+        student=None if student is None else student == "right",
+        flagged=flagged,
+        flipped=flipped,
+        text=text,
+    )
+    if question is not None and wanted != Filter():
+        raise UsageError(f"--question shows all of one question: leave it away to look for {wanted}")
+    most = limit or (20 if form == "table" else None)
     with closing(open_reader(database(db))) as connection:
         run_id = int(find_run(connection, run)["id"])
-        if question is None:
-            rows = [dict(row) for row in pairs(connection, run_id, limit=limit or (20 if form == "table" else None))]
+        if wanted != Filter():
+            rows = [dict(row) for row in rationales_like(connection, run_id, wanted, most)]
+        elif question is None:
+            rows = [dict(row) for row in pairs(connection, run_id, limit=most)]
         else:
             rows = [dict(row) for row in rationales_of(connection, run_id, question)][:limit]
             if not rows:
@@ -118,8 +173,9 @@ def rationales(
                     f"run {run_id} has no rationales of a question {question!r}; `qcrd rationales` has ids"
                 )
     if form != "table" or not rows:
-        write_rows(rows, form, [], empty="no rationales have been trained on yet")
-    elif question is None:
+        none = "no rationales have been trained on yet" if wanted == Filter() else f"no rationale has {wanted}"
+        write_rows(rows, form, [], empty=none)
+    elif question is None and wanted == Filter():
         print_pairs(rows)
     else:
         print_rationales(rows)

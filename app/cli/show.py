@@ -90,6 +90,7 @@ def print_pairs(rows: Sequence[Row]) -> None:
     for row in rows:
         print(f"{one_line(row['example'])} · step {count(row['step'])} · iteration {row['iteration']}")
         _indented(row["question"])
+        _remarks(row, "question_")
         print(f"  gold {text(row['gold'])} · vote {text(row['vote'])}")
         for sign, side in (("+", "positive"), ("−", "negative")):
             if row[side] is not None:
@@ -97,14 +98,21 @@ def print_pairs(rows: Sequence[Row]) -> None:
                 if side == "negative" and not row["active"]:
                     marks.append("silent")
                 print(f"{sign} {' · '.join(marks)}")
+                _remarks(row, f"{side}_")
                 _indented(row[side])
         print()
 
 
 def print_rationales(rows: Sequence[Row]) -> None:
-    """All rationales of one question."""
+    """Rationales one by one; those of several questions say of which."""
     signs = {"positive": "+", "negative": "−"}
+    last = None
     for row in rows:
+        if "example" in row and row["example"] != last:
+            last = row["example"]
+            print(f"{one_line(row['example'])} · gold {text(row['gold'])} · vote {text(row['vote'])}")
+            _indented(row["question"])
+            _remarks(row, "question_")
         why = f" ({row['reason']})" if row["reason"] else ""
         marks = [row["polarity"] + why, row["source"], f"answer {text(row['answer'])} ({row['rule']})"]
         if row["iteration"]:
@@ -112,8 +120,15 @@ def print_rationales(rows: Sequence[Row]) -> None:
         if row["step"] is not None:
             marks += [_numbers(row, ""), "chosen" if row["chosen"] else "not chosen"]
         print(f"{signs.get(row['polarity'], '·')} {row['number']} · {' · '.join(marks)}")
+        _remarks(row, "")
         _indented(row["text"])
         print()
+
+
+def _remarks(row: Row, prefix: str) -> None:
+    flag, note = row[f"{prefix}flagged"], row[f"{prefix}note"]
+    if flag or note:
+        print("  " + " ".join(part for part in ("⚑" * bool(flag), note and f"✎ {one_line(note)}") if part))
 
 
 def print_log(rows: Sequence[Row]) -> None:

@@ -11,7 +11,7 @@ from app.cli.options import Db, Detach, Run, database
 
 def add_to(app: typer.Typer) -> None:
     """Give the app this file's commands."""
-    for command in (attach, pause, resume, stop):
+    for command in (attach, pause, resume, stop, annotate):
         app.command()(command)
 
 
@@ -37,6 +37,28 @@ def pause(run: Run, db: Db = None) -> None:
 def stop(run: Run, db: Db = None) -> None:
     """Let a run, or a group's (g1), save a checkpoint and end."""
     _order(run, db, "stop", "writes a checkpoint and stops; `{resume}` goes on from there")
+
+
+def annotate(
+    run: Run,
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="Its id, as `qcrd rationales` shows it.")],
+    number: Annotated[
+        int | None, typer.Argument(metavar="[RATIONALE]", help="A rationale's number; else the question is meant.")
+    ] = None,
+    flag: Annotated[bool | None, typer.Option("--flag/--unflag", help="Flag it, or take the flag away.")] = None,
+    note: Annotated[
+        str | None, typer.Option("--note", metavar="TEXT", help="What there is to say about it; empty: no note.")
+    ] = None,
+    db: Db = None,
+) -> None:
+    """Flag a question or a rationale, or write a note beside it; exports and `qcrd rationales --flagged` have it."""
+    from engine.errors import UsageError
+    from engine.store.rationale_notes import QUESTION, remark
+
+    if flag is None and note is None:
+        raise UsageError("nothing to remark: give --flag, --unflag or --note TEXT")
+    path = database(db)
+    remark(path, _find(path, run), question, QUESTION if number is None else number, flagged=flag, note=note)
 
 
 def resume(

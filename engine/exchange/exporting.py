@@ -10,20 +10,21 @@ from typing import Any, Literal
 from engine.answers.kinds import join
 from engine.spec.run import RunSpec
 from engine.store.connect import open_reader
+from engine.store.rationale_queries import REMARKED, REMARKS
 from engine.store.runs import stored_spec
 from engine.teacher.messages import style_of
 
 Form = Literal["qcrd", "preference", "kto"]
-OF_EACH = ("source", "iteration", "model", "answer")
+OF_EACH = ("source", "iteration", "model", "answer", "flagged", "note")
 """Told of each rationale."""
-OF_QUESTION = ("gold", "vote", "votes", "samples")
+OF_QUESTION = ("gold", "vote", "votes", "samples", "question_flagged", "question_note")
 QUESTIONS = 500
 """Read at once: between two reads no transaction is open, so that a run that writes is not held up."""
 Row = dict[str, Any]
 
-SAMPLES = """
+SAMPLES = f"""
 SELECT u.example, x.split, x.question, x.answer AS gold, t.text, h.text AS reasoning, s.model, r.answer, r.rule,
-    r.polarity, v.answer AS vote, v.votes
+    r.polarity, v.answer AS vote, v.votes,{REMARKS}
 FROM run_samples u
 JOIN samples s ON s.id = u.sample_id
 JOIN texts t ON t.id = s.text_id
@@ -33,12 +34,14 @@ JOIN examples x ON x.dataset_id = d.dataset_id AND x.key = u.example
 LEFT JOIN votes v ON v.run_id = u.run_id AND v.example = u.example
 LEFT JOIN rationales r ON r.run_id = u.run_id AND r.example = u.example AND r.slot = u.slot AND r.iteration = 0
     AND r.source IN ('teacher', 'minority')
+LEFT JOIN rationale_notes m ON m.run_id = u.run_id AND m.example = u.example AND m.number = r.number
+LEFT JOIN rationale_notes q ON q.run_id = u.run_id AND q.example = u.example AND q.number = -1
 WHERE u.run_id = ? AND u.example BETWEEN ? AND ?
 ORDER BY u.example, u.slot
 """
-RATIONALES = """
+RATIONALES = f"""
 SELECT r.example, x.split, x.question, x.answer AS gold, t.text, s.model, r.answer, r.polarity, r.source,
-    r.iteration, v.answer AS vote, v.votes, v.samples
+    r.iteration, v.answer AS vote, v.votes, v.samples,{REMARKS}
 FROM rationales r
 JOIN texts t ON t.id = r.text_id
 JOIN run_datasets d ON d.run_id = r.run_id
@@ -47,6 +50,7 @@ LEFT JOIN votes v ON v.run_id = r.run_id AND v.example = r.example
 LEFT JOIN run_samples u ON u.run_id = r.run_id AND u.example = r.example AND u.slot = r.slot
     AND r.source IN ('teacher', 'minority')
 LEFT JOIN samples s ON s.id = u.sample_id
+{REMARKED}
 WHERE r.run_id = ? AND r.example BETWEEN ? AND ? AND r.polarity IN ('positive', 'negative') AND x.split = 'train'
 ORDER BY r.example, r.number
 """
@@ -114,6 +118,10 @@ def _recorded(rows: Sequence[sqlite3.Row]) -> Row:
         "polarities": [row["polarity"] for row in rows],
         "vote": first["vote"],
         "votes": first["votes"],
+        "flagged": [_told(row, "flagged") for row in rows],
+        "notes": [row["note"] for row in rows],
+        "question_flagged": _told(first, "question_flagged"),
+        "question_note": first["question_note"],
     }
 
 
@@ -130,8 +138,8 @@ def _pairs(spec: RunSpec, rows: Sequence[sqlite3.Row]) -> Iterator[Row]:
             "chosen": _turn(spec, "assistant", _completion(spec, chosen)),
             "rejected": _turn(spec, "assistant", _completion(spec, rejected)),
             **_about(chosen),
-            **{f"chosen_{name}": chosen[name] for name in OF_EACH},
-            **{f"rejected_{name}": rejected[name] for name in OF_EACH},
+            **{f"chosen_{name}": _told(chosen, name) for name in OF_EACH},
+            **{f"rejected_{name}": _told(rejected, name) for name in OF_EACH},
         }
 
 
@@ -142,12 +150,16 @@ def _labelled(spec: RunSpec, rows: Sequence[sqlite3.Row]) -> Iterator[Row]:
             "completion": _turn(spec, "assistant", _completion(spec, row)),
             "label": row["polarity"] == "positive",
             **_about(row),
-            **{f"completion_{name}": row[name] for name in OF_EACH},
+            **{f"completion_{name}": _told(row, name) for name in OF_EACH},
         }
 
 
 def _about(row: sqlite3.Row) -> Row:
-    return {"id": row["example"], **{name: row[name] for name in OF_QUESTION}}
+    return {"id": row["example"], **{name: _told(row, name) for name in OF_QUESTION}}
+
+
+def _told(row: sqlite3.Row, name: str) -> Any:
+    return bool(row[name]) if name.endswith("flagged") else row[name]
 
 
 def _completion(spec: RunSpec, row: sqlite3.Row) -> str:

@@ -88,12 +88,13 @@ def _parquet(rows: Iterable[Row], path: Path) -> int:
 
 
 def _type(value: Any, name: str) -> Any:
-    """The column's, which must not hang on whether the first rows have nulls: turns, lists of texts, numbers, texts."""
+    """The column's, which must not hang on whether the first rows have nulls: turns, lists, flags, numbers, texts."""
     import pyarrow
 
     if isinstance(value, list):
         turn = pyarrow.struct([("role", pyarrow.string()), ("content", pyarrow.string())])
-        return pyarrow.list_(turn if value and isinstance(value[0], dict) else pyarrow.string())
-    if name == "label":
+        kinds = {dict: turn, bool: pyarrow.bool_()}
+        return pyarrow.list_(kinds.get(type(value[0]) if value else str, pyarrow.string()))
+    if name == "label" or name.endswith("flagged"):
         return pyarrow.bool_()
     return pyarrow.int64() if name in NUMBERS else pyarrow.string()

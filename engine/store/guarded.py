@@ -87,7 +87,8 @@ def query(path: Path, sql: str, *, limit_rows: int = 1000, seconds: float = 10.0
 def _authorize(action: int, first: str | None, second: str | None, _database: str | None, _source: str | None) -> int:
     """Called by SQLite while it compiles the statement, for each thing that it would do."""
     if action == sqlite3.SQLITE_PRAGMA:
-        return sqlite3.SQLITE_OK if first in READABLE_PRAGMAS else sqlite3.SQLITE_DENY
+        # the full-text index asks for data_version before each search
+        return sqlite3.SQLITE_OK if first in READABLE_PRAGMAS or first == "data_version" else sqlite3.SQLITE_DENY
     if action == sqlite3.SQLITE_FUNCTION and second is not None:
         dangerous = second.lower() in ("load_extension", "fts3_tokenizer", "writefile", "readfile", "edit")
         return sqlite3.SQLITE_DENY if dangerous else sqlite3.SQLITE_OK

@@ -16,9 +16,11 @@ from engine.store.schema import (
     IMPORT_TABLES,
     LEDGER_TABLES,
     MARK_TABLES,
+    RATIONALE_NOTES,
     REASONING_TABLES,
     REASONS,
     SCHEMA_VERSION,
+    TEXT_WORDS,
 )
 from engine.store.views import VIEWS
 
@@ -41,6 +43,8 @@ def migrate(conn: sqlite3.Connection) -> None:
     steps(name="0007_batches")(_batches)
     steps(name="0008_claims")(_claims)
     steps(name="0009_marks")(_marks)
+    steps(name="0010_rationale_notes")(_rationale_notes)
+    steps(name="0011_text_words")(_text_words)
     steps.apply(Database(conn, recursive_triggers=False, execute_plugins=False))
     _make_views(conn)
     conn.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -81,6 +85,15 @@ def _claims(db: "Database") -> None:
 
 def _marks(db: "Database") -> None:
     _run(db.conn, MARK_TABLES)
+
+
+def _rationale_notes(db: "Database") -> None:
+    _run(db.conn, RATIONALE_NOTES)
+
+
+def _text_words(db: "Database") -> None:
+    _run(db.conn, TEXT_WORDS)
+    db.conn.execute("INSERT INTO text_words (text_words) VALUES ('rebuild')")  # of what is there already
 
 
 def _make_views(conn: sqlite3.Connection) -> None:

@@ -5,9 +5,11 @@ A followed question has every visit; any other its last one. Every function leav
 
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+
+from engine.store.rationale_notes import QUESTION, UNMARKED, Mark, read_notes
 
 TEXT_LENGTH = 20_000
 """Characters read of a text; `length` says how long it is."""
@@ -34,6 +36,38 @@ class Candidate:
     active: bool | None = None
     teacher: str | None = None
     """The model that wrote it, where the run has several teachers."""
+    slot: int = 0
+    """Of a teacher's: which of its samples, from 0."""
+    reason: str | None = None
+    """Of a dropped one: why."""
+    flagged: bool = False
+    note: str | None = None
+    """What a person wrote beside it."""
+    marked: int | None = None
+    """The number that flag and note are kept under, where that is a copy's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A rationale that a visit chose."""
+
+    number: int
+    source: str
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What one visit chose; several where the scheme uses all."""
+
+    step: int
+    positives: tuple[Chosen, ...]
+    positive_ce: float | None
+    """Mean cross-entropy of them; None: none."""
+    negatives: tuple[Chosen, ...]
+    negative_ce: float | None
+    active: bool
+    """Whether any of the negatives counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,22 +97,32 @@ class Question:
     """Steps of all visits kept, in order."""
     delta: float | None
     """The hinge's bound on a negative's cross-entropy; None where the method has none."""
+    margin: bool
+    """Whether delta is counted from the chosen positive's cross-entropy."""
+    greatest: bool
+    """Whether the negative of the greatest cross-entropy is chosen, so that one beyond delta silences all."""
+    counted: str
+    """Which tokens of a negative its cross-entropy is of: all, parted, fork."""
     positives: tuple[Candidate, ...]
     negatives: tuple[Candidate, ...]
     earlier: int
     """Self-written negatives of other iterations, not shown."""
+    aside: tuple[Candidate, ...]
+    """Those that were dropped or could not be parsed: never trained on."""
     dropped: tuple[tuple[str, int], ...]
     """How many were dropped, by reason ('' where none is known), in the order of their numbers."""
     unparsed: int
-    chosen_positive: tuple[float, ...]
-    """Cross-entropy of the chosen positive at each visit."""
-    chosen_negative: tuple[float, ...]
-    answers: tuple[bool | None, ...]
-    """Whether the student was right at each evaluation."""
+    history: tuple[Moment, ...]
+    """What each visit kept has chosen, in order."""
+    answers: tuple[tuple[int, bool | None], ...]
+    """Step of each evaluation, and whether the student was right."""
     student_answer: str | None
     student_right: bool | None
     student_step: int | None
     """The evaluation at which it gave that answer; None: never asked."""
+    flagged: bool
+    note: str | None
+    """What a person wrote beside the question."""
 
 
 def read_keys(con: sqlite3.Connection, run_id: int) -> tuple[str, ...]:
@@ -96,6 +140,8 @@ def read_question(
     example = keys[index]
     head = con.execute(
         "SELECT substr(r.name, 1, 300), r.iterations, json_extract(r.spec, '$.method.loss.delta'),"
+        " json_extract(r.spec, '$.method.loss.hinge'), json_extract(r.spec, '$.method.loss.scheme'),"
+        " json_extract(r.spec, '$.method.negatives.select'), json_extract(r.spec, '$.method.negatives.tokens'),"
         " substr(v.answer, 1, 300), v.votes, v.samples, v.tie, v.correct, v.followed,"
         " substr(x.question, 1, ?), length(x.question), substr(x.answer, 1, 300)"
         " FROM runs r JOIN votes v ON v.run_id = r.id AND v.example = ?"
@@ -105,12 +151,30 @@ def read_question(
     ).fetchone()
     if head is None:
         return None
-    name, iterations, delta, vote, votes, samples, tie, vote_right, followed, text, length, gold = head
+    (
+        name,
+        iterations,
+        delta,
+        hinge,
+        scheme,
+        select,
+        counted,
+        vote,
+        votes,
+        samples,
+        tie,
+        vote_right,
+        followed,
+        text,
+        length,
+        gold,
+    ) = head
+    notes = read_notes(con, run_id, example)
     rows = con.execute(
         "SELECT r.number, r.polarity, substr(r.source, 1, 300), r.iteration, substr(r.answer, 1, 300),"
         " substr(t.text, 1, ?), length(t.text), r.text_id,"
         " l.step, l.iteration, l.quality, l.cross_entropy, l.weight, l.chosen, l.active, substr(r.reason, 1, 300),"
-        " substr(s.model, 1, 300)"
+        " substr(s.model, 1, 300), r.slot"
         " FROM rationales r JOIN texts t ON t.id = r.text_id"
         " LEFT JOIN runs w ON w.id = r.run_id AND json_array_length(w.spec, '$.teacher.others') > 0"
         " LEFT JOIN run_samples u ON u.run_id = w.id AND u.example = r.example AND u.slot = r.slot"
@@ -136,7 +200,7 @@ def read_question(
     steps = sorted(by_step) if kept else sorted(by_step)[-1:]
     shown = step if step in by_step else steps[-1] if steps else None
     visit = by_step.get(shown, {}) if shown is not None else {}
-    polarity = {row[0]: row[1] for row in rows}
+    chosen = {row[0]: (row[1], Chosen(row[0], row[2], row[17])) for row in rows}
     answers = con.execute(
         "SELECT p.step, substr(p.answer, 1, 300), p.correct, p.head FROM predictions p"
         " WHERE p.run_id = ? AND p.split = 'followed' AND p.example = ? ORDER BY p.step, p.head = 'explain'",
@@ -165,31 +229,23 @@ def read_question(
         iterations=iterations,
         visits=tuple(steps),
         delta=delta,
-        positives=_candidates(rows, visit, "positive"),
-        negatives=_candidates(rows, visit, "negative"),
+        margin=hinge == "margin",
+        greatest=(scheme or "minmax") == "minmax" and (select or "max") == "max",
+        counted=counted or "all",
+        positives=_candidates(rows, visit, "positive", notes),
+        negatives=_candidates(rows, visit, "negative", notes),
+        aside=_candidates(rows, {}, "dropped", notes) + _candidates(rows, {}, "unparsed", notes),
         earlier=sum(row[1] == "negative" and row[2] == "self" and row[0] not in visit for row in rows),
         dropped=tuple(Counter(row[15] or "" for row in rows if row[1] == "dropped").items()),
         unparsed=sum(row[1] == "unparsed" for row in rows),
-        chosen_positive=_history(by_step, steps, polarity, "positive"),
-        chosen_negative=_history(by_step, steps, polarity, "negative"),
-        answers=tuple(_maybe(right) for _, (_, right) in sorted(last_of.items())),
+        history=tuple(_moment(at, by_step[at], chosen) for at in steps),
+        answers=tuple((at, _maybe(right)) for at, (_, right) in sorted(last_of.items())),
         student_answer=told[-1][1] if told else None,
         student_right=_maybe(told[-1][2]) if told else None,
         student_step=told[-1][0] if told else None,
+        flagged=notes.get(QUESTION, UNMARKED).flagged,
+        note=notes.get(QUESTION, UNMARKED).note,
     )
-
-
-def find_question(con: sqlite3.Connection, run_id: int, keys: Sequence[str], after: int, words: str) -> int | None:
-    """The next place after `after` (round the end) of a question that holds `words` in itself or a rationale."""
-    rows = con.execute(
-        "SELECT v.example FROM votes v JOIN run_datasets d ON d.run_id = v.run_id"
-        " JOIN examples x ON x.dataset_id = d.dataset_id AND x.key = v.example"
-        " WHERE v.run_id = ?1 AND (instr(lower(x.question), lower(?2)) > 0 OR v.example = ?2)"
-        " UNION SELECT r.example FROM rationales r JOIN texts t ON t.id = r.text_id"
-        " WHERE r.run_id = ?1 AND instr(lower(t.text), lower(?2)) > 0",
-        (run_id, words),
-    ).fetchall()
-    return _next(keys, {row[0] for row in rows}, after)
 
 
 def next_followed(con: sqlite3.Connection, run_id: int, keys: Sequence[str], after: int) -> int | None:
@@ -208,19 +264,36 @@ def _maybe(flag: int | None) -> bool | None:
 
 
 def _candidates(
-    rows: Sequence[tuple[Any, ...]], visit: dict[int, tuple[Any, ...]], polarity: str
+    rows: Sequence[tuple[Any, ...]], visit: Mapping[int, tuple[Any, ...]], polarity: str, notes: Mapping[int, Mark]
 ) -> tuple[Candidate, ...]:
     """The rationales of one polarity: the chosen first, those of one text told once; of selves only those visited."""
-    groups: dict[tuple[int, str, int], list[tuple[Any, ...]]] = {}
+    groups: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
     for row in rows:
-        if row[1] == polarity and (row[2] != "self" or row[0] in visit):
-            groups.setdefault((row[7], row[2], row[3]), []).append(row)
+        if row[1] == polarity and (row[2] != "self" or row[0] in visit or polarity not in ("positive", "negative")):
+            groups.setdefault((row[7], row[2], row[3], row[15]), []).append(row)
     found = []
     for same in groups.values():
         # the visited one, and of those the chosen one, speaks for its copies
         row = max(same, key=lambda r: (r[0] in visit, visit[r[0]][4] if r[0] in visit else 0))
         number, _, source, iteration, answer, text, length = row[:7]
-        candidate = Candidate(number, polarity, source, iteration, answer, text, length, len(same), teacher=row[16])
+        marked = next((r[0] for r in same if r[0] in notes), None)
+        mark = UNMARKED if marked is None else notes[marked]
+        candidate = Candidate(
+            number,
+            polarity,
+            source,
+            iteration,
+            answer,
+            text,
+            length,
+            len(same),
+            teacher=row[16],
+            slot=row[17],
+            reason=row[15],
+            flagged=mark.flagged,
+            note=mark.note,
+            marked=marked,
+        )
         if number in visit:
             _, quality, cross_entropy, weight, chosen, active = visit[number]
             candidate = replace(
@@ -235,13 +308,18 @@ def _candidates(
     return tuple(sorted(found, key=lambda c: (not c.chosen, c.number)))
 
 
-def _history(
-    by_step: dict[int, dict[int, tuple[Any, ...]]], steps: Sequence[int], polarity: dict[int, str], wanted: str
-) -> tuple[float, ...]:
-    """Cross-entropy of the chosen rationale of that polarity at each visit that chose one."""
-    return tuple(
-        values[2]
-        for step in steps
-        for number, values in by_step[step].items()
-        if values[4] and polarity.get(number) == wanted
+def _moment(step: int, visit: Mapping[int, tuple[Any, ...]], known: Mapping[int, tuple[str, Chosen]]) -> Moment:
+    """What the visit at `step` chose of either polarity."""
+    sides: dict[str, list[tuple[Chosen, float, int]]] = {"positive": [], "negative": []}
+    for number, (_, _, cross_entropy, _, chosen, active) in sorted(visit.items()):
+        polarity, one = known.get(number, ("", None))
+        if chosen and one is not None and polarity in sides:
+            sides[polarity].append((one, cross_entropy, active))
+
+    def mean(side: Sequence[tuple[Chosen, float, int]]) -> float | None:
+        return sum(ce for _, ce, _ in side) / len(side) if side else None
+
+    up, down = sides["positive"], sides["negative"]
+    return Moment(
+        step, tuple(c for c, *_ in up), mean(up), tuple(c for c, *_ in down), mean(down), any(a for *_, a in down)
     )

@@ -6,6 +6,15 @@ A followed question has every visit of its rationales; any other has the last on
 import sqlite3
 
 from engine.store.queries import Rows
+from engine.store.rationale_filter import Filter, of_questions, of_rationales
+
+REMARKS = (
+    " coalesce(m.flagged, 0) AS flagged, m.note, coalesce(q.flagged, 0) AS question_flagged, q.note AS question_note"
+)
+REMARKED = (
+    " LEFT JOIN rationale_notes m ON m.run_id = r.run_id AND m.example = r.example AND m.number = r.number"
+    " LEFT JOIN rationale_notes q ON q.run_id = r.run_id AND q.example = r.example AND q.number = -1"
+)
 
 
 def pairs(
@@ -55,7 +64,8 @@ def rationales_of(conn: sqlite3.Connection, run_id: int, example: str, step: int
     """Every rationale of an example, by number, with what the visit at `step` (None: its last) made of it.
 
     number, text, answer, rule, polarity, reason (of a dropped one), source, iteration, slot, teacher (its model; null
-    of what a student wrote); step, quality, cross_entropy, weight, chosen, active: null where it was not visited then.
+    of what a student wrote); step, quality, cross_entropy, weight, chosen, active: null where it was not visited then;
+    flagged, note, question_flagged, question_note: what people remarked.
     """
     visit = (
         "last_visits v ON v.run_id = r.run_id AND v.example = r.example AND v.number = r.number"
@@ -65,13 +75,39 @@ def rationales_of(conn: sqlite3.Connection, run_id: int, example: str, step: int
     return conn.execute(
         "SELECT r.number, t.text, r.answer, r.rule, r.polarity, r.reason, r.source, r.iteration, r.slot,"
         " s.model AS teacher,"
-        " v.step, v.quality, v.cross_entropy, v.weight, v.chosen, v.active"
+        f" v.step, v.quality, v.cross_entropy, v.weight, v.chosen, v.active,{REMARKS}"
         " FROM rationales r JOIN texts t ON t.id = r.text_id"
         " LEFT JOIN run_samples u ON u.run_id = r.run_id AND u.example = r.example AND u.slot = r.slot"
         "  AND r.source IN ('teacher', 'minority')"
-        f" LEFT JOIN samples s ON s.id = u.sample_id LEFT JOIN {visit}"
+        f" LEFT JOIN samples s ON s.id = u.sample_id LEFT JOIN {visit}{REMARKED}"
         " WHERE r.run_id = ?1 AND r.example = ?2 ORDER BY r.number",
         (run_id, example) if step is None else (run_id, example, step),
+    ).fetchall()
+
+
+def rationales_like(conn: sqlite3.Connection, run_id: int, wanted: Filter, limit: int | None = None) -> Rows:
+    """The rationales that a filter lets in, as at their last visit, in the training set's order.
+
+    example, question, gold, vote, then as `rationales_of`.
+    """
+    conditions, values = of_rationales(wanted)
+    asked = of_questions(conn, run_id, wanted)
+    if asked is not None:
+        conditions.append(f"r.example IN ({asked[0]})")
+        values += asked[1]
+    return conn.execute(
+        "SELECT r.example, x.question, x.answer AS gold, v.answer AS vote, r.number, t.text, r.answer, r.rule,"
+        " r.polarity, r.reason, r.source, r.iteration, r.slot, s.model AS teacher,"
+        f" l.step, l.quality, l.cross_entropy, l.weight, l.chosen, l.active,{REMARKS}"
+        " FROM votes v JOIN run_datasets d ON d.run_id = v.run_id"
+        " JOIN examples x ON x.dataset_id = d.dataset_id AND x.key = v.example"
+        " JOIN rationales r ON r.run_id = v.run_id AND r.example = v.example JOIN texts t ON t.id = r.text_id"
+        " LEFT JOIN last_visits l ON l.run_id = r.run_id AND l.example = r.example AND l.number = r.number"
+        " LEFT JOIN run_samples u ON u.run_id = r.run_id AND u.example = r.example AND u.slot = r.slot"
+        "  AND r.source IN ('teacher', 'minority')"
+        f" LEFT JOIN samples s ON s.id = u.sample_id{REMARKED}"
+        f" WHERE v.run_id = ? AND {' AND '.join(conditions) or '1'} ORDER BY v.position, r.number LIMIT ?",
+        (run_id, *values, -1 if limit is None else limit),
     ).fetchall()
 
 

@@ -389,7 +389,38 @@ CREATE INDEX runs_status ON runs (status);  -- a list of very many reads again t
 CREATE INDEX runs_ended ON runs (ended_at);
 """
 
+RATIONALE_NOTES = """
+CREATE TABLE rationale_notes (          -- what a person remarked on a rationale, or on a question
+    run_id INTEGER NOT NULL REFERENCES runs(id),
+    example TEXT NOT NULL,
+    number INTEGER NOT NULL,            -- the rationale's; -1: the question itself
+    flagged INTEGER NOT NULL,
+    note TEXT,
+    at REAL NOT NULL,
+    PRIMARY KEY (run_id, example, number)
+) WITHOUT ROWID;
+"""
+
+TEXT_WORDS = """
+CREATE VIRTUAL TABLE text_words USING fts5(  -- full-text index over texts; holds no text itself
+    text, content = 'texts', content_rowid = 'id', columnsize = 0, tokenize = 'unicode61 remove_diacritics 0'
+);
+CREATE TRIGGER texts_indexed AFTER INSERT ON texts BEGIN
+    INSERT INTO text_words (rowid, text) VALUES (new.id, new.text);
+END;
+CREATE INDEX rationales_text ON rationales (run_id, text_id);
+"""
+
 TABLES = (
-    FIRST_TABLES + GROUP_TABLES + LEDGER_TABLES + REASONS + REASONING_TABLES + IMPORT_TABLES + BATCH_TABLES
-    + CLAIM_TABLES + MARK_TABLES
-)  # fmt: skip
+    FIRST_TABLES
+    + GROUP_TABLES
+    + LEDGER_TABLES
+    + REASONS
+    + REASONING_TABLES
+    + IMPORT_TABLES
+    + BATCH_TABLES
+    + CLAIM_TABLES
+    + MARK_TABLES
+    + RATIONALE_NOTES
+    + TEXT_WORDS
+)

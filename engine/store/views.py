@@ -18,7 +18,10 @@ SELECT
     v.cross_entropy AS positive_cross_entropy, v.weight AS positive_weight, pr.source AS positive_source,
     nt.text AS negative, nr.answer AS negative_answer, n.quality AS negative_quality,
     n.cross_entropy AS negative_cross_entropy, n.weight AS negative_weight, nr.source AS negative_source,
-    n.active, ps.model AS positive_teacher, ns.model AS negative_teacher
+    n.active, ps.model AS positive_teacher, ns.model AS negative_teacher,
+    coalesce(qm.flagged, 0) AS question_flagged, qm.note AS question_note,
+    coalesce(pm.flagged, 0) AS positive_flagged, pm.note AS positive_note,
+    CASE WHEN n.number IS NOT NULL THEN coalesce(nm.flagged, 0) END AS negative_flagged, nm.note AS negative_note
 FROM {visits} v
 CROSS JOIN rationales pr ON pr.run_id = v.run_id AND pr.example = v.example AND pr.number = v.number
     AND pr.polarity = 'positive'
@@ -37,6 +40,9 @@ LEFT JOIN samples ps ON ps.id = pu.sample_id
 LEFT JOIN run_samples nu ON nu.run_id = v.run_id AND nu.example = v.example AND nu.slot = nr.slot
     AND nr.source = 'minority'
 LEFT JOIN samples ns ON ns.id = nu.sample_id
+LEFT JOIN rationale_notes qm ON qm.run_id = v.run_id AND qm.example = v.example AND qm.number = -1
+LEFT JOIN rationale_notes pm ON pm.run_id = v.run_id AND pm.example = v.example AND pm.number = v.number
+LEFT JOIN rationale_notes nm ON nm.run_id = v.run_id AND nm.example = v.example AND nm.number = n.number
 WHERE v.chosen = 1""".strip()
 
 

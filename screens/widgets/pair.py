@@ -1,189 +1,116 @@
-"""Rationales as text: each with its figures, and where the chosen pair parts company. Pure functions."""
+"""Rationales as text: each with its figures, what is marked in it, and what people remarked on it. Pure functions."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from rich.cells import cell_len, chop_cells
-from textual.content import Content
+from textual.content import Content, Span
 
 from engine.store.questions import Candidate
+from screens.widgets.parting import Side
 from screens.widgets.words import line, paragraph, three, two
 
-COMPARED = 200
-"""Words of a text that are compared: matching grows with the square."""
 SHOWN = 4000
-"""Characters of a rationale that are shown."""
+"""Characters of a rationale that are shown beside others; the pane alone on the screen has all that were read."""
 PARTS = "parts company here"
+STYLES = {"positive": "$success", "negative": "$error"}
 
 
 @dataclass(frozen=True, slots=True)
-class Parting:
-    """Where one text leaves another: the first word that differs, and all that do."""
+class Drawing:
+    """What one side's rationales are drawn with, beside themselves."""
 
-    first: int | None
-    words: frozenset[int]
-    edits: int = 0
-    """How many words differ, marked or not."""
-
-
-@lru_cache(maxsize=64)
-def parting(positive: str, negative: str) -> Parting:
-    """Compares word by word; of two texts that share too little, only the place where they part is told."""
-    left, right = positive.split()[:COMPARED], negative.split()[:COMPARED]
-    if left == right:
-        return Parting(None, frozenset())
-    start = 0
-    while start < min(len(left), len(right)) and left[start] == right[start]:
-        start += 1
-    changed = edited(left, right)
-    first = min(start, len(right) - 1)
-    return Parting(first, frozenset(changed) if 2 * len(changed) <= len(right) else frozenset(), len(changed))
+    marks: Mapping[int, Side] = field(default_factory=dict)
+    """What is marked in a rationale, by its number."""
+    reasons: Mapping[int, str] = field(default_factory=dict)
+    """Why one has no weight, by number."""
+    found: re.Pattern[str] | None = None
+    """What was searched for."""
+    cursor: int | None = None
+    """The number of the rationale that keys act on."""
+    visited: bool = False
+    """Whether training has come by this question."""
+    wrap: bool = True
+    limit: int = SHOWN
 
 
-def edited(left: Sequence[str], right: Sequence[str]) -> set[int]:
-    """The words of `right` that the fewest edits make of `left` put in place of another or add."""
-    # what is alike at both ends needs no table
-    start, stop = 0, 0
-    while start < min(len(left), len(right)) and left[start] == right[start]:
-        start += 1
-    while stop < min(len(left), len(right)) - start and left[-1 - stop] == right[-1 - stop]:
-        stop += 1
-    a, b = left[start : len(left) - stop], right[start : len(right) - stop]
-    cost = [list(range(len(b) + 1))]
-    for i, word in enumerate(a):
-        above, row = cost[-1], [i + 1]
-        for j, other in enumerate(b):
-            row.append(min(above[j] + (word != other), above[j + 1] + 1, row[j] + 1))
-        cost.append(row)
-    i, j = len(a), len(b)
-    found: set[int] = set()
-    while j > 0:
-        if i > 0 and cost[i][j] == cost[i - 1][j - 1] + (a[i - 1] != b[j - 1]):
-            i, j = i - 1, j - 1
-            if a[i] != b[j]:
-                found.add(start + j)
-        elif i > 0 and cost[i][j] == cost[i - 1][j] + 1:
-            i -= 1
-        else:
-            j -= 1
-            found.add(start + j)
-    return found
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """A side as text, and the row in which each rationale begins, by number."""
+
+    content: Content
+    starts: Mapping[int, int]
+
+    @property
+    def plain(self) -> str:
+        """The text alone."""
+        return self.content.plain
+
+
+class _Sheet:
+    """Rows that are written one after the other, with their styles."""
+
+    def __init__(self) -> None:
+        self.rows: list[str] = []
+        self.spans: list[Span] = []
+        self._at = 0
+
+    def row(self, text: str, *styles: tuple[int, int, str]) -> None:
+        """A row; each style from a character to another of it."""
+        self.spans += [Span(self._at + start, self._at + end, style) for start, end, style in styles if style]
+        self.rows.append(text)
+        self._at += len(text) + 1
+
+    def content(self) -> Content:
+        return Content("\n".join(self.rows), self.spans)
+
+
+def layout(candidates: Sequence[Candidate], width: int, drawing: Drawing, aside: Sequence[Candidate] = ()) -> Laid:
+    """All rationales of one side in `width` cells; `aside`: those never trained on, below the others."""
+    sheet, starts = _Sheet(), dict[int, int]()
+    if not candidates:
+        sheet.row("none", (0, 4, "dim"))
+    for i, candidate in enumerate((*candidates, *aside)):
+        if i or not candidates:
+            sheet.row("")
+        starts[candidate.number] = len(sheet.rows)
+        _title(sheet, candidate, width, drawing)
+        text = paragraph(candidate.text, drawing.limit, candidate.length)
+        _body(sheet, text, max(8, width - 2), drawing, drawing.marks.get(candidate.number, Side()), _style(candidate))
+    return Laid(sheet.content(), starts)
 
 
 def source(candidate: Candidate) -> str:
-    """Who wrote it: teacher (of several: which), teacher minority, self it 26; ×2 where two samples are one text."""
+    """Who wrote it: teacher (of several: which), teacher minority, sample 4; self, it 26; ×2 where two are one text."""
     teacher = "teacher" if candidate.teacher is None else line(candidate.teacher.rpartition("/")[2], 24)
-    name = {"teacher": teacher, "minority": f"{teacher} minority", "self": f"self, it {candidate.iteration}"}
+    name = {
+        "teacher": teacher,
+        "minority": f"{teacher} minority, sample {candidate.slot + 1}",
+        "self": f"self, it {candidate.iteration}",
+        "fixed": f"fixed, it {candidate.iteration}",
+    }
     copies = f" ×{candidate.copies}" if candidate.copies > 1 else ""
+    if candidate.source == "teacher" and candidate.polarity not in STYLES:
+        return f"{teacher}, sample {candidate.slot + 1}{copies}"
     return name.get(candidate.source, line(candidate.source, 20)) + copies
 
 
-def figures(candidate: Candidate, delta: float | None, visited: bool) -> list[tuple[str, str]]:
-    """Its figures with their styles; what the hinge silenced says why, what the method leaves aside says so."""
+def figures(candidate: Candidate, reason: str | None, visited: bool) -> list[tuple[str, str]]:
+    """Its figures with their styles; what has no weight says why, what the method leaves aside says so."""
     parts = [(f"s {two(candidate.quality)}", "")] if candidate.quality is not None else []
+    if candidate.polarity not in STYLES:
+        return [(reason or candidate.polarity, "dim")]
     if candidate.cross_entropy is None:
         return [*parts, ("not used" if visited else "not visited yet", "dim")]
     parts.append((f"CE {three(candidate.cross_entropy)}", ""))
-    if candidate.chosen:
-        parts.append((f"weight {two(candidate.weight)}", ""))
-    # only the chosen one is ever active: of the others nothing but the hinge tells
-    above = delta is not None and candidate.cross_entropy >= delta
-    if candidate.polarity == "negative" and (above or (candidate.chosen and candidate.active is False)):
-        why = f": {three(candidate.cross_entropy)} > {delta:g}" if above else ""
-        parts.append((f"silent{why}", "$warning"))
+    if candidate.chosen and reason is None:
+        # the loss falls as a negative's cross-entropy rises: its weight is stored as a size
+        weight = candidate.weight or 0.0
+        parts.append((f"weight {two(-abs(weight) if candidate.polarity == 'negative' else weight)}", ""))
+    if reason is not None:
+        parts.append((reason, "$warning" if reason.startswith("silen") else "dim"))
     return parts
-
-
-def layout(
-    candidates: Sequence[Candidate],
-    width: int,
-    delta: float | None,
-    *,
-    apart: Parting | None = None,
-    wrap: bool = True,
-    visited: bool = False,
-) -> Content:
-    """All rationales of one side in `width` cells; `apart` marks words of the chosen one.
-
-    `visited`: whether training has come by this question.
-    """
-    if not candidates:
-        return Content.styled("none", "dim")
-    style = "$success" if candidates[0].polarity == "positive" else "$error"
-    rows: list[Content] = []
-    for candidate in candidates:
-        rows += _title(candidate, width, delta, style, visited)
-        marked = apart if candidate.chosen else None
-        rows += _body(paragraph(candidate.text, SHOWN, candidate.length), max(8, width - 2), marked, wrap, style)
-        rows.append(Content(""))
-    return Content("\n").join(rows[:-1])
-
-
-def _title(candidate: Candidate, width: int, delta: float | None, style: str, visited: bool) -> list[Content]:
-    """The line above a text; figures that do not fit go below."""
-    mark = "▶ " if candidate.chosen else "  "
-    answer = "" if candidate.answer is None else f" → {line(candidate.answer, 24)}"
-    name = f"{mark}{source(candidate)}{answer}"
-    rows = [Content.styled(name, f"bold {style}" if candidate.chosen else style)]
-    used = cell_len(name)
-    for text, colour in figures(candidate, delta, visited):
-        gap = "   " if used > 2 else ""
-        if used + len(gap) + cell_len(text) > width and used > 2:
-            rows.append(Content("  "))
-            used, gap = 2, ""
-        rows[-1] = Content.assemble(rows[-1], gap, (text, colour))
-        used += len(gap) + cell_len(text)
-    return rows
-
-
-def _body(text: str, width: int, apart: Parting | None, wrap: bool, style: str) -> list[Content]:
-    """The text, word by word, two cells in; below the word where it parts company, a sign that says so."""
-    rows: list[Content] = []
-    number = 0
-    for part in text.split("\n"):
-        words: list[tuple[str, bool, bool]] = []
-        for word in part.split():
-            differs = apart is not None and number in apart.words
-            shown = f"[{word}]" if differs else word
-            pieces = chop_cells(shown, width) if wrap and cell_len(shown) > width else [shown]
-            words += [
-                (p, differs, apart is not None and number == apart.first and i == 0) for i, p in enumerate(pieces)
-            ]
-            number += 1
-        rows += _fill(words, width, wrap, style)
-    return rows
-
-
-def _fill(words: Sequence[tuple[str, bool, bool]], width: int, wrap: bool, style: str) -> list[Content]:
-    rows: list[Content] = []
-    current: list[Content] = []
-    used, parts_at = 0, None
-
-    def end() -> None:
-        nonlocal current, used, parts_at
-        rows.append(Content.assemble("  ", *current))
-        if parts_at is not None:
-            before = f"╰ {PARTS}"
-            shift, sign = (parts_at, before) if parts_at + len(before) <= width or not wrap else (0, "")
-            if not sign:
-                sign = f"{PARTS} ╯".rjust(min(width, parts_at + 1)) if parts_at >= len(PARTS) + 1 else before
-            rows.append(Content.styled(" " * (2 + shift) + sign, f"italic {style}"))
-        current, used, parts_at = [], 0, None
-
-    for word, differs, first in words:
-        size = cell_len(word)
-        if wrap and used and used + 1 + size > width:
-            end()
-        if used:
-            current.append(Content(" "))
-            used += 1
-        if first:
-            parts_at = used
-        current.append(Content.styled(word, f"bold underline {style}") if differs else Content(word))
-        used += size
-    end()
-    return rows
 
 
 def heading(sign: str, name: str, candidates: Sequence[Candidate]) -> str:
@@ -191,3 +118,107 @@ def heading(sign: str, name: str, candidates: Sequence[Candidate]) -> str:
     whole = sum(c.copies for c in candidates)
     distinct = f", {len(candidates)} distinct" if whole != len(candidates) else ""
     return f"{sign} {name} ({whole}{distinct})"
+
+
+def _style(candidate: Candidate) -> str:
+    return STYLES.get(candidate.polarity, "dim")
+
+
+def _title(sheet: _Sheet, candidate: Candidate, width: int, drawing: Drawing) -> None:
+    """The line above a text, a note below it; figures that do not fit go below."""
+    flag = "⚑ " if candidate.flagged else ""
+    answer = "" if candidate.answer is None else f" → {line(candidate.answer, 24)}"
+    row = f"{'▶ ' if candidate.chosen else '  '}{flag}{source(candidate)}{answer}"
+    style = f"bold {_style(candidate)}" if candidate.chosen else _style(candidate)
+    styles = [(0, len(row), f"{style} reverse" if candidate.number == drawing.cursor else style)]
+    for text, colour in figures(candidate, drawing.reasons.get(candidate.number), drawing.visited):
+        if cell_len(row) + 3 + cell_len(text) > width and row.strip():
+            sheet.row(row, *styles)
+            row, styles = "  ", []
+        row += "   " if row.strip() else ""
+        styles.append((len(row), len(row) + len(text), colour))
+        row += text
+    sheet.row(row, *styles)
+    if candidate.note is not None:
+        for part in _wrapped(f"✎ {line(candidate.note, 1000)}".split(), max(8, width - 2)):
+            sheet.row(f"  {part}", (2, 2 + len(part), "italic $accent"))
+
+
+def _wrapped(words: Sequence[str], width: int) -> list[str]:
+    rows = [""]
+    for word in words:
+        for piece in chop_cells(word, width) if cell_len(word) > width else [word]:
+            if rows[-1] and cell_len(rows[-1]) + 1 + cell_len(piece) > width:
+                rows.append("")
+            rows[-1] += f" {piece}" if rows[-1] else piece
+    return rows
+
+
+def _body(sheet: _Sheet, text: str, width: int, drawing: Drawing, side: Side, style: str) -> None:
+    """The text, word by word, two cells in; below the word where it parts company, a sign that says so."""
+    hits = _hits(text, drawing.found)
+    number = 0
+    for part in text.split("\n"):
+        row, styles, used = "  ", list[tuple[int, int, str]](), 0
+        parts_at: int | None = None
+        for word in part.split():
+            differs = number in side.words
+            shown = f"[{word}]" if differs else word
+            size = cell_len(shown)
+            pieces = chop_cells(shown, width) if drawing.wrap and size > width else (shown,)
+            for i, piece in enumerate(pieces):
+                size = size if len(pieces) == 1 else cell_len(piece)
+                if drawing.wrap and used and used + 1 + size > width:
+                    _end(sheet, row, styles, parts_at, width, drawing.wrap, style)
+                    row, styles, used, parts_at = "  ", [], 0, None
+                if used:
+                    row += " "
+                    used += 1
+                if number == side.first and i == 0:
+                    parts_at = used
+                if differs or number in hits:
+                    look = " ".join(("reverse",) * (number in hits) + (f"bold underline {style}",) * differs)
+                    styles.append((len(row), len(row) + len(piece), look))
+                row += piece
+                used += size
+            number += 1
+        _end(sheet, row, styles, parts_at, width, drawing.wrap, style)
+
+
+def _end(
+    sheet: _Sheet,
+    row: str,
+    styles: Sequence[tuple[int, int, str]],
+    parts_at: int | None,
+    width: int,
+    wrap: bool,
+    style: str,
+) -> None:
+    """A row of a text, and the sign below it where it is there that it parts company."""
+    sheet.row(row, *styles)
+    if parts_at is None:
+        return
+    sign = f"╰ {PARTS}"
+    if parts_at + len(sign) <= width or not wrap:
+        sign = " " * parts_at + sign
+    elif parts_at >= len(PARTS) + 1:
+        sign = f"{PARTS} ╯".rjust(min(width, parts_at + 1))
+    sheet.row(f"  {sign}", (2, 2 + len(sign), f"italic {style}"))
+
+
+def _hits(text: str, found: re.Pattern[str] | None) -> set[int]:
+    """The words, by number, that a match lies in."""
+    if found is None:
+        return set()
+    matches = [m.span() for m in found.finditer(text) if m.end() > m.start()]
+    if not matches:
+        return set()
+    hits, at = set(), 0
+    for number, word in enumerate(re.finditer(r"\S+", text)):
+        while at < len(matches) and matches[at][1] <= word.start():
+            at += 1
+        if at == len(matches):
+            break
+        if matches[at][0] < word.end():
+            hits.add(number)
+    return hits

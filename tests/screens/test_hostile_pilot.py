@@ -38,6 +38,8 @@ def poison(database: Path, text: str) -> None:
         f"UPDATE texts SET text = ?1 || id WHERE id IN (SELECT text_id FROM rationales WHERE {QUESTIONS})",
         f"UPDATE votes SET answer = ?1 WHERE {QUESTIONS}",
         f"UPDATE predictions SET answer = ?1 WHERE {QUESTIONS}",
+        "INSERT INTO rationale_notes SELECT run_id, example, number, 1, ?1, 0 FROM rationales"
+        f" WHERE {QUESTIONS} UNION SELECT run_id, example, -1, 1, ?1, 0 FROM votes WHERE {QUESTIONS}",
         f"UPDATE series SET name = 'loss/' || ?1 || id WHERE name LIKE 'loss/%' AND {HERE}",
         f"UPDATE scores SET who = ?1 || who, split = ?1 || split WHERE {HERE} AND head = 'explain'",
         "UPDATE sessions SET host = ?1",

@@ -1,14 +1,18 @@
 """Every screen in its main states, as SVG: `pytest tests/snapshots --snapshot-update` after a look at the report."""
 
+import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import Input
 
+from engine.store.rationale_notes import remark
 from screens.base import Compare
 from screens.runs import RunsScreen
-from tests.pilot import console, press, settle, until
+from tests.pilot import console, press, settle, shown, until
 
 STATES = {
     "runs": (None, ()),
@@ -90,3 +94,31 @@ def test_tabs_at_80_columns(snap_compare: Callable[..., bool], seeded: Path, key
         await press(pilot, *keys)
 
     assert snap_compare(console(seeded, 8), terminal_size=(80, 24), run_before=drive)
+
+
+def test_rationales_filtered_found_and_remarked(
+    snap_compare: Callable[..., bool], seeded: Path, tmp_path: Path
+) -> None:
+    database = Path(shutil.copy(seeded, tmp_path / "experiments.db"))
+    remark(database, 8, "train-0004", flagged=True, note="the slip is in the second step")
+    con = sqlite3.connect(database)
+    here = "WHERE run_id = 8 AND example = 'train-0004' AND"
+    con.execute(f"UPDATE rationales SET polarity = 'dropped', reason = 'near duplicate' {here} slot = 2")
+    of = f"SELECT number FROM rationales {here} source ="
+    con.execute(f"UPDATE visits SET chosen = 0, active = 0, weight = 0 {here} number = ({of} 'self')")
+    con.execute(f"UPDATE visits SET chosen = 1, active = cross_entropy < 3 {here} number = ({of} 'minority')")
+    con.commit()
+    con.close()
+
+    async def drive(pilot: Pilot[None]) -> None:
+        await settle(pilot)
+        await press(pilot, "3")
+        for key, text in (("F", "flagged polarity=negative"), ("slash", "plus 1")):
+            await pilot.press(key)
+            pilot.app.screen.query_one("#search", Input).value = text
+            await pilot.press("enter")
+            await until(pilot, lambda: "question 5/40" in shown(pilot))
+        await until(pilot, lambda: "match 1 of 1" in shown(pilot))
+        await press(pilot, "l", "right_curly_bracket")
+
+    assert snap_compare(console(database, 8), terminal_size=(120, 40), run_before=drive)

@@ -26,7 +26,12 @@ from tests.app.cli.cli_processes import ROOT, environment
 HOSTILE = "\x1b[2J[/]\x1b]52;c;ZXZpbA==\x07[@click=app.quit]x[/]\u202eevil\x9b31m\r"
 BAD = ("\x1b", "\x07", "\u202e", "\x9b", "\r")
 READING = ["runs", "show", "rationales", "rationales --question q1", "metrics", "metrics last loss/total", "logs"]
-READING += ["compare last", "query SELECT\x20*\x20FROM\x20texts"]
+READING += [
+    "rationales --source minority --quality <0.3",
+    "rationales --text wrong",
+    "compare last",
+    "query SELECT\x20*\x20FROM\x20texts",
+]
 
 
 @pytest.fixture(scope="module")
@@ -177,6 +182,10 @@ def test_a_query_shows_all_digits_and_may_come_from_stdin(call, monkeypatch) -> 
         (["show", "mime"], "there is no run 'mime'"),
         (["metrics", "last", "loss/totl"], "loss/total"),
         (["rationales", "--question", "zz"], "no rationales of a question 'zz'"),
+        (["rationales", "--quality", "good"], "write quality=0.2..0.6"),
+        (["rationales", "-q", "q1", "--flagged"], "leave it away to look for flagged=yes"),
+        (["annotate", "last", "q1"], "nothing to remark"),
+        (["annotate", "last", "q1", "7", "--flag"], "no rationale 7"),
         (["query", "DROP TABLE runs"], "a query can only read"),
         (["query", "SELECT nam FROM runs"], "no such column"),
         (["runs", "--json", "--csv"], "--json and --csv: choose one"),
@@ -294,3 +303,34 @@ def test_a_narrow_terminal_and_no_colour_are_respected(database: Path) -> None:
     os.close(terminal)
     assert max(len(line.rstrip()) for line in text.replace("\x1b[1m", "").replace("\x1b[0m", "").splitlines()) <= 40
     assert "\x1b[3" not in text
+
+
+def test_rationales_that_are_so(call, database: Path) -> None:
+    def numbers(options: str) -> list[int]:
+        return [row["number"] for row in json.loads(call(f"rationales last {options}", "--json"))]
+
+    assert numbers("--polarity negative") == numbers("--silent") == numbers("--answer wrong") == [1]
+    assert numbers("--quality >0.5") == numbers("--text right") == numbers("--chosen --answer right") == [0]
+    assert numbers("--active") == numbers("--flagged") == numbers("--source self") == []
+    assert numbers("--not-chosen") == []
+    found = call("rationales --source minority")
+    assert "q1 · gold 9" in found
+    assert "CE 4.10" in found
+
+
+def test_remarks_are_kept_and_shown(call, database: Path) -> None:
+    call("annotate last q1 1 --flag")
+    main_note = f"look {HOSTILE}"
+    with pytest.raises(SystemExit) as left:
+        main(["annotate", "last", "q1", "--note", main_note, "--db", str(database)])
+    assert left.value.code == 0
+    (row,) = json.loads(call("rationales --flagged", "--json"))
+    assert (row["number"], row["flagged"], row["question_note"]) == (1, 1, main_note.strip())
+    (pair,) = json.loads(call("rationales", "--json"))
+    assert (pair["negative_flagged"], pair["positive_flagged"], pair["question_note"]) == (1, 0, main_note.strip())
+    shown = call("rationales")
+    assert "⚑" in shown
+    assert "✎ look [2J" in shown
+    assert not any(bad in shown for bad in BAD)
+    call("annotate last q1 1 --unflag")
+    assert json.loads(call("rationales --flagged", "--json")) == []

@@ -12,6 +12,7 @@ from engine.exchange.importing import import_samples
 from engine.records import Dataset, Example, Rationale, Sample, Voted
 from engine.spec.run import RunSpec
 from engine.store.ledger import Ledger
+from engine.store.rationale_notes import remark
 from engine.store.recorder import Recorder
 from engine.store.runs import create_run
 from engine.store.writer import Writer
@@ -135,6 +136,19 @@ def test_preference_pairs_have_each_rationale_and_no_validation_question(tmp_pat
     assert len({json.dumps(row["rejected"]) for row in rows[:3]}) == 3
     write_rows(tmp_path / "p.parquet", rows)
     assert read(tmp_path / "p.parquet") == rows
+
+
+def test_what_people_remarked_goes_out(tmp_path: Path) -> None:
+    database = tmp_path / "e.db"
+    run_id = a_run(database, spec())
+    remark(database, run_id, "a", note=HOSTILE)
+    remark(database, run_id, "a", 1, flagged=True)
+    row = next(export_rows(database, run_id, "qcrd"))
+    assert (row["flagged"], row["notes"]) == ([False, True, False], [None] * 3)
+    assert (row["question_flagged"], row["question_note"]) == (False, HOSTILE.strip())
+    first = next(export_rows(database, run_id, "preference"))
+    assert (first["chosen_flagged"], first["rejected_flagged"], first["chosen_note"]) == (False, True, None)
+    assert first["question_note"] == HOSTILE.strip()
 
 
 def test_kto_rows_are_labelled(tmp_path: Path) -> None:

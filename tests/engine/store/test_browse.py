@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from engine.store.browse import LiveReader, read_run, read_runs, with_clock
 from engine.store.curves import CURVE_POINTS, thin
-from engine.store.questions import find_question, read_keys, read_question
+from engine.store.questions import read_keys, read_question
 from engine.store.views import STALE_AFTER
 from tests.seeded import NOW, build
 
@@ -112,7 +112,7 @@ def test_a_question_at_its_last_and_at_an_earlier_visit(con: sqlite3.Connection)
     assert early.iteration == 2
     assert [c.source for c in early.negatives] == ["minority"]
     assert early.earlier == 1
-    assert len(early.chosen_positive) == len(last.visits)
+    assert len(early.history) == len(last.visits)
     assert early.student_step is None
 
 
@@ -125,13 +125,3 @@ def test_a_question_that_is_not_followed_has_its_last_visit(con: sqlite3.Connect
     assert question.positives[0].chosen
     assert read_question(con, 4, keys, 40) is None
     assert read_keys(con, 1) == ()
-
-
-def test_search_goes_round(con: sqlite3.Connection) -> None:
-    keys = read_keys(con, 8)
-    assert find_question(con, 8, keys, 0, "TRAIN-0031") is None
-    assert find_question(con, 8, keys, 0, "train-0031") == 31
-    assert find_question(con, 8, keys, 31, "train-0031") == 31
-    assert find_question(con, 8, keys, 39, "max has 7 SHELLS") == 0
-    assert find_question(con, 8, keys, 0, "%") is None
-    assert find_question(con, 8, (), 0, "max") is None

@@ -155,6 +155,8 @@ def test_what_older_versions_bought_is_kept_with_its_responses(tmp_path: Path) -
     ).fetchall()
     assert [tuple(row) for row in spent] == [("openai/t", 2, 1, 2, None, 1, 0)]
     assert conn.execute("PRAGMA foreign_key_check").fetchall() == []
+    found = conn.execute("SELECT rowid FROM text_words WHERE text_words MATCH 'text'").fetchall()
+    assert [tuple(row) for row in found] == [(1,)], "what was there before the index was is in it"
     conn.close()
 
 

@@ -26,6 +26,14 @@ def test_reading(path: Path) -> None:
     assert not found.truncated
 
 
+def test_the_index_of_words_can_be_asked(path: Path) -> None:
+    with sqlite3.connect(path) as conn:
+        conn.executemany("INSERT INTO texts (hash, text) VALUES (?, ?)", [(b"a", "8 plus 4"), (b"b", "plus 48")])
+    conn.close()
+    found = query(path, "SELECT text FROM texts WHERE id IN (SELECT rowid FROM text_words WHERE text_words MATCH '4')")
+    assert found.rows == [("8 plus 4",)]
+
+
 def test_rows_beyond_the_limit_are_not_read(path: Path) -> None:
     assert query(path, "SELECT id FROM runs ORDER BY id", limit_rows=3).truncated is False
     found = query(path, "SELECT id FROM runs ORDER BY id", limit_rows=2)

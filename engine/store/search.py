@@ -1,0 +1,141 @@
+"""Full-text search over a run's questions and rationales: whole words as they follow one another; `subtr*` a beginning.
+
+What is between the words does not count, nor does case. Where an index of words cannot help (nothing but signs, or
+a script without blanks) the text is looked for as it was typed.
+"""
+
+import re
+import sqlite3
+import unicodedata
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+COMMON = 20_000
+"""Words that more texts hold are looked for question by question: the next is near, and listing all would take long."""
+CHUNK = 40
+"""Questions read at once, then."""
+WORD = re.compile(r"[^\W_]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Where a search led."""
+
+    index: int
+    place: int | None
+    """Which of the questions that match, from 1; None: too many to be counted."""
+    total: int | None
+
+
+@lru_cache(maxsize=16)
+def pattern(words: str) -> re.Pattern[str] | None:
+    """What the words match in a text; None where there are none."""
+    if not words.strip():
+        return None
+    if phrase(words) is None:
+        return re.compile(re.escape(words.strip()), re.IGNORECASE)
+    end = "" if words.rstrip().endswith("*") else r"(?![^\W_])"
+    return re.compile(r"(?<![^\W_])" + r"[\W_]+".join(map(re.escape, WORD.findall(words))) + end, re.IGNORECASE)
+
+
+def phrase(words: str) -> str | None:
+    """The words as FTS5 takes them, whatever they hold; None: the index cannot help."""
+    if not WORD.search(words) or any(unicodedata.east_asian_width(c) in "WF" for c in words):
+        return None
+    return '"' + words.replace("\0", " ").replace('"', '""') + ('" *' if words.rstrip().endswith("*") else '"')
+
+
+def find_question(
+    con: sqlite3.Connection, run_id: int, keys: Sequence[str], after: int, words: str, by: int = 1
+) -> Match | None:
+    """The next (by = 1) or previous (-1) question after the place `after` that holds the words, round the end.
+
+    `keys`: the questions to look among, in order. A question's id is found too.
+    """
+    hits = matching(con, run_id, keys, words)
+    if hits is not None:
+        return nearest(hits, after, by)
+    start = max(-1, min(after, len(keys)))
+    ahead = [*range(start + 1, len(keys)), *range(min(start + 1, len(keys)))]
+    back = [*range(start - 1, -1, -1), *range(len(keys) - 1, max(start, 0) - 1, -1)]
+    index = _walk(con, run_id, keys, ahead if by > 0 else back, words)
+    return None if index is None else Match(index, None, None)
+
+
+def nearest(hits: Sequence[int], after: int, by: int) -> Match | None:
+    """The next or previous of some places, ascending, round the end."""
+    if not hits:
+        return None
+    at = bisect_right(hits, after) if by > 0 else bisect_left(hits, after) - 1
+    at %= len(hits)
+    return Match(hits[at], at + 1, len(hits))
+
+
+def matching(con: sqlite3.Connection, run_id: int, keys: Sequence[str], words: str) -> tuple[int, ...] | None:
+    """Places of all questions that hold the words, or a rationale of which does; None: too many to list."""
+    found = pattern(words)
+    if found is None:
+        return ()
+    told = _rationales(con, run_id, words)
+    if told is None:
+        return None
+    told |= _questions(con, run_id, words, found)
+    return tuple(i for i, key in enumerate(keys) if key in told or key == words)
+
+
+def _questions(con: sqlite3.Connection, run_id: int, words: str, found: re.Pattern[str]) -> set[str]:
+    """Ids of the questions that hold the words themselves."""
+    plain = [word for word in WORD.findall(words) if word.isascii()] if phrase(words) is not None else []
+    rows = con.execute(
+        "SELECT x.key, x.question FROM run_datasets d JOIN examples x ON x.dataset_id = d.dataset_id WHERE d.run_id = ?"
+        + " AND x.question LIKE ?" * len(plain[:8]),
+        (run_id, *(f"%{word}%" for word in plain[:8])),
+    ).fetchall()
+    return {key for key, question in rows if found.search(question)}
+
+
+def _rationales(con: sqlite3.Connection, run_id: int, words: str) -> set[str] | None:
+    """Ids of the questions of which a rationale holds the words; None: too many."""
+    asked = phrase(words)
+    if asked is None:
+        rows = con.execute(
+            "SELECT DISTINCT r.example FROM rationales r JOIN texts t ON t.id = r.text_id"
+            " WHERE r.run_id = ? AND instr(lower(t.text), lower(?)) > 0",
+            (run_id, words.strip()),
+        ).fetchall()
+        return {row[0] for row in rows}
+    many = con.execute(
+        "SELECT count(*) FROM (SELECT 1 FROM text_words WHERE text_words MATCH ? LIMIT ?)", (asked, COMMON + 1)
+    ).fetchone()[0]
+    if many > COMMON:
+        return None
+    rows = con.execute(
+        "SELECT DISTINCT example FROM rationales WHERE run_id = ?"
+        " AND text_id IN (SELECT rowid FROM text_words WHERE text_words MATCH ?)",
+        (run_id, asked),
+    ).fetchall()
+    return {row[0] for row in rows}
+
+
+def _walk(con: sqlite3.Connection, run_id: int, keys: Sequence[str], order: Sequence[int], words: str) -> int | None:
+    """The first of `order` of which a rationale holds the words, or else the question."""
+    found = pattern(words)
+    if found is None:
+        return None
+    for start in range(0, len(order), CHUNK):
+        some = order[start : start + CHUNK]
+        marks = ", ".join(f"?{i + 2}" for i in range(len(some)))
+        rows = con.execute(
+            "SELECT r.example, t.text FROM rationales r JOIN texts t ON t.id = r.text_id"
+            f" WHERE r.run_id = ?1 AND r.example IN ({marks}) UNION ALL SELECT x.key, x.question"
+            " FROM run_datasets d JOIN examples x ON x.dataset_id = d.dataset_id"
+            f" WHERE d.run_id = ?1 AND x.key IN ({marks})",
+            (run_id, *(keys[i] for i in some)),
+        ).fetchall()
+        hits = {key for key, text in rows if found.search(text)}
+        index = next((i for i in some if keys[i] in hits), None)
+        if index is not None:
+            return index
+    return None

@@ -18,6 +18,7 @@ from screens.live import LiveScreen
 from screens.rationales import RationalesScreen
 from screens.reader import Answer, Reader, Said, Snapshot, Watch
 from screens.runs import RunsScreen
+from screens.sql import SqlScreen
 from screens.widgets.words import line
 
 
@@ -51,6 +52,7 @@ class Console(App[None]):
             "live": self._live,
             "rationales": self._rationales,
             "compare": self._compare,
+            "sql": SqlScreen(database),
         }
         self._new: Screen[None] | None = None
         self._reader = Reader(database, lambda result: self.post_message(Read(result)), clock)

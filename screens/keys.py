@@ -14,6 +14,8 @@ PLACES = {
     "rationales": "Rationales",
     "compare": "Compare",
     "new": "New run",
+    "sql": "SQL",
+    "teacher": "Teacher",
 }
 
 
@@ -43,6 +45,8 @@ KEYS = (
         "3", "3", "go('rationales')", "all", "rationales", "The run's rationales, positive beside negative", footer=True
     ),
     Key("4", "4", "go('compare')", "all", "compare", "Runs chosen in the list, beside each other"),
+    Key("5", "5", "go('sql')", "all", "sql", "Ask the database in SQL"),
+    Key("6", "6", "go('teacher')", "all", "teacher", "The teachers' ledger: queue, spending, each request"),
     Key("escape", "Esc", "back", "all", "back", "Back: from rationales to the run, from the run to the list"),
     Key("question_mark", "?", "keys_help", "all", "help", "All keys", footer=True),
     Key("q,ctrl+c", "q", "quit", "all", "quit", "Leave the console; runs go on without it", footer=True),
@@ -150,6 +154,32 @@ KEYS = (
     Key("w", "w", "write", "new", "write", "Write the TOML file, for qcrd run", footer=True, pane="result"),
     Key("R", "R", "begin(False)", "new", "run", "Start it now", footer=True, pane="result"),
     Key("Q", "Q", "begin(True)", "new", "queue", "Keep it queued: r starts it later", pane="result"),
+    Key("f5,ctrl+r", "F5", "run", "sql", "run", "Run the query (Ctrl+R too)", footer=True, pane="editor"),
+    Key("escape", "Esc", "leave", "sql", "stop, leave", "Stop the query; from the editor to the result; back"),
+    Key("f3,ctrl+o", "F3", "saved", "sql", "saved", "Take a saved query (Ctrl+O too)", footer=True, pane="editor"),
+    Key("f4", "F4", "save", "sql", "save", "Save the query under a name", pane="editor"),
+    Key(
+        "f8",
+        "F8",
+        "export",
+        "sql",
+        "export",
+        "Write all rows to a CSV, JSON or Parquet file",
+        footer=True,
+        pane="result",
+    ),
+    Key("ctrl+n", "Ctrl+N", "clear", "sql", "clear", "Empty the editor; ↑ ↓ in it then go through what was run"),
+    Key("e,i", "e", "edit", "sql", "edit", "From the result to the editor; Tab there completes a word", pane="result"),
+    Key("y", "y", "copy", "sql", "copy", "Copy the command line that asks the same", pane="result"),
+    Key("j,down", "j ↓", "cell(1, 0)", "sql", "down", "Next row"),
+    Key("k,up", "k ↑", "cell(-1, 0)", "sql", "up", "Previous row"),
+    Key("l,right", "l →", "cell(0, 1)", "sql", "right", "Next column"),
+    Key("h,left", "h ←", "cell(0, -1)", "sql", "left", "Previous column"),
+    Key("g,home", "g", "top", "sql", "first", "First row"),
+    Key("G,end", "G", "bottom", "sql", "last", "Last row"),
+    Key("pagedown", "PgDn", "page(1)", "sql", "page down", "A page down"),
+    Key("pageup", "PgUp", "page(-1)", "sql", "page up", "A page up"),
+    Key("enter,z", "Enter", "tall", "sql", "whole value", "More room for the value under the cursor", pane="value"),
 )
 
 

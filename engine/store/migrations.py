@@ -15,6 +15,7 @@ from engine.store.schema import (
     GROUP_TABLES,
     IMPORT_TABLES,
     LEDGER_TABLES,
+    MESSAGE_TABLES,
     REASONING_TABLES,
     REASONS,
     SCHEMA_VERSION,
@@ -39,6 +40,7 @@ def migrate(conn: sqlite3.Connection) -> None:
     steps(name="0006_imports")(_imports)
     steps(name="0007_batches")(_batches)
     steps(name="0008_claims")(_claims)
+    steps(name="0009_messages")(_messages)
     steps.apply(Database(conn, recursive_triggers=False, execute_plugins=False))
     _make_views(conn)
     conn.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -75,6 +77,10 @@ def _batches(db: "Database") -> None:
 
 def _claims(db: "Database") -> None:
     _run(db.conn, CLAIM_TABLES)
+
+
+def _messages(db: "Database") -> None:
+    _run(db.conn, MESSAGE_TABLES)
 
 
 def _make_views(conn: sqlite3.Connection) -> None:

@@ -4,7 +4,7 @@ Keys are given by the worker, not by SQLite, wherever a resumed run writes the s
 free of duplicates. What is tailed by id has AUTOINCREMENT, since SQLite may give a deleted rowid out again.
 """
 
-SCHEMA_VERSION = 9
+SCHEMA_VERSION = 10
 """Also in PRAGMA user_version, so that a reader can tell without sqlite-utils."""
 APPLICATION_ID = 0x71637264
 """In PRAGMA application_id: "qcrd", so that another program's database is never taken for ours."""
@@ -371,7 +371,19 @@ CREATE TABLE claims (                   -- what a run is buying now: another tha
 ) WITHOUT ROWID;
 """
 
+MESSAGE_TABLES = """
+ALTER TABLE requests ADD COLUMN turns_id INTEGER REFERENCES texts(id);  -- JSON list of all messages but the last
+ALTER TABLE requests ADD COLUMN message_id INTEGER REFERENCES texts(id);  -- the last one's text; null: not kept then
+"""
+
 TABLES = (
-    FIRST_TABLES + GROUP_TABLES + LEDGER_TABLES + REASONS + REASONING_TABLES + IMPORT_TABLES + BATCH_TABLES
+    FIRST_TABLES
+    + GROUP_TABLES
+    + LEDGER_TABLES
+    + REASONS
+    + REASONING_TABLES
+    + IMPORT_TABLES
+    + BATCH_TABLES
     + CLAIM_TABLES
-)  # fmt: skip
+    + MESSAGE_TABLES
+)

@@ -1,4 +1,4 @@
-"""A virtual table: immutable rows, of which only those in sight are drawn. Its header stays; one cell has the cursor."""
+"""A virtual table: immutable rows, of which those in sight are drawn. Its header stays; one cell has the cursor."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -66,7 +66,7 @@ def cell(value: Any, width: int) -> str:
     return one_line(value if isinstance(value, str) else repr(value), width)
 
 
-class Grid(ScrollView, can_focus=True):
+class Grid(ScrollView, can_focus=True, inherit_bindings=False):
     """A table of values; `show` gives it others, `move` the cursor. Its keys are those of the screen."""
 
     class Moved(Message):

@@ -324,9 +324,11 @@ LEFT JOIN attempts l ON l.id = (SELECT max(a.id) FROM attempts a WHERE a.request
 def _listed(con: sqlite3.Connection, run_id: int | None, state: str | None, page: int) -> tuple[RequestRow, ...]:
     """A page of the list. Whether what is sent is in doubt is a question of the clock: the two are read together."""
     states = ("sent", "in_doubt") if state in ("sent", "in_doubt") else STATES if state is None else (state,)
-    where, key = ("q.run_id = ? AND", [run_id]) if run_id is not None else ("", [])
+    where, key = ("run_id = ? AND", [run_id]) if run_id is not None else ("", [])
     rows = con.execute(
-        f"{REQUESTS} WHERE {where} q.state IN ({', '.join('?' * len(states))}) ORDER BY q.id DESC LIMIT ? OFFSET ?",
+        # the page's ids first: what is told of a request is then looked up for those alone
+        f"{REQUESTS} WHERE q.id IN (SELECT id FROM requests WHERE {where} state IN ({', '.join('?' * len(states))})"
+        " ORDER BY id DESC LIMIT ? OFFSET ?) ORDER BY q.id DESC",
         (*key, *states, PAGE, page * PAGE),
     )
     return tuple(RequestRow(*row) for row in rows)
@@ -351,7 +353,8 @@ def read_request(con: sqlite3.Connection, request: int) -> RequestSeen | None:
     tries = con.execute(
         f"SELECT a.id, a.attempt, a.state, a.sent_at, a.ended_at, a.status, substr(a.error, 1, {TEXT}), a.billed,"
         " a.greatest_usd, a.batch_id, p.price_usd, p.input_tokens, p.output_tokens, p.reasoning_tokens, p.model,"
-        " p.provider_id, p.raw FROM attempts a LEFT JOIN responses p ON p.attempt_id = a.id WHERE a.request_id = ? ORDER BY a.id",
+        " p.provider_id, p.raw FROM attempts a LEFT JOIN responses p ON p.attempt_id = a.id"
+        " WHERE a.request_id = ? ORDER BY a.id",
         (request,),
     ).fetchall()
     return RequestSeen(

@@ -88,6 +88,7 @@ class SqlScreen(View):
         with Vertical(id="result") as pane:
             pane.border_title = Content("result")
             pane.border_subtitle = Content(hints("sql", "result"))
+            yield Static("", id="wrong", markup=False)
             yield Static(_welcome(), id="welcome")
             yield Grid(id="grid")
         with VerticalScroll(id="value", can_focus=False) as pane:
@@ -129,8 +130,10 @@ class SqlScreen(View):
         self._ticks.pause()
         pane = self.query_one("#result")
         if message.error is not None:
-            pane.border_title = Content.styled(f"✗ {line(message.error, 400)}", "$text-error")
-            self.notify(line(message.error, 400), severity="error", markup=False)
+            pane.border_title = self._title()
+            wrong = self.query_one("#wrong", Static)
+            wrong.update(Content(f"✗ {line(message.error, 400)}"))
+            wrong.add_class("-shown")
         elif isinstance(message.result, Result):
             self._draw(message.result)
         else:
@@ -177,6 +180,7 @@ class SqlScreen(View):
 
     def _begin(self, job: Background) -> None:
         self._job, self._begun = job, time.monotonic()
+        self.query_one("#wrong").remove_class("-shown")
         self._ticks.resume()
         self._tell_running()
 

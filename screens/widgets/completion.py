@@ -69,13 +69,14 @@ def _anywhere(sql: str, part: str, catalog: Catalog, tables_alone: bool) -> list
     if tables_alone:
         return tables
     columns: dict[str, Choice] = {}
-    for name in dict.fromkeys(aliases(sql, catalog).values()):
+    named = dict.fromkeys(aliases(sql, catalog).values())
+    for name in named or [table.name for table in catalog.tables]:
         table = catalog.table(name)
         for column in table.columns if table else ():
             columns.setdefault(column, Choice(quoted(column), "column"))
     upper = part.isupper() and len(part) > 1
     words = [Choice(word.upper() if upper else word, "keyword") for word in sorted(KEYWORDS)]
-    return [*columns.values(), *tables, *words, *(Choice(f"{name}(", "function") for name in FUNCTIONS)]
+    return [*columns.values(), *words, *tables, *(Choice(f"{name}(", "function") for name in FUNCTIONS)]
 
 
 def aliases(sql: str, catalog: Catalog) -> dict[str, str]:

@@ -67,6 +67,7 @@ def test_tokens_lie_in_order_and_any_place_can_be_completed(sql: str, at: int) -
         ("SELECT r.| FROM run_summary r", ["id", "name", "explain_accuracy", "predict_accuracy"]),
         ("SELECT runs.o| FROM runs", ['"order"']),
         ("SELECT x.| FROM runs r", []),
+        ("SELECT acc|", ["explain_accuracy", "predict_accuracy"]),
         ("SELE|", ["SELECT"]),
         ("sele|", ["select"]),
         ("SELECT 'run| FROM runs", []),

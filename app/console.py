@@ -22,6 +22,8 @@ from screens.live import LiveScreen
 from screens.rationales import RationalesScreen
 from screens.reader import Answer, Reader, Said, Snapshot, Watch
 from screens.runs import RunsScreen
+from screens.sql import SqlScreen
+from screens.teacher import TeacherScreen
 from screens.widgets.words import line
 
 
@@ -59,11 +61,14 @@ class Console(App[None]):
         self._live = LiveScreen()
         self._rationales = RationalesScreen()
         self._compare = CompareScreen()
+        self._teacher = TeacherScreen()
         self._views: dict[str, View] = {
             "runs": self._runs,
             "live": self._live,
             "rationales": self._rationales,
             "compare": self._compare,
+            "sql": SqlScreen(database),
+            "teacher": self._teacher,
         }
         self._new: Screen[None] | None = None
         self._reader = Reader(database, lambda result: self.post_message(Read(result)), clock)
@@ -145,6 +150,10 @@ class Console(App[None]):
             self.run_id = run_id
             self._live.open(run_id)
             self._rationales.open(run_id)
+        if place == "teacher":
+            if self._front() is self._runs:
+                self._runs.follow_cursor()
+            self._teacher.open(self._runs.selected if self._front() is self._runs else self.run_id)
         if self._front() is not self._views[place]:
             self.switch_screen(place)
 

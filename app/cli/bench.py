@@ -102,7 +102,8 @@ def _prepare(threads: int) -> None:
 
 def _show(found: Mapping[str, Any]) -> None:
     """A table for a person, then all of it as one line of JSON."""
-    from app.cli.output import Column, plain, write_table
+    from app.cli.output import Column, write_table
+    from engine.exchange.results import plain
 
     arms = [{"arm": name, **values} for name, values in found["arms"].items()]
     wanted: list[tuple[str, str, Callable[[Any], str]]] = [

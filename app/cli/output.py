@@ -4,15 +4,14 @@ What a model wrote is hostile to a terminal: JSON escapes it, CSV and tables are
 that it could take for markup.
 """
 
-import csv
 import json
-import math
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
 from app.cli.options import Format
+from engine.exchange.results import plain, write_csv
 from engine.store.browse import Accuracy
 from engine.text import clean
 from screens.widgets.words import UNKNOWN, accuracy
@@ -61,14 +60,6 @@ def write_rows(
         print(empty, file=sys.stderr)
 
 
-def write_csv(rows: Sequence[Row], file: IO[str], header: Sequence[str] = ()) -> None:
-    """A header and the rows, cleaned."""
-    writer = csv.writer(file, lineterminator="\n")
-    if names := list(rows[0] if rows else header):
-        writer.writerow([clean(name) for name in names])
-    writer.writerows([_cell(value) for value in row.values()] for row in rows)
-
-
 def write_table(rows: Iterable[Row], columns: Sequence[Column]) -> None:
     """A table for a person on stdout."""
     from rich.table import Table
@@ -107,29 +98,8 @@ def console(file: IO[str] | None = None) -> "Console":
     return Console(file=file, markup=False, highlight=False, emoji=False, soft_wrap=False, width=width)
 
 
-def plain(value: Any) -> Any:
-    """What JSON can hold: rows become dicts, bytes hexadecimal, NaN and infinities null."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    return value
-
-
 def share(value: float | None, low: float | None, high: float | None) -> str:
     """A share with its 95 % interval, e.g. `0.64 ±0.03`; unknown is a dash."""
     if value is None or low is None or high is None:
         return UNKNOWN
     return accuracy(Accuracy(value, low, high))
-
-
-def _cell(value: Any) -> Any:
-    if value is None:
-        return ""
-    if isinstance(value, bytes):
-        return value.hex()
-    return clean(value) if isinstance(value, str) else value

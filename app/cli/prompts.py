@@ -33,8 +33,8 @@ def try_prompt(
     from dataclasses import asdict
 
     from app.cli.attach import signals
-    from app.cli.output import plain
     from app.cli.prompt_report import print_trial
+    from engine.exchange.results import plain
     from engine.spec.load import load_spec
     from engine.teacher.trial import try_prompt as ask
     from engine.text import clean
@@ -59,8 +59,8 @@ def misses(run: Run = "last", limit: Limit = 20, json: Json = False, db: Db = No
     from contextlib import closing
     from dataclasses import asdict
 
-    from app.cli.output import plain
     from app.cli.prompt_report import print_misses
+    from engine.exchange.results import plain
     from engine.store.connect import open_reader
     from engine.store.queries import find_run
     from engine.voting.reparse import misses as read
@@ -84,8 +84,8 @@ def reparse(run: Run = "last", sets: Set = None, limit: Limit = 20, json: Json =
     from contextlib import closing
     from dataclasses import asdict
 
-    from app.cli.output import plain
     from app.cli.prompt_report import print_reparsed
+    from engine.exchange.results import plain
     from engine.store.connect import open_reader
     from engine.store.queries import find_run
     from engine.voting.reparse import reparse as read

@@ -1,5 +1,6 @@
-"""runs, show, rationales, metrics, logs, query: what the database holds, for people and for programs."""
+"""runs, show, rationales, metrics, logs, query, queries: what the database holds, for people and for programs."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -14,7 +15,7 @@ Limit = Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most
 
 def add_to(app: typer.Typer) -> None:
     """Give the app this file's commands."""
-    for command in (runs, show, rationales, metrics, logs, query):
+    for command in (runs, show, rationales, metrics, logs, query, queries):
         app.command()(command)
 
 
@@ -69,8 +70,8 @@ def show(run: Run = "last", json: Json = False, jsonl: Jsonl = False, csv: Csv =
     from contextlib import closing
     from json import dumps
 
-    from app.cli.output import plain, write_csv
     from app.cli.show import document, flat, print_document
+    from engine.exchange.results import plain, write_csv
     from engine.store.connect import open_reader
     from engine.store.queries import find_run
 
@@ -243,11 +244,22 @@ def logs(
 
 def query(
     sql: Annotated[
-        str,
+        str | None,
         typer.Argument(
-            metavar="SQL", help='One statement that reads, e.g. "SELECT * FROM run_summary"; -: from stdin.'
+            metavar="[SQL]", help='One statement that reads, e.g. "SELECT * FROM run_summary"; -: from stdin.'
         ),
-    ],
+    ] = None,
+    saved: Annotated[
+        str | None, typer.Option("--saved", metavar="NAME", help="A saved query; `qcrd queries` lists them.")
+    ] = None,
+    save: Annotated[
+        str | None, typer.Option("--save", metavar="NAME", help="Keep SQL under this name as well.")
+    ] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", metavar="FILE", help="Write all rows to a file: .csv, .json, .jsonl or .parquet."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite FILE, or the saved query.")] = False,
     limit: Limit = None,
     json: Json = False,
     jsonl: Jsonl = False,
@@ -259,11 +271,26 @@ def query(
 
     from app.cli.output import write_rows
     from app.cli.tables import columns_of
+    from engine.errors import UsageError
+    from engine.exchange.results import SECONDS, export, unique
+    from engine.store import saved as queries_of
     from engine.store.guarded import query as ask
 
     form = output_format(json, jsonl, csv)
+    if (sql is None) == (saved is None):
+        raise UsageError("give either SQL or --saved NAME; `qcrd queries` lists the names")
+    text = queries_of.find(saved or "").sql if sql is None else sql
+    if text == "-":
+        text = sys.stdin.read()
+    if save is not None:
+        print(f"saved as {queries_of.save(save, text, force)}", file=sys.stderr)
+    if to is not None:
+        if form != "table" or limit:
+            raise UsageError("--to writes all rows in the form of FILE's ending: leave out --limit and the other form")
+        print(f"{export(database(db), text, to, force)} rows in {to}", file=sys.stderr)
+        return
     rows_at_most = limit or (1000 if form == "table" else 10_000_000)
-    result = ask(database(db), sys.stdin.read() if sql == "-" else sql, limit_rows=rows_at_most, seconds=60)
+    result = ask(database(db), text, limit_rows=rows_at_most, seconds=SECONDS)
     names = unique(result.columns)
     rows = [dict(zip(names, row, strict=True)) for row in result.rows]
     write_rows(rows, form, columns_of(names, result.rows), empty="no rows", header=names)
@@ -271,10 +298,17 @@ def query(
         print(f"there are more rows than {rows_at_most}: --limit shows more", file=sys.stderr)
 
 
-def unique(names: tuple[str, ...]) -> list[str]:
-    """Column names with none twice: SELECT a, a gives a and a_2."""
-    found: list[str] = []
-    for name in names:
-        again = sum(known == name or known.rpartition("_")[0] == name for known in found)
-        found.append(f"{name}_{again + 1}" if name in found else name)
-    return found
+def queries(json: Json = False, jsonl: Jsonl = False, csv: Csv = False) -> None:
+    """List the saved queries: those that come with qcrd, and your own."""
+    from dataclasses import asdict
+
+    from app.cli.output import Column, write_rows
+    from engine.store.saved import saved
+    from engine.text import one_line
+
+    columns = [
+        Column("name", lambda row: row["name"], keep=True),
+        Column("", lambda row: "" if row["shipped"] else "own", keep=True),
+        Column("about", lambda row: one_line(row["about"], 100), fold=True, keep=True),
+    ]
+    write_rows([asdict(query) for query in saved()], output_format(json, jsonl, csv), columns)

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -85,32 +85,52 @@ def _tell(spec: "RunSpec", path: Path, json: bool) -> None:
 
 
 def requests(
-    run: Run = "last",
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, its name, 'last', or 'all'.")] = "last",
+    state: Annotated[
+        Literal["pending", "sent", "done", "failed", "in_doubt"] | None,
+        typer.Option("--state", help="Only requests in this state."),
+    ] = None,
     in_doubt: Annotated[
         bool, typer.Option("--in-doubt", help="Only those whose answer was lost with a killed worker.")
     ] = False,
+    request: Annotated[
+        int | None,
+        typer.Option("--request", metavar="ID", help="One request whole: its messages, its tries and what came back."),
+    ] = None,
     json: Json = False,
     jsonl: Jsonl = False,
     csv: Csv = False,
     db: Db = None,
 ) -> None:
-    """List a run's requests to its teachers, each try a line."""
+    """List a run's requests to its teachers, each try a line, or show one whole."""
     from contextlib import closing
 
     from app.cli.output import write_rows
+    from app.cli.request import print_request
     from app.cli.tables import REQUESTS
+    from engine.errors import UsageError
     from engine.store.connect import open_reader
     from engine.store.queries import find_run
+    from engine.store.requests import read_request
     from engine.store.spend import requests_of
     from engine.text import in_dollars
 
     form = output_format(json, jsonl, csv)
+    if in_doubt and state not in (None, "in_doubt"):
+        raise UsageError(f"--in-doubt and --state {state}: choose one")
+    wanted = "in_doubt" if in_doubt else state
     with closing(open_reader(database(db))) as connection:
-        run_id = int(find_run(connection, run)["id"])
-        rows = [dict(row) for row in requests_of(connection, run_id, in_doubt)]
-    empty = f"run {run_id} has no requests" + (" in doubt" if in_doubt else "")
-    write_rows(rows, form, REQUESTS, empty=empty)
-    if in_doubt and rows:
+        if request is not None:
+            found = read_request(connection, request)
+            if found is None:
+                raise UsageError(f"there is no request {request}: `qcrd requests all` lists them")
+            print_request(found, form)
+            return
+        run_id = None if run == "all" else int(find_run(connection, run)["id"])
+        rows = [dict(row) for row in requests_of(connection, run_id, wanted)]
+    whose = "no run has any requests" if run_id is None else f"run {run_id} has no requests"
+    write_rows(rows, form, REQUESTS, empty=whose if wanted is None else f"{whose} {wanted.replace('_', ' ')}")
+    if wanted == "in_doubt" and rows:
         known = [row["greatest_usd"] for row in rows]
         cost = "their price is unknown" if None in known else f"they can have cost {in_dollars(sum(known))} at most"
         print(f"{len(rows)} tries; {cost}", file=sys.stderr)

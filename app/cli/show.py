@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from app.cli.options import Format
-from app.cli.output import Column, Row, plain, write_table
+from app.cli.output import Column, Row, write_table
 from app.cli.tables import FACTS, SCORES, SPEND, STAGES, marks, text
 from app.settings import POLL_SECONDS
+from engine.exchange.results import plain
 from engine.store import queries
 from engine.store.connect import open_reader
 from engine.store.spend import spend

@@ -40,7 +40,7 @@ def write_rows(path: Path, rows: Iterable[Row]) -> int:
     rows = chain([first], rows)
     if str(path) == "-":
         return _jsonl(rows, sys.stdout)
-    with _whole(path) as part:
+    with whole(path) as part:
         if path.name.lower().endswith(".parquet"):
             return _parquet(rows, part)
         opened: Any = gzip.open if path.name.lower().endswith(".gz") else open
@@ -49,7 +49,8 @@ def write_rows(path: Path, rows: Iterable[Row]) -> int:
 
 
 @contextmanager
-def _whole(path: Path) -> Iterator[Path]:
+def whole(path: Path) -> Iterator[Path]:
+    """Where to write what appears at `path` once it is complete."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield part

@@ -3,6 +3,7 @@
 import difflib
 import re
 import sqlite3
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,41 +32,56 @@ class Result:
     columns: tuple[str, ...]
     rows: list[tuple[Any, ...]]
     truncated: bool
-    """There were more rows than asked for."""
+    """There were more rows than asked for, or more bytes."""
+    seconds: float = 0.0
+    """That it took."""
 
 
-def query(path: Path, sql: str, *, limit_rows: int = 1000, seconds: float = 10.0) -> Result:
-    """Run one reading statement on the database: at most so many rows, for at most so long.
+def query(
+    path: Path,
+    sql: str,
+    *,
+    limit_rows: int = 1000,
+    seconds: float = 10.0,
+    limit_bytes: int | None = None,
+    stop: threading.Event | None = None,
+) -> Result:
+    """Run one reading statement on the database: at most so many rows and bytes of text, for at most so long.
 
-    Raises UsageError, one line with what to do, for anything but one statement that reads and for what SQLite refuses.
+    `stop`, set by another thread, ends it within a moment. Raises UsageError, one line with what to do, for anything
+    but one statement that reads, for what SQLite refuses, and where it was stopped or ran too long.
     """
     if len(sql) > MAX_SQL:
         raise UsageError(f"the query has {len(sql)} characters, more than {MAX_SQL}: shorten it")
     if not _has_statement(sql):
         raise UsageError('the query is empty: try "SELECT * FROM run_summary"')
     conn = open_reader(path)
-    until = time.monotonic() + seconds
-    late = False
+    begun = time.monotonic()
+    late = stopped = False
 
-    def is_late() -> bool:
-        nonlocal late
-        late = time.monotonic() > until
-        return late
+    def is_over() -> bool:
+        nonlocal late, stopped
+        late = time.monotonic() > begun + seconds
+        stopped = stop is not None and stop.is_set()
+        return late or stopped
 
     try:
         conn.row_factory = None
+        conn.text_factory = _decode
         for name in READABLE_PRAGMAS:  # their first use as a table seems to write the schema, which is refused below
             conn.execute(f"SELECT 1 FROM pragma_{name}('runs')").close()
         conn.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
         conn.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE)
         conn.setlimit(sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 1000)  # matching one is not interrupted by the clock
         conn.set_authorizer(_authorize)
-        conn.set_progress_handler(is_late, CHECK_EVERY)
+        conn.set_progress_handler(is_over, CHECK_EVERY)
         cursor = conn.execute(sql)
-        rows = cursor.fetchmany(limit_rows + 1)
+        rows, truncated = _fetch(cursor, limit_rows, limit_bytes)
         columns = tuple(column[0] for column in cursor.description or ())
         cursor.close()
     except (sqlite3.Error, sqlite3.Warning) as error:
+        if stopped:
+            raise UsageError("the query was stopped") from error
         if late:
             raise UsageError(
                 f"the query ran longer than {seconds:g} s and was stopped: narrow it, e.g. with WHERE run_id = …"
@@ -81,7 +97,26 @@ def query(path: Path, sql: str, *, limit_rows: int = 1000, seconds: float = 10.0
         raise UsageError("the query's result does not fit in memory: ask for fewer rows or columns") from error
     finally:
         conn.close()
-    return Result(columns, rows[:limit_rows], len(rows) > limit_rows)
+    return Result(columns, rows, truncated, time.monotonic() - begun)
+
+
+def _fetch(cursor: sqlite3.Cursor, limit_rows: int, limit_bytes: int | None) -> tuple[list[tuple[Any, ...]], bool]:
+    """The first rows, as many as the limits allow, and whether there are more."""
+    if limit_bytes is None:
+        rows = cursor.fetchmany(limit_rows + 1)
+        return rows[:limit_rows], len(rows) > limit_rows
+    rows, held = [], 0
+    while (row := cursor.fetchone()) is not None:
+        held += sum(len(value) for value in row if isinstance(value, str | bytes))
+        if len(rows) == limit_rows or (rows and held > limit_bytes):
+            return rows, True
+        rows.append(row)
+    return rows, False
+
+
+def _decode(raw: bytes) -> str:
+    # a text that is not UTF-8 is shown with marks, and no reason to refuse its row
+    return raw.decode("utf-8", "replace")
 
 
 def _authorize(action: int, first: str | None, second: str | None, _database: str | None, _source: str | None) -> int:

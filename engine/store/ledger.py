@@ -62,6 +62,8 @@ class Asked:
     """Most that it can cost; None: the price is unknown."""
     greatest_tokens: int | None = None
     """Most tokens, of input and output together, that it can take."""
+    messages: Sequence[Mapping[str, str]] = ()
+    """As they are sent, the last one the user's; kept so that what was asked can be read again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,9 +278,13 @@ def begin_rows(
     now = time.time()
     row = request
     if row is None:
+        turns = message = None
+        if asked.messages:
+            # worked examples are the same for every question, so that they are stored once
+            turns, message = store_texts(db, [json.dumps(list(asked.messages[:-1])), asked.messages[-1]["content"]])
         row = db.execute(
             "INSERT INTO requests (run_id, purpose, example, model, asked, slots, state, input_tokens,"
-            " greatest_usd, created_at) VALUES (?, ?, ?, ?, ?, ?, 'sent', ?, ?, ?)",
+            " greatest_usd, created_at, turns_id, message_id) VALUES (?, ?, ?, ?, ?, ?, 'sent', ?, ?, ?, ?, ?)",
             (
                 run_id,
                 asked.purpose,
@@ -289,6 +295,8 @@ def begin_rows(
                 asked.input_tokens,
                 asked.greatest_usd,
                 now,
+                turns,
+                message,
             ),
         ).lastrowid
     else:

@@ -16,6 +16,7 @@ from engine.store.schema import (
     IMPORT_TABLES,
     LEDGER_TABLES,
     MARK_TABLES,
+    MESSAGE_TABLES,
     RATIONALE_NOTES,
     REASONING_TABLES,
     REASONS,
@@ -45,6 +46,7 @@ def migrate(conn: sqlite3.Connection) -> None:
     steps(name="0009_marks")(_marks)
     steps(name="0010_rationale_notes")(_rationale_notes)
     steps(name="0011_text_words")(_text_words)
+    steps(name="0012_messages")(_messages)
     steps.apply(Database(conn, recursive_triggers=False, execute_plugins=False))
     _make_views(conn)
     conn.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -94,6 +96,10 @@ def _rationale_notes(db: "Database") -> None:
 def _text_words(db: "Database") -> None:
     _run(db.conn, TEXT_WORDS)
     db.conn.execute("INSERT INTO text_words (text_words) VALUES ('rebuild')")  # of what is there already
+
+
+def _messages(db: "Database") -> None:
+    _run(db.conn, MESSAGE_TABLES)
 
 
 def _make_views(conn: sqlite3.Connection) -> None:

@@ -411,6 +411,11 @@ END;
 CREATE INDEX rationales_text ON rationales (run_id, text_id);
 """
 
+MESSAGE_TABLES = """
+ALTER TABLE requests ADD COLUMN turns_id INTEGER REFERENCES texts(id);  -- JSON list of all messages but the last
+ALTER TABLE requests ADD COLUMN message_id INTEGER REFERENCES texts(id);  -- the last one's text; null: not kept then
+"""
+
 TABLES = (
     FIRST_TABLES
     + GROUP_TABLES
@@ -423,4 +428,5 @@ TABLES = (
     + MARK_TABLES
     + RATIONALE_NOTES
     + TEXT_WORDS
+    + MESSAGE_TABLES
 )

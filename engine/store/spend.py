@@ -29,13 +29,22 @@ def spend(conn: sqlite3.Connection, run_id: int) -> Rows:
     return conn.execute(rows, {"run": run_id}).fetchall()
 
 
-def requests_of(conn: sqlite3.Connection, run_id: int, in_doubt: bool) -> Rows:
-    """The run's rows of `teacher_requests`, in the order they were sent; `in_doubt`: only those that a killed worker
-    left open, marked by a resume or not yet."""
+def requests_of(conn: sqlite3.Connection, run_id: int | None, state: str | None) -> Rows:
+    """Rows of `teacher_requests` of a run (None: of all), in the order they were sent; `state`: only requests in it.
+
+    In doubt are those that a killed worker left open, marked by a resume or not yet.
+    """
     # the view goes by the heartbeat, which is missed some seconds after a kill
-    open_now = "(in_doubt OR batch IS NULL)" if worker_is_gone(conn, run_id) else "in_doubt"
-    lost = f" AND (request_state = 'in_doubt' OR (state = 'sent' AND {open_now}))" if in_doubt else ""
-    return conn.execute(f"SELECT * FROM teacher_requests WHERE run_id = ?{lost} ORDER BY attempt", (run_id,)).fetchall()
+    runs = [run_id] if run_id is not None else [row[0] for row in conn.execute("SELECT DISTINCT run_id FROM attempts")]
+    gone = ", ".join(str(run) for run in runs if worker_is_gone(conn, run))
+    open_now = f"(in_doubt OR (batch IS NULL AND run_id IN ({gone})))"
+    lost = f"(request_state = 'in_doubt' OR (state = 'sent' AND {open_now}))"
+    terms = {None: "1", "in_doubt": lost, "sent": f"request_state = 'sent' AND NOT {lost}"}
+    return conn.execute(
+        f"SELECT * FROM teacher_requests WHERE {terms.get(state, 'request_state = :state')}"
+        f" AND {'1' if run_id is None else 'run_id = :run'} ORDER BY attempt",
+        {"state": state, "run": run_id},
+    ).fetchall()
 
 
 def note_spend(recorder: Recorder) -> None:

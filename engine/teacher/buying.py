@@ -266,7 +266,15 @@ def asked_for(teacher: TeacherConfig, price: Price | None, unit: Unit) -> tuple[
     most = Cost(None if price is None else price.cost(counted.most, written), counted.most + written)
     example = request.examples[0] if request.examples else ""
     asked = Asked(
-        request.purpose, example, teacher.model, request.key, unit.slots, counted.tokens, most.usd, most.tokens
+        request.purpose,
+        example,
+        teacher.model,
+        request.key,
+        unit.slots,
+        counted.tokens,
+        most.usd,
+        most.tokens,
+        request.messages,
     )
     return asked, most
 

@@ -16,6 +16,8 @@ from screens.new_run import NewRunScreen
 from screens.rationales import RationalesScreen
 from screens.reader import Reader, Said
 from screens.runs import RunsScreen
+from screens.sql import SqlScreen
+from screens.teacher import TeacherScreen
 from screens.widgets.log_tail import LogTail
 from screens.widgets.run_rows import RunRows
 from tests.pilot import console, press, settle, shown, until
@@ -36,6 +38,8 @@ def test_the_table_has_an_action_for_every_key_and_help_names_them_all() -> None
         "rationales": RationalesScreen,
         "compare": CompareScreen,
         "new": NewRunScreen,
+        "sql": SqlScreen,
+        "teacher": TeacherScreen,
     }
     for key in KEYS:
         name = key.action.split("(")[0]

@@ -188,6 +188,9 @@ def test_a_query_shows_all_digits_and_may_come_from_stdin(call, monkeypatch) -> 
         (["annotate", "last", "q1", "7", "--flag"], "no rationale 7"),
         (["query", "DROP TABLE runs"], "a query can only read"),
         (["query", "SELECT nam FROM runs"], "no such column"),
+        (["query"], "--saved NAME"),
+        (["query", "--saved", "mime"], "no saved query 'mime'"),
+        (["query", "SELECT 1", "--to", "x.txt"], "must end in .csv"),
         (["runs", "--json", "--csv"], "--json and --csv: choose one"),
         (["logs", "-f", "--csv"], "--jsonl"),
         (["runs", "--limit", "0"], "--limit"),
@@ -334,3 +337,14 @@ def test_remarks_are_kept_and_shown(call, database: Path) -> None:
     assert not any(bad in shown for bad in BAD)
     call("annotate last q1 1 --unflag")
     assert json.loads(call("rationales --flagged", "--json")) == []
+
+
+def test_saved_queries_are_listed_asked_and_kept(call, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    assert "best-runs" in {row["name"] for row in json.loads(call("queries", "--json"))}
+    assert json.loads(call("query --saved methods", "--json"))[0]["method"]
+    assert json.loads(call("query SELECT 7 AS seven", "--save", "mine", "--json")) == [{"seven": 7}]
+    assert json.loads(call("query --saved mine", "--json")) == [{"seven": 7}]
+    out = tmp_path / "out.json"
+    assert call("query --saved mine --to", str(out)) == ""
+    assert json.loads(out.read_text()) == [{"seven": 7}]

@@ -1,6 +1,7 @@
 """A typed query reads, and nothing else, however it is put."""
 
 import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
@@ -154,3 +155,24 @@ def test_what_a_query_could_not_do_is_possible_elsewhere(path: Path) -> None:
     with sqlite3.connect(path) as conn:
         conn.execute("DELETE FROM runs WHERE id = 3")
     assert query(path, "SELECT count(*) FROM runs").rows == [(2,)]
+
+
+def test_a_query_is_stopped_by_another_thread(path: Path) -> None:
+    stop = threading.Event()
+    timer = threading.Timer(0.1, stop.set)
+    timer.start()
+    with pytest.raises(UsageError, match="was stopped"):
+        query(path, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n", stop=stop)
+    timer.join()
+
+
+def test_rows_beyond_the_bytes_are_left(path: Path) -> None:
+    sql = "SELECT hex(zeroblob(50)) FROM runs"
+    assert len(query(path, sql, limit_bytes=250).rows) == 2
+    assert query(path, sql, limit_bytes=250).truncated
+    assert len(query(path, sql, limit_bytes=10).rows) == 1
+    assert not query(path, sql, limit_bytes=300).truncated
+
+
+def test_a_text_that_is_not_utf8_is_marked(path: Path) -> None:
+    assert query(path, "SELECT CAST(x'66ff6f' AS TEXT)").rows == [("f\ufffdo",)]

@@ -138,7 +138,9 @@ class Console(App[None]):
                 self.shown = result.watch
 
     def action_go(self, place: str) -> None:
-        """To one of the screens."""
+        """To one of the screens; out of the form of a new run, which keeps what was typed."""
+        if self._new is not None and self.screen is self._new:
+            self.pop_screen()
         if place in ("live", "rationales"):
             run_id = self.run_id
             if self._front() is self._runs:

@@ -14,7 +14,7 @@ from engine.spec.starting_points import STARTING_POINTS
 from screens.confirm import ConfirmScreen
 from screens.live import LiveScreen
 from screens.new_run import Fields, NewRunScreen
-from tests.pilot import console, settle, shown, until
+from tests.pilot import console, press, settle, shown, until
 
 
 def go_to(screen: NewRunScreen, key: str) -> None:
@@ -105,6 +105,24 @@ async def test_another_method_takes_the_others_settings_away_and_keys_move(datab
         assert all(not f.key.startswith("method.loss") for f in fields.fields)
         await pilot.press("f")
         assert form._given == list(STARTING_POINTS.values())[1]
+
+
+async def test_going_elsewhere_leaves_the_form_and_what_was_typed(database: Path) -> None:
+    app = console(database)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        for place, back in (("4", "1"), ("2", "escape"), ("1", "4"), ("6", "1")):
+            await pilot.press("n")
+            await pilot.pause()
+            form = app.screen
+            assert isinstance(form, NewRunScreen)
+            form._set("seed", "7")
+            await press(pilot, place, back)
+            assert len(app.screen_stack) == 2  # Textual's own, and one of ours
+            await press(pilot, "1")
+        await pilot.press("n")
+        await pilot.pause()
+        assert "seed = 7" in shown(pilot)
 
 
 async def test_cost_is_looked_at_and_a_paid_teacher_asks_before_it_starts(

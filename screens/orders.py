@@ -1,11 +1,13 @@
 """What the console asks of a run. These run on the reader's thread: they wait for locks and start processes."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from engine.errors import QcrdError
 from engine.runs import launch
 from engine.store import marks, runs
-from screens.reader import Reader, Said
+from screens.reader import Answer, Reader, Said
 
 
 def order(reader: Reader, run_id: int, name: runs.Order) -> Said:
@@ -19,6 +21,23 @@ def resume(reader: Reader, run_id: int) -> Said:
     runs.refuse_aside(reader.database, run_id)
     launch.start_worker(reader.database, run_id)
     return Said(f"started a worker for run {run_id}")
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A run that was made and started."""
+
+    run_id: int
+
+
+def demo(reader: Reader) -> Answer:
+    """Make and start the built-in experiment, as `qcrd demo` does."""
+    from engine.spec.load import read_spec  # the models take a while to import
+
+    spec = read_spec({}, [], where="demo", folder=Path.cwd())
+    run_id = runs.create_run(reader.database, spec)
+    launch.start_worker(reader.database, run_id)
+    return Answer("runs", Begun(run_id))
 
 
 def stop_all(reader: Reader, run_ids: tuple[int, ...]) -> Said:

@@ -37,7 +37,13 @@ PREVIEW = 64
 UNCHANGED = RunsKept()
 COMPARED = range(2, 9)
 """So many runs can be compared."""
-EMPTY = "No run yet.\n\nqcrd init run.toml   writes a commented spec\nqcrd run run.toml    runs it; it shows up here\n"
+EMPTY = (
+    "No run yet.\n\n"
+    "Enter   starts the built-in experiment: a tiny model learns arithmetic from a noisy teacher,\n"
+    "        wrong rationales beside right ones; no key, no download, minutes on two CPU cores\n"
+    "n       a run of your own: your questions, any teacher, what it will cost\n\n"
+    "In a terminal: qcrd demo, or qcrd init run.toml and qcrd run run.toml\n"
+)
 
 
 class RunsScreen(View):
@@ -64,6 +70,7 @@ class RunsScreen(View):
         self.folded: frozenset[tuple[str, ...]] = frozenset()
         self.selected: int | None = None
         self._seen: RunsSeen | None = None
+        self._begun = False
         self._ids: tuple[object, ...] = ()
         self._ordered: tuple[int, ...] = ()
         self._around = ("", "")
@@ -228,14 +235,24 @@ class RunsScreen(View):
             self.post_message(Look())
 
     def answered(self, answer: Answer) -> None:
-        """What can be typed."""
+        """What can be typed; or the run that was begun from the empty list."""
+        if isinstance(answer.result, orders.Begun):
+            self.post_message(Open(answer.result.run_id))
+            return
         self.words = answer.result
         prompt = self.query_one(Prompt)
         if prompt.shown:
             prompt.offer(self._offered(prompt.kind))
 
     def action_open(self) -> None:
-        """Open the run under the cursor, or fold and unfold a group."""
+        """Open the run under the cursor, or fold and unfold a group; where there is no run, begin the built-in one."""
+        if self.has_class("-empty"):
+            if not self._begun:  # Enter twice is one run
+                self._begun = True
+                self.set_timer(5, self._may_begin)
+                self.notify("starting the built-in experiment", markup=False)
+                self.post_message(Ask(orders.demo))
+            return
         if isinstance(self.rows.under, Group):
             self.fold(self.rows.under, not self.rows.under.folded)
             return
@@ -246,6 +263,9 @@ class RunsScreen(View):
     def on_run_rows_opened(self) -> None:
         """A click on the row under the cursor."""
         self.action_open()
+
+    def _may_begin(self) -> None:
+        self._begun = False
 
     def leave(self) -> bool:
         """Put the prompt away, or unchoose; False where there was nothing to leave."""

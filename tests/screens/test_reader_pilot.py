@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from engine.runs import launch
 from engine.store.schema import APPLICATION_ID, TABLES
 from engine.store.views import STALE_AFTER, VIEWS
-from screens.live import LiveWatch
+from screens.live import LiveScreen, LiveWatch
 from screens.rationales import RationalesWatch
 from screens.reader import Answer, Reader, Said, Snapshot
 from tests.pilot import console, press, settle, shown, until
@@ -45,6 +46,19 @@ async def test_an_empty_database_says_how_to_begin(tmp_path: Path) -> None:
         assert "qcrd init" in shown(pilot)
         await press(pilot, "2")
         await until(pilot, lambda: "no run to show yet" in shown(pilot))
+
+
+async def test_the_first_run_is_begun_from_an_empty_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[tuple[Path, int]] = []
+    monkeypatch.setattr(launch, "start_worker", lambda database, run_id: started.append((database, run_id)))
+    database = tmp_path / "experiments.db"
+    app = console(database)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        assert "starts the built-in experiment" in shown(pilot)
+        await pilot.press("enter", "enter")
+        await until(pilot, lambda: "arithmetic-qcrd" in shown(pilot) and isinstance(app.screen, LiveScreen))
+        assert started == [(database, 1)]
 
 
 @pytest.mark.parametrize(

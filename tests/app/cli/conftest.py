@@ -1,5 +1,6 @@
 """Commands as processes of their own, with a pipeline that needs no torch (stub/sitecustomize.py)."""
 
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,6 +35,7 @@ def qcrd(tmp_path: Path) -> Command:
 def begin(tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
     """Start a command in tmp_path and go on; what still runs at the end of the test is killed, workers too."""
     started: list[subprocess.Popen[str]] = []
+    hangup = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, and that is inherited
 
     def start(*arguments: str, **options: Any) -> "subprocess.Popen[str]":
         options = {"stderr": subprocess.PIPE, "stdout": subprocess.PIPE} | options
@@ -49,6 +51,7 @@ def begin(tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
         return process
 
     yield start
+    signal.signal(signal.SIGHUP, hangup)
     for process in started:
         if process.poll() is None:
             process.kill()

@@ -211,7 +211,7 @@ def test_asked_wrongly_is_one_line_and_exit_code_2(database: Path, capsys, monke
 
 
 def test_an_unexpected_error_is_one_line_and_its_traceback_is_there_on_demand(database, capsys, monkeypatch) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("nought")
 
     monkeypatch.setattr("engine.store.queries.runs", broken)

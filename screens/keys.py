@@ -226,6 +226,7 @@ KEYS = (
         footer=True,
         pane="result",
     ),
+    Key("t", "t", "try", "new", "try", "Ask the teacher three questions: prompt, answers, what is read", pane="result"),
     Key("w", "w", "write", "new", "write", "Write the TOML file, for qcrd run", footer=True, pane="result"),
     Key("R", "R", "begin(False)", "new", "run", "Start it now", footer=True, pane="result"),
     Key("Q", "Q", "begin(True)", "new", "queue", "Keep it queued: r starts it later", pane="result"),

@@ -4,6 +4,7 @@ import sqlite3
 import tempfile
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rich.segment import Segment
 from rich.style import Style
@@ -28,9 +29,11 @@ from engine.store.runs import create_run
 from screens.base import Open
 from screens.confirm import ConfirmScreen
 from screens.keys import bindings, hints
-from screens.widgets.words import line
+from screens.widgets.words import UNKNOWN, line, paragraph
 
 KEY_WIDTH = 34
+QUESTIONS = 3
+"""That a prompt is tried on."""
 COST = ("samples", "calls", "input", "output", "price", "total", "warning")
 """Lines of a dry run that say what is paid for."""
 COSTLESS = ("builtin/", "replay:", "local/")
@@ -97,6 +100,7 @@ class NewRunScreen(Screen[None]):
         self._problem: str | None = None
         self._checked: tuple[str, list[tuple[str, str]], list[str]] | None = None
         """The TOML that was looked at, and what was found."""
+        self._trial: Content | None = None
         self._start = 0
 
     def compose(self) -> ComposeResult:
@@ -195,6 +199,20 @@ class NewRunScreen(Screen[None]):
         self.notify("looking: nothing is asked or paid", markup=False)
         self.run_worker(self._look_at_cost, thread=True, exclusive=True, group="cost")
 
+    def action_try(self) -> None:
+        """Ask the teacher a few questions; what costs money asks first."""
+        if self._problem is not None:
+            self.notify(self._problem, severity="error", markup=False)
+        elif self._spec.teacher.model.startswith(COSTLESS):
+            self._try()
+        else:
+            self.app.push_screen(
+                ConfirmScreen(
+                    f"Ask the teacher {QUESTIONS} questions?", "They are paid for; a run of this form uses the answers."
+                ),
+                lambda yes: self._try() if yes else None,
+            )
+
     def action_write(self) -> None:
         """The TOML in a file named after the run; an existing one is asked about."""
         if self._problem is not None:
@@ -251,6 +269,26 @@ class NewRunScreen(Screen[None]):
             self.notify(f"{file} cannot be written: {error.strerror}", severity="error", markup=False)
             return
         self.notify(f"wrote {file}: `qcrd run {file}` runs it", markup=False)
+
+    def _try(self) -> None:
+        self.notify("asking the teacher", markup=False)
+        self.run_worker(self._ask, thread=True, exclusive=True, group="try")
+
+    def _ask(self) -> None:
+        worker, toml = get_current_worker(), to_toml(self._spec)
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "spec.toml"
+            file.write_text(toml, encoding="utf-8")
+            try:
+                found = trial_text(launch.run_trial(self.database, file, QUESTIONS, lambda: worker.is_cancelled))
+            except (QcrdError, OSError) as error:
+                found = Content.styled(f"✗ {line(str(error), 400)}", "$error")
+        if not worker.is_cancelled:
+            self.app.call_from_thread(self._tried, found)
+
+    def _tried(self, found: Content) -> None:
+        self._trial = found
+        self._result()
 
     def _look_at_cost(self) -> None:
         worker, toml = get_current_worker(), to_toml(self._spec)
@@ -317,9 +355,38 @@ class NewRunScreen(Screen[None]):
             parts += [Content.assemble((f"{line(label, 12):<9} ", "dim"), line(text, 400)) for label, text in lines]
             parts += [Content.styled(f"✗ {line(problem, 400)}", "$error") for problem in problems]
             parts.append(Content(""))
+        if self._trial is not None:
+            parts += [Content.styled("the prompt, tried", "bold"), self._trial, Content("")]
         parts.append(Content.styled("the file it is", "bold"))
         parts.append(Content(changed_toml(self._given) or "# all at their defaults"))
         self.query_one("#result Static", Static).update(Content("\n").join(parts))
+
+
+def trial_text(found: dict[str, Any]) -> Content:
+    """What was asked, what came back and what was read of it."""
+    parts: list[Content] = []
+    for at, one in enumerate(found["tried"]):
+        if at == 0:
+            for message in one["messages"]:
+                parts.append(Content.styled(f"[{line(message['role'], 20)}]", "dim"))
+                parts.append(Content(paragraph(message["content"], 3000)))
+        parts.append(Content.styled(line(one["question"], 300), "bold"))
+        if one["text"] is None:
+            parts.append(Content.styled("no answer came", "$error"))
+            continue
+        parts.append(Content(paragraph(one["text"], 1500)))
+        read = (
+            f"read: {line(one['answer'], 60)} by rule {line(one['rule'], 30)}"
+            if one["answer"]
+            else "MISS: no rule reads it"
+        )
+        right = {True: " ✓ gold", False: f" ✗ gold {line(one['gold'], 60)}", None: ""}[one["right"]]
+        parts.append(Content.styled(read + right, "$success" if one["right"] else "$warning"))
+    price = UNKNOWN if found["price_usd"] is None else f"${found['price_usd']:.4f}"
+    parts.append(
+        Content.styled(f"{found['calls']} calls, {price}; {found['reused']} answers were there already", "dim")
+    )
+    return Content("\n").join(parts)
 
 
 def changed_toml(given: dict[str, str]) -> str:

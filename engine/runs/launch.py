@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import engine
 from engine.errors import QcrdError, UsageError
@@ -65,23 +66,41 @@ def run_check(database: Path, spec: Path, stop: Callable[[], bool]) -> tuple[lis
 
     `stop` is asked several times a second, and ends it. Raises QcrdError where it came to no end.
     """
-    command = [sys.executable, "-P", "-m", "engine.runs.preflight", str(database), str(spec)]
+    found = _told("engine.runs.preflight", [database, spec], stop, f"`qcrd run {spec.name} --dry-run` says more")
+    return [(label, text) for label, text in found["lines"]], found["problems"]
+
+
+def run_trial(database: Path, spec: Path, questions: int, stop: Callable[[], bool]) -> dict[str, Any]:
+    """A prompt tried on a few questions by a process of its own, which pays for them: `teacher.trial.Trial` as a dict.
+
+    `stop` ends it as Ctrl-C does: what is under way is waited for and stored. Raises QcrdError where it fails.
+    """
+    found = _told("engine.teacher.trial", [database, spec, questions], stop, f"`qcrd try-prompt {spec.name}` says more")
+    if "error" in found:
+        raise QcrdError(found["error"])
+    return found
+
+
+def _told(module: str, arguments: Sequence[object], stop: Callable[[], bool], more: str) -> dict[str, Any]:
+    """The line of JSON that a process ends with."""
+    command = [sys.executable, "-P", "-m", module, *map(str, arguments)]
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=_environment()
     ) as process:
-        out = b""
+        asked = False
         while True:
             try:
                 out, _ = process.communicate(timeout=0.2)
                 break
             except subprocess.TimeoutExpired:
-                if stop():
-                    process.kill()
+                if stop() and not asked:
+                    asked = True
+                    process.terminate()
     try:
-        found = json.loads(out.splitlines()[-1])
+        found: dict[str, Any] = json.loads(out.splitlines()[-1])
     except (IndexError, json.JSONDecodeError):
-        raise QcrdError("the dry run came to no end: `qcrd run FILE --dry-run` says more") from None
-    return [(label, text) for label, text in found["lines"]], found["problems"]
+        raise QcrdError(f"it came to no end: {more}") from None
+    return found
 
 
 def start_queue(database: Path, group_id: int, jobs: int | None) -> subprocess.Popen[bytes]:

@@ -1,16 +1,20 @@
 """A prompt tried on a few training questions before a run: bought through the ledger, so that the run reuses them."""
 
+import json
+import signal
+import sys
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from engine.answers import kinds
 from engine.data.hashing import dataset_hash
 from engine.data.load import load
-from engine.errors import UsageError
+from engine.errors import Interrupted, QcrdError, UsageError
 from engine.records import Dataset, Example
+from engine.spec.load import load_spec
 from engine.spec.run import RunSpec
 from engine.store.connect import open_reader
 from engine.store.ledger import Ledger
@@ -112,3 +116,37 @@ def _tried(spec: RunSpec, prompt: Prompt, example: Example, row: Any) -> Tried:
         input_tokens=None if row is None else row["input_tokens"],
         output_tokens=None if row is None else row["output_tokens"],
     )
+
+
+class _Signalled:
+    """Raises Interrupted at the next look once SIGTERM or SIGINT has come."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._note)
+
+    def _note(self, _number: int, _frame: object) -> None:
+        self.asked = True
+
+    def poll(self) -> None:
+        """As `buying.Orders`."""
+        if self.asked:
+            raise Interrupted("stopped; what was bought is stored")
+
+
+def main() -> int:
+    """`python -m engine.teacher.trial DATABASE SPEC.toml QUESTIONS`: the trial as one line of JSON, for the console."""
+    database, file, questions = sys.argv[1:]
+    try:
+        found = asdict(
+            try_prompt(load_spec(file), Path(database), int(questions), _Signalled(), lambda level, line: None)
+        )
+    except (QcrdError, Interrupted) as error:
+        found = {"error": str(error)}
+    print(json.dumps(found))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

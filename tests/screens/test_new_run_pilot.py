@@ -13,7 +13,7 @@ from engine.spec.run import RunSpec
 from engine.spec.starting_points import STARTING_POINTS
 from screens.confirm import ConfirmScreen
 from screens.live import LiveScreen
-from screens.new_run import Fields, NewRunScreen
+from screens.new_run import Fields, NewRunScreen, trial_text
 from tests.pilot import console, press, settle, shown, until
 
 
@@ -179,3 +179,39 @@ def test_a_dry_run_of_a_process_of_its_own(tmp_path: Path) -> None:
     lines, problems = launch.run_check(tmp_path / "experiments.db", file, lambda: False)
     assert "lag" in problems[0] or "iterations" in problems[0]
     assert lines == []
+
+
+async def test_the_prompt_is_tried_on_three_questions_before_a_job(tmp_path: Path) -> None:
+    app = console(tmp_path / "experiments.db")
+    async with app.run_test(size=(120, 60), notifications=True) as pilot:
+        await settle(pilot)
+        await pilot.press("n")
+        await pilot.pause()
+        form = app.screen
+        assert isinstance(form, NewRunScreen)
+        form._set("data.limit", "5")
+        await pilot.press("t")
+        await until(pilot, lambda: "answers were there already" in shown(pilot))
+        text = shown(pilot)
+        assert text.count("read: ") == 3
+        form._set("teacher.model", '"openai/gpt-4o-mini"')
+        await pilot.press("t")
+        await pilot.pause()
+        assert isinstance(app.screen, ConfirmScreen)  # it costs money
+        await pilot.press("n")
+
+
+def test_what_a_trial_finds_is_cleaned_before_it_is_shown() -> None:
+    one = {
+        "messages": [{"role": "user", "content": "\x1b[2J[/]"}],
+        "question": "q",
+        "text": "\x1b]52;c;eA==\x07 seven",
+        "answer": None,
+        "rule": "miss",
+        "right": None,
+        "gold": None,
+    }
+    text = trial_text({"tried": [one], "calls": 1, "price_usd": None, "reused": 0}).plain
+    assert "\x1b" not in text
+    assert "\x07" not in text
+    assert "MISS" in text

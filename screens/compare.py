@@ -4,14 +4,10 @@ import sqlite3
 from dataclasses import dataclass
 from typing import Any
 
-from rich.segment import Segment
 from rich.style import Style
 from textual.app import ComposeResult
 from textual.containers import Container, VerticalScroll
 from textual.content import Content
-from textual.geometry import Size
-from textual.scroll_view import ScrollView
-from textual.strip import Strip
 from textual.widgets import Footer, Static, Tab, Tabs
 
 from engine.evaluation.side_by_side import (
@@ -28,6 +24,7 @@ from screens.base import Look, View
 from screens.keys import bindings, hints
 from screens.reader import Snapshot
 from screens.widgets.chart import Chart
+from screens.widgets.pick_list import PickList
 from screens.widgets.plot import Lens, Line
 from screens.widgets.words import STATUS, UNKNOWN, accuracy, count, duration, line, paragraph
 
@@ -88,57 +85,6 @@ class Compared:
     """To that question, by run."""
 
 
-class Disagreements(ScrollView, can_focus=True, inherit_bindings=False):
-    """The list of questions; only what is on screen is drawn."""
-
-    def __init__(self, *, id: str) -> None:
-        super().__init__(id=id)
-        self._rows: tuple[Disagreement, ...] = ()
-        self.cursor = 0
-
-    def show(self, rows: tuple[Disagreement, ...]) -> None:
-        """These questions; the cursor keeps its question where it is still there."""
-        if rows == self._rows:
-            return
-        before = self.example
-        self._rows = rows
-        places = {row.example: at for at, row in enumerate(rows)}
-        self.cursor = places.get(before or "", min(self.cursor, max(0, len(rows) - 1)))
-        self.virtual_size = Size(0, len(rows))
-        self.refresh()
-
-    @property
-    def example(self) -> str | None:
-        """The question under the cursor."""
-        return self._rows[self.cursor].example if self._rows else None
-
-    def row(self) -> Disagreement | None:
-        """The one under the cursor."""
-        return self._rows[self.cursor] if self._rows else None
-
-    def move(self, to: int) -> None:
-        """Put the cursor there and bring it into view."""
-        self.cursor = max(0, min(to, len(self._rows) - 1))
-        height = self.scrollable_content_region.height
-        top = self.scroll_offset.y
-        if self.cursor < top:
-            self.scroll_to(y=self.cursor, animate=False, immediate=True)
-        elif height and self.cursor >= top + height:
-            self.scroll_to(y=self.cursor - height + 1, animate=False, immediate=True)
-        self.refresh()
-
-    def render_line(self, y: int) -> Strip:
-        """One question: who was right, and how it begins."""
-        at, width = y + self.scroll_offset.y, self.scrollable_content_region.width
-        if at >= len(self._rows):
-            return Strip.blank(width, self.rich_style)
-        row = self._rows[at]
-        right = "".join("·" if r is None else "✓" if r else "✗" for r in row.right)
-        style = self.rich_style + (Style(reverse=True) if at == self.cursor else Style())
-        text = Segment(f"{right} {line(row.question, 200)}", style)
-        return Strip([text]).adjust_cell_length(width, style).crop(0, width)
-
-
 class CompareScreen(View):
     """Runs beside each other; the first is what the others are compared with."""
 
@@ -170,7 +116,7 @@ class CompareScreen(View):
                 figures.border_title = Content("Runs")
                 yield Static("", markup=False)
         with Container(id="lower"):
-            questions = Disagreements(id="questions")
+            questions = PickList[Disagreement](lambda row: row.example, question_line, id="questions")
             questions.border_subtitle = Content(hints("compare", "questions"))
             yield questions
             with Container(id="texts"):
@@ -208,8 +154,9 @@ class CompareScreen(View):
         self._other = max(1, min(self._other, len(seen.runs.sides) - 1))
         self._draw_curves()
         self.query_one("#figures Static", Static).update(figures(seen.runs, self.size.width))
-        questions = self.query_one(Disagreements)
-        questions.show(seen.runs.disagreements)
+        questions = self._questions
+        if questions.rows != seen.runs.disagreements:
+            questions.show(seen.runs.disagreements)
         questions.border_title = Content(questions_title(seen.runs, self._head))
         self._draw_texts()
 
@@ -225,7 +172,7 @@ class CompareScreen(View):
         seen = self._seen
         if seen is None:
             return
-        row = self.query_one(Disagreements).row()
+        row = self._questions.row
         for pane, at in (("left", 0), ("right", self._other)):
             scroll = self.query_one(f"#{pane}", VerticalScroll)
             there = at < len(seen.runs.sides)
@@ -282,7 +229,7 @@ class CompareScreen(View):
 
     def action_question(self, by: int) -> None:
         """Another question."""
-        self._to(self.query_one(Disagreements).cursor + by)
+        self._to(self._questions.cursor + by)
 
     def action_first(self) -> None:
         """The first question."""
@@ -292,11 +239,15 @@ class CompareScreen(View):
         """The last question listed."""
         self._to(LISTED)
 
+    @property
+    def _questions(self) -> PickList[Disagreement]:
+        return self.query_one("#questions", PickList)
+
     def _to(self, place: int) -> None:
-        questions = self.query_one(Disagreements)
+        questions = self._questions
         questions.move(place)
-        if questions.example is not None and questions.example != self._example:
-            self._example = questions.example
+        if questions.row is not None and questions.row.example != self._example:
+            self._example = questions.row.example
             for pane in self.query(".text"):
                 pane.scroll_home(animate=False)
             self.post_message(Look())
@@ -373,6 +324,12 @@ def questions_title(runs: SideBySide, head: str) -> str:
         return f"{head}: no test question that all have answered"
     listed = f", the first {count(len(runs.disagreements))}" if len(runs.disagreements) < runs.disagreeing else ""
     return f"{head}: they disagree on {count(runs.disagreeing)} of {count(runs.asked)}{listed}"
+
+
+def question_line(row: Disagreement) -> tuple[str, Style]:
+    """Who was right, and how the question begins."""
+    right = "".join("·" if r is None else "✓" if r else "✗" for r in row.right)
+    return f"{right} {line(row.question, 200)}", Style()
 
 
 def text_title(side: Side, at: int) -> Content:

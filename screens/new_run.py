@@ -6,15 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.segment import Segment
 from rich.style import Style
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical, VerticalScroll
 from textual.content import Content
-from textual.geometry import Size
 from textual.screen import Screen
-from textual.scroll_view import ScrollView
-from textual.strip import Strip
 from textual.widgets import Footer, Input, Static
 from textual.worker import get_current_worker
 
@@ -29,59 +25,16 @@ from engine.store.runs import create_run
 from screens.base import Open
 from screens.confirm import ConfirmScreen
 from screens.keys import bindings, hints
+from screens.widgets.pick_list import PickList
 from screens.widgets.words import UNKNOWN, line, paragraph
 
-KEY_WIDTH = 34
+KEY_WIDTH = 28
 QUESTIONS = 3
 """That a prompt is tried on."""
 COST = ("samples", "calls", "input", "output", "price", "total", "warning")
 """Lines of a dry run that say what is paid for."""
 COSTLESS = ("builtin/", "replay:", "local/")
 """Teachers that nobody has to be paid for."""
-
-
-class Fields(ScrollView, can_focus=True, inherit_bindings=False):
-    """The list of keys; only what is on screen is drawn."""
-
-    def __init__(self, *, id: str) -> None:
-        super().__init__(id=id)
-        self.fields: list[SpecField] = []
-        self.given: dict[str, str] = {}
-        self.cursor = 0
-
-    def show(self, fields: list[SpecField], given: dict[str, str]) -> None:
-        """These keys; `given`: those that are set here, with what was typed. The cursor keeps its key."""
-        key = self.fields[self.cursor].key if self.fields else ""
-        self.fields, self.given = fields, given
-        self.cursor = next((at for at, f in enumerate(fields) if f.key == key), min(self.cursor, len(fields) - 1))
-        self.virtual_size = Size(0, len(fields))
-        self.refresh()
-
-    def move(self, to: int) -> None:
-        """Put the cursor there and bring it into view."""
-        self.cursor = max(0, min(to, len(self.fields) - 1))
-        height, top = self.scrollable_content_region.height, self.scroll_offset.y
-        if self.cursor < top:
-            self.scroll_to(y=self.cursor, animate=False, immediate=True)
-        elif height and self.cursor >= top + height:
-            self.scroll_to(y=self.cursor - height + 1, animate=False, immediate=True)
-        self.refresh()
-
-    def render_line(self, y: int) -> Strip:
-        """A section's name, or a key and its value; what differs from the default is bold and marked."""
-        at, width = y + self.scroll_offset.y, self.scrollable_content_region.width
-        if at >= len(self.fields):
-            return Strip.blank(width, self.rich_style)
-        f = self.fields[at]
-        style = self.rich_style + (Style(reverse=True) if at == self.cursor else Style())
-        if not f.kind:
-            return Strip([Segment(f"[{f.key}]", style + Style(dim=True, bold=True))]).adjust_cell_length(width, style)
-        value = self.given.get(f.key, f.value)
-        changed = f.key in self.given or f.value != f.default
-        name = f.key.rpartition(".")[2] if "." in f.key else f.key
-        mark = "•" if changed else " "
-        text = f"{mark} {name:<{KEY_WIDTH - 6}} {line(value, 200)}"
-        return Strip([Segment(text, style + Style(bold=changed, dim=not changed))]).adjust_cell_length(width, style)
 
 
 class NewRunScreen(Screen[None]):
@@ -96,6 +49,8 @@ class NewRunScreen(Screen[None]):
         super().__init__()
         self.database = database
         self._given: dict[str, str] = {}
+        self._shown: dict[str, str] = {}
+        """That and what is being typed."""
         self._spec = RunSpec()
         self._problem: str | None = None
         self._checked: tuple[str, list[tuple[str, str]], list[str]] | None = None
@@ -107,7 +62,7 @@ class NewRunScreen(Screen[None]):
         """Keys on the left; what the one under the cursor means and what comes of all of them on the right."""
         yield Static("", id="wrong", markup=False)
         with Container(id="body"):
-            fields = Fields(id="fields")
+            fields = PickList[SpecField](lambda f: f.key, self._line, id="fields")
             fields.border_title = Content("New run")
             fields.border_subtitle = Content(hints("new", "fields"))
             yield fields
@@ -134,14 +89,14 @@ class NewRunScreen(Screen[None]):
 
     def action_move(self, by: int) -> None:
         """Another key."""
-        fields = self.query_one(Fields)
+        fields = self._fields
         fields.move(fields.cursor + by)
         self._about()
 
     def action_section(self, by: int) -> None:
         """The next or previous section."""
-        fields = self.query_one(Fields)
-        heads = [at for at, f in enumerate(fields.fields) if not f.kind] or [0]
+        fields = self._fields
+        heads = [at for at, f in enumerate(fields.rows) if not f.kind] or [0]
         past = [at for at in heads if (at > fields.cursor if by > 0 else at < fields.cursor)]
         fields.move((past[0] if by > 0 else past[-1]) if past else (0 if by < 0 else fields.cursor))
         self._about()
@@ -317,7 +272,7 @@ class NewRunScreen(Screen[None]):
 
     def _close_field(self) -> None:
         self.query_one(Input).remove_class("-shown")
-        self.query_one(Fields).focus()
+        self._fields.focus()
 
     def _check(self, given: dict[str, str] | None = None) -> None:
         given = self._given if given is None else given
@@ -329,13 +284,27 @@ class NewRunScreen(Screen[None]):
         wrong = self.query_one("#wrong", Static)
         wrong.set_class(self._problem is not None, "-shown")
         wrong.update(Content(f"✗ {line(self._problem, 400)}" if self._problem else ""))
-        self.query_one(Fields).show(spec_fields(self._spec), dict(given))
+        self._shown = dict(given)
+        self._fields.show(spec_fields(self._spec))
         self._about()
         self._result()
 
+    @property
+    def _fields(self) -> PickList[SpecField]:
+        return self.query_one("#fields", PickList)
+
+    def _line(self, f: SpecField) -> tuple[str, Style]:
+        """A section's name, or a key and its value; what differs from the default is bold and marked."""
+        if not f.kind:
+            return f"[{f.key}]", Style(dim=True, bold=True)
+        changed = f.key in self._shown or f.value != f.default
+        name = f.key.rpartition(".")[2]
+        text = f"{'•' if changed else ' '} {name:<{KEY_WIDTH}} {line(self._shown.get(f.key, f.value), 200)}"
+        return text, Style(bold=changed, dim=not changed)
+
     def _field(self) -> SpecField:
-        fields = self.query_one(Fields)
-        return fields.fields[fields.cursor]
+        fields = self._fields
+        return fields.rows[fields.cursor]
 
     def _about(self) -> None:
         f = self._field()

@@ -6,7 +6,8 @@ from pathlib import Path
 from textual.widgets import Tabs
 
 from screens.base import Compare
-from screens.compare import CompareScreen, Disagreements
+from screens.compare import CompareScreen
+from screens.widgets.pick_list import PickList
 from tests.pilot import console, press, settle, shown
 
 
@@ -36,7 +37,7 @@ async def test_every_key_at_a_wide_terminal(database: Path) -> None:
         assert "method.name" in text
         assert "the answer is" in text
         before = [line for line in text.splitlines() if "gold" in line]
-        questions = view.query_one(Disagreements)
+        questions = view.query_one(PickList)
         await press(pilot, "j")
         assert questions.cursor == 1
         assert [line for line in shown(pilot).splitlines() if "gold" in line] != before

@@ -13,13 +13,14 @@ from engine.spec.run import RunSpec
 from engine.spec.starting_points import STARTING_POINTS
 from screens.confirm import ConfirmScreen
 from screens.live import LiveScreen
-from screens.new_run import Fields, NewRunScreen, trial_text
+from screens.new_run import NewRunScreen, trial_text
+from screens.widgets.pick_list import PickList
 from tests.pilot import console, press, settle, shown, until
 
 
 def go_to(screen: NewRunScreen, key: str) -> None:
-    fields = screen.query_one(Fields)
-    fields.move(next(at for at, f in enumerate(fields.fields) if f.key == key))
+    fields = screen.query_one(PickList)
+    fields.move(next(at for at, f in enumerate(fields.rows) if f.key == key))
     screen.action_move(0)
 
 
@@ -88,21 +89,21 @@ async def test_another_method_takes_the_others_settings_away_and_keys_move(datab
         await pilot.pause()
         form = app.screen
         assert isinstance(form, NewRunScreen)
-        fields = form.query_one(Fields)
+        fields = form.query_one(PickList)
         for key, at in (("j", 1), ("down", 2), ("k", 1), ("up", 0), ("pagedown", 15), ("pageup", 0)):
             await pilot.press(key)
             assert fields.cursor == at, key
         await pilot.press("right_square_bracket")
-        assert fields.fields[fields.cursor].key == "data"
+        assert fields.rows[fields.cursor].key == "data"
         await pilot.press("l", "left_square_bracket")
-        assert fields.fields[fields.cursor].key == "data"
+        assert fields.rows[fields.cursor].key == "data"
         await pilot.press("G")
-        assert fields.cursor == len(fields.fields) - 1
+        assert fields.cursor == len(fields.rows) - 1
         await pilot.press("g")
         form._set("method.loss.beta", "0.1")
         form._set("method.name", '"dss"')
         assert form._problem is None
-        assert all(not f.key.startswith("method.loss") for f in fields.fields)
+        assert all(not f.key.startswith("method.loss") for f in fields.rows)
         await pilot.press("f")
         assert form._given == list(STARTING_POINTS.values())[1]
 

@@ -13,7 +13,7 @@ Row = TypeVar("Row")
 
 
 class PickList(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False):
-    """`key` tells rows apart, so that the cursor stays on its own; `draw` gives a row's one clean line and its style."""
+    """`key` tells rows apart, so that the cursor stays on its own; `draw` gives a row's clean line and its style."""
 
     def __init__(self, key: Callable[[Row], str], draw: Callable[[Row], tuple[str, Style]], *, id: str) -> None:
         super().__init__(id=id)

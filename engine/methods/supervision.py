@@ -10,6 +10,8 @@ class Supervision:
     """A label for the predict head, positives and negatives for the explain head; any may be missing."""
 
     label: str | None = None
+    trains_label: bool = True
+    """False: the label tells right answers from wrong ones, and no head learns it."""
     positives: tuple[Rationale, ...] = ()
     negatives: tuple[Rationale, ...] = ()
 

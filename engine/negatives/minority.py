@@ -1,7 +1,7 @@
 """The teacher's outvoted rationales: sampled with the positives, paid for, and nothing more to write."""
 
 from engine.records import Rationale, Voted
-from engine.spec.methods import Negatives
+from engine.spec.negatives import Negatives
 
 
 def of(config: Negatives, voted: Voted) -> tuple[Rationale, ...]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from engine.spec.methods import Source
+from engine.spec.negatives import Source
 from engine.training.batches import Candidate
 
 

@@ -8,7 +8,7 @@ from engine.errors import UsageError
 from engine.negatives import sampled
 from engine.randomness import derive
 from engine.records import Rationale
-from engine.spec.methods import Negatives
+from engine.spec.negatives import Negatives
 from engine.spec.run import RunSpec
 from engine.store.connect import open_reader
 from engine.store.runs import folder_of

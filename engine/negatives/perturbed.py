@@ -9,7 +9,7 @@ from engine.answers.kinds import equal, join, parse
 from engine.negatives.sampled import right_answer
 from engine.randomness import generator
 from engine.records import Rationale
-from engine.spec.methods import Negatives
+from engine.spec.negatives import Negatives
 from engine.spec.sections import AnswerKind
 from engine.training.batches import Item
 

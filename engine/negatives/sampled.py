@@ -7,7 +7,7 @@ from engine.answers.kinds import equal, parse
 from engine.parallel.ranks import ALONE, Ranks
 from engine.randomness import uniforms
 from engine.records import Polarity, Rationale, Reason
-from engine.spec.methods import Negatives
+from engine.spec.negatives import Negatives
 from engine.spec.sections import AnswerKind
 from engine.students.seam import Student, Tokens
 from engine.training.batches import Item

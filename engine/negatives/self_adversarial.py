@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from engine.negatives import sampled
 from engine.randomness import derive
 from engine.records import Rationale
-from engine.spec.methods import Negatives
+from engine.spec.negatives import Negatives
 from engine.students.seam import Student
 from engine.training.batches import Item
 

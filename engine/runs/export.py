@@ -45,10 +45,9 @@ def card(spec: RunSpec, scores: Sequence[str], data_hash: str, how: str = ".") -
     """
     quantised = spec.student.lora.r > 0 and spec.student.lora.quantise == "4bit"
     lines = "\n".join(f"- {line}" for line in scores)
-    ask = "Ask it `predict: QUESTION` for the answer"
-    if spec.method.name not in ("finetune", "single-task"):
-        ending = " that ends in `Answer: …`" if spec.student.answer_in_rationale else ""
-        ask += f", or `explain: QUESTION` for a rationale{ending}"
+    ending = " that ends in `Answer: …`" if spec.student.answer_in_rationale else ""
+    label, rationale = "`predict: QUESTION` for the answer", f"`explain: QUESTION` for a rationale{ending}"
+    ask = "Ask it " + ", or ".join(label if head == "predict" else rationale for head in spec.heads)
     return f"""---
 library_name: {"peft" if quantised else "transformers"}
 tags: [qcrd, distillation, {spec.method.name}]

@@ -313,12 +313,11 @@ def _validation(
     by_vote = spec.needs_teacher and spec.data.labels == "teacher"
     wanted = {v.example.id: label_of(v, "teacher") for v in taught.validation} if by_vote else gold
     answers = {x.example.id: x.answer for x in supervised}
-    explains = any(x.positives for x in supervised)
     longest_label = max((len(x.label) for x in supervised if x.label), default=8)
     longest = max((len(c.tokens) for x in supervised for c in x.positives), default=0)
     return Validation(
         spec=spec,
-        heads=("predict", "explain") if explains else ("predict",),
+        heads=spec.heads,
         examples=validation,
         wanted=wanted,
         followed=followed,

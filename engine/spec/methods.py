@@ -2,15 +2,11 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
+from engine.spec.dust_into_gold import Contrastive, CotKd, Mix, NegativeTraining, Unlikelihood
+from engine.spec.negatives import Negatives, Source
 from engine.spec.sections import Section, under
-
-
-def _peer(value: Any) -> Any:
-    """A run's id may be written as the number it is."""
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
 
 OWN_ENCODERS = ("student-sized", "student", "none")
 """Encoders of the discriminator that are made from the student; or there is no discriminator."""
@@ -83,55 +79,6 @@ class QcrdLoss(Section):
     """Share of the training over which beta grows from 0 to its value; 0: it is there from the start."""
     scheme: Literal["minmax", "maxmin", "sampling", "mean", "weighted-mean"] = "minmax"
     """How one positive and one negative are made of many."""
-
-
-Source = Literal["minority", "self", "fixed", "perturbed", "peer"]
-
-
-class Negatives(Section):
-    """Which wrong rationales."""
-
-    sources: tuple[Source, ...] = ("minority",)
-    """minority: the teacher's outvoted ones; self: written by earlier selves of the student; fixed: written once by
-    the student at the end of iteration `lag`; perturbed: positives with numbers or operators exchanged, steps dropped
-    or reordered; peer: written by other runs' students."""
-    shares: dict[Source, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
-    """Empty: an example has all its negatives at each visit; e.g. {minority = 0.5, self = 0.5}: those of one source,
-    drawn by these shares among the sources that it has a negative of."""
-    lag: Annotated[int, Field(ge=1)] = 5
-    """Iterations between the snapshot that writes a self-adversarial negative and its use."""
-    temperature: Annotated[float, Field(gt=0)] = 1.5
-    """Sampling temperature of negatives that students write."""
-    per_example: Annotated[int, Field(ge=1)] = 1
-    """Negatives per example that a source writes: self each iteration, peer each peer, fixed and perturbed once."""
-    tokens: Literal["all", "parted", "fork"] = "all"
-    """Whose cross-entropy a negative's is: all of its tokens; parted: those from where it parts from the positive that
-    it shares the longest beginning with; fork: that first one alone, of negatives that share a beginning at all."""
-    peers: tuple[Annotated[str, BeforeValidator(_peer)], ...] = ()
-    """Whose students write for peer: ids of runs in this database that are done, or folders of exported students."""
-    band: tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]] | None = None
-    """[lowest, highest] quality of negatives that are used, by a second judge, pre-trained apart, then left alone."""
-    band_encoder: str = "student-sized"
-    """That judge's encoder: as method.discriminator.encoder of qcrd, but not none."""
-
-    @property
-    def waits(self) -> bool:
-        """Whether a source is written in training, `lag` iterations before its use."""
-        return "self" in self.sources or "fixed" in self.sources
-
-    @model_validator(mode="after")
-    def _names_what_it_uses(self) -> "Negatives":
-        if self.shares and set(self.shares) != set(self.sources):
-            raise ValueError(
-                f"shares of {' '.join(self.shares)} for sources {' '.join(self.sources)}: give each source a share"
-            )
-        if ("peer" in self.sources) != bool(self.peers):
-            raise ValueError('the source "peer" and the list `peers` of runs or folders go together: give both or none')
-        if self.band_encoder == "none":
-            raise ValueError('band_encoder = "none": a band needs a judge; leave `band` out for no band')
-        if self.band is not None and self.band[0] > self.band[1]:
-            raise ValueError(f"band = {list(self.band)}: the lower quality comes first")
-        return self
 
 
 class QcrdNegatives(Negatives):
@@ -232,7 +179,26 @@ class Redi(Section):
     """Which wrong rationales."""
 
 
-MethodConfig = Annotated[Finetune | SingleTask | Dss | Mi | Positives | Qcrd | Orpo | Redi, Field(discriminator="name")]
+MethodConfig = Annotated[
+    Finetune
+    | SingleTask
+    | Dss
+    | Mi
+    | Positives
+    | Qcrd
+    | Orpo
+    | Redi
+    | CotKd
+    | Mix
+    | Contrastive
+    | NegativeTraining
+    | Unlikelihood,
+    Field(discriminator="name"),
+]
+LABELS_ALONE = ("finetune", "single-task")
+"""Methods of the predict head alone."""
+RATIONALES_ALONE = ("cot-kd", "mix", "contrastive", "negative-training", "unlikelihood")
+"""Methods of the explain head alone."""
 METHOD_MODELS: dict[str, type[Section]] = {
     "finetune": Finetune,
     "single-task": SingleTask,
@@ -242,4 +208,9 @@ METHOD_MODELS: dict[str, type[Section]] = {
     "qcrd": Qcrd,
     "orpo": Orpo,
     "redi": Redi,
+    "cot-kd": CotKd,
+    "mix": Mix,
+    "contrastive": Contrastive,
+    "negative-training": NegativeTraining,
+    "unlikelihood": Unlikelihood,
 }

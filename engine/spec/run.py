@@ -4,7 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from engine.spec.methods import PAPER_TRAINING, PAPER_VOTE, MethodConfig, Negatives, Orpo, Qcrd, Redi
+from engine.spec.methods import LABELS_ALONE, PAPER_TRAINING, PAPER_VOTE, RATIONALES_ALONE, MethodConfig, Qcrd
+from engine.spec.negatives import Negatives
 from engine.spec.sections import (
     ComputeConfig,
     DataConfig,
@@ -39,7 +40,8 @@ class RunSpec(Section):
     student: StudentConfig = StudentConfig()
     """Who learns."""
     method: MethodConfig = Qcrd()
-    """How it learns: finetune, single-task, dss, mi, positives, qcrd, orpo or redi."""
+    """How it learns: finetune, single-task, dss, mi, positives, qcrd, orpo, redi, cot-kd, mix, contrastive,
+    negative-training or unlikelihood."""
     training: TrainingConfig = TrainingConfig()
     """How long and how fast."""
     compute: ComputeConfig = ComputeConfig()
@@ -58,9 +60,16 @@ class RunSpec(Section):
         return self.method.name != "finetune"
 
     @property
+    def heads(self) -> tuple[Literal["predict", "explain"], ...]:
+        """Which heads the method trains."""
+        if self.method.name in LABELS_ALONE:
+            return ("predict",)
+        return ("explain",) if self.method.name in RATIONALES_ALONE else ("predict", "explain")
+
+    @property
     def negatives(self) -> Negatives | None:
         """Where the method's negatives come from; None where it has none."""
-        return self.method.negatives if isinstance(self.method, Qcrd | Orpo | Redi) else None
+        return getattr(self.method, "negatives", None)
 
     @model_validator(mode="before")
     @classmethod

@@ -117,7 +117,12 @@ class CausalStudent:
         return Read(prompts, None if self._recomputes else self._read(prompts))
 
     def score(
-        self, encoded: Read, rows: Sequence[int], targets: Sequence[Tokens], starts: Sequence[int] | None = None
+        self,
+        encoded: Read,
+        rows: Sequence[int],
+        targets: Sequence[Tokens],
+        starts: Sequence[int] | None = None,
+        unlikely: bool = False,
     ) -> Tensor:
         if not targets:
             return torch.zeros(0, device=self.device)
@@ -132,7 +137,7 @@ class CausalStudent:
                 hidden, labels, real = self._states(pairs, encoded.prompts, asked, wanted)
             real = counted(real, starts, some)
             with self._autocast():
-                return token_mean(hidden, labels, real, self._logits, self.model.config.vocab_size)
+                return token_mean(hidden, labels, real, self._logits, self.model.config.vocab_size, unlikely)
 
         return in_buckets(targets, bucket)
 

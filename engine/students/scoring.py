@@ -28,9 +28,21 @@ def in_buckets(targets: Sequence[Tokens], score: Callable[[list[int]], Tensor]) 
     return found[back.to(found.device)]
 
 
-def token_mean(hidden: Tensor, labels: Tensor, real: Tensor, logits: Callable[[Tensor], Tensor], words: int) -> Tensor:
+LEAST_CE = 1e-6
+"""Nats: below it 1 - p is 0 in float32, and its log infinite."""
+
+
+def token_mean(
+    hidden: Tensor,
+    labels: Tensor,
+    real: Tensor,
+    logits: Callable[[Tensor], Tensor],
+    words: int,
+    unlikely: bool = False,
+) -> Tensor:
     """(targets, length, width) states, labels and mask of real tokens -> (targets,) mean cross-entropy in nats.
 
+    `unlikely`: the mean of -log(1 - p) instead (arXiv 1908.04319, equation 2), p the token's own chance.
     `words`: the vocabulary, which decides how many tokens a chunk has. Where there is more than one chunk, none is kept
     for the backward pass but made again in it.
     """
@@ -47,6 +59,8 @@ def token_mean(hidden: Tensor, labels: Tensor, real: Tensor, logits: Callable[[T
         parts = list(zip(states.split(size), wanted.split(size), strict=True))
         again = partial(checkpoint, losses, use_reentrant=False) if kept else losses
         flat = torch.cat([again(part, of) for part, of in parts])
+    if unlikely:
+        flat = -torch.log(-torch.expm1(-flat.clamp(min=LEAST_CE)))
     per_token = torch.zeros(labels.shape, dtype=flat.dtype, device=flat.device).masked_scatter(real, flat)
     return per_token.sum(dim=1) / real.sum(dim=1)
 

@@ -58,11 +58,17 @@ class Student(Protocol):
         ...
 
     def score(
-        self, encoded: Any, rows: Sequence[int], targets: Sequence[Tokens], starts: Sequence[int] | None = None
+        self,
+        encoded: Any,
+        rows: Sequence[int],
+        targets: Sequence[Tokens],
+        starts: Sequence[int] | None = None,
+        unlikely: bool = False,
     ) -> Tensor:
         """(targets,) token-mean cross-entropy in nats, end of sequence included, of target j given prompt rows[j].
 
         `encoded`: what this student's `encode` returned. `starts`: the first token of each target that counts; None: 0.
+        `unlikely`: the token-mean of -log(1 - p) in its place.
         """
         ...
 

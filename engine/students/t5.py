@@ -79,7 +79,12 @@ class T5Student:
         return Read(hidden, mask)
 
     def score(
-        self, encoded: Read, rows: Sequence[int], targets: Sequence[Tokens], starts: Sequence[int] | None = None
+        self,
+        encoded: Read,
+        rows: Sequence[int],
+        targets: Sequence[Tokens],
+        starts: Sequence[int] | None = None,
+        unlikely: bool = False,
     ) -> Tensor:
         if not targets:
             return torch.zeros(0, device=self.device)
@@ -91,7 +96,7 @@ class T5Student:
             def bucket(some: list[int]) -> Tensor:
                 hidden, labels, real = self._states(cross, mask, place[some], [targets[j] for j in some])
                 real = counted(real, starts, some)
-                return token_mean(hidden, labels, real, self._logits, self.model.config.vocab_size)
+                return token_mean(hidden, labels, real, self._logits, self.model.config.vocab_size, unlikely)
 
             return in_buckets(targets, bucket)
 

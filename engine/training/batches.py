@@ -110,7 +110,8 @@ def items(
     found = []
     for one in voted:
         supervision = method.supervise(config, one, labels)
-        if supervision.label is None and not supervision.positives:
+        label = supervision.label if supervision.trains_label else None
+        if label is None and not supervision.positives and not supervision.negatives:
             continue
         question = one.example.question
         found.append(
@@ -118,7 +119,7 @@ def items(
                 example=one.example,
                 predict=student.prompt(predict_prompt(question)),
                 explain=student.prompt(explain_prompt(question)),
-                label=None if supervision.label is None else student.target(supervision.label),
+                label=None if label is None else student.target(label),
                 answer=supervision.label,
                 positives=tuple(candidate(student, r, answer_in_rationale) for r in supervision.positives),
                 negatives=tuple(candidate(student, r, answer_in_rationale) for r in supervision.negatives),

@@ -54,6 +54,8 @@ class Scores:
     """(B, V) each token's greatest probability over the label's positions; None where the method does not ask."""
     positive_pooled: Tensor | None = None
     """(B, V) the same over the chosen positive's positions; it alone carries gradient."""
+    negative_unlikely: Tensor | None = None
+    """(B, k) token-mean -log(1 - p) of the active negatives; None where the method does not ask."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,20 +72,24 @@ def step(
     pads: bool | None = None,
     micro_batch: int = 0,
     ranks: Exchange = ALONE,
+    unlikely: bool = False,
+    uses_all: bool = False,
 ) -> Stepped:
     """Scores a batch and adds the gradient of its loss to the student's parameters, and to nothing else.
 
     `draw`: (B, 2) uniform numbers for schemes that sample. `progress`: the share of the training that is done.
     `pads`: the loss wants pooled probabilities, with or without those at pads; None: it wants none. `micro_batch`:
     rows computed at once; 0: all. `ranks`: the processes that share the rows out among them: the gradient is then that
-    of this one's, to be added to the others'; all else is the whole batch's.
+    of this one's, to be added to the others'; all else is the whole batch's. `unlikely`: the loss wants the active
+    negatives' mean of -log(1 - p) instead of their cross-entropy. `uses_all`: it chooses all candidates, whatever their
+    cross-entropies, so that none has to be scored before.
     """
     mine = ranks.share(len(rows))
     size = micro_batch or len(mine)
     parts = [mine[at : at + size] for at in range(0, len(mine), size)]
     whole = _read(student, rows, parts[0]) if len(parts) == 1 else None
     first = replace(_unscored(rows, draw, student.device), progress=progress)
-    if (first.positive_mask.sum(dim=1) > 1).any() or first.negative_mask.any():
+    if not uses_all and ((first.positive_mask.sum(dim=1) > 1).any() or first.negative_mask.any()):
         if all(row.earlier is not None for row in rows):
             first = _as_before(rows, first)
         else:
@@ -100,12 +104,14 @@ def step(
         first = _judge(judge, rows, first, judged_positive & here, judged_negative & here)
         up, down = ranks.by_row([first.positive_quality, first.negative_quality])
         first = replace(first, positive_quality=up, negative_quality=down)
-    final = replace(first, choice=choice)
+    final = replace(first, choice=choice, negative_unlikely=torch.zeros_like(first.negative_ce) if unlikely else None)
     pooled = pads is not None and bool(final.predict_mask.any() and choice.positive.any())
     for part in parts:
         prompts = whole or _read(student, rows, part)
         scored = _score_labels(student, prompts, rows, final)
-        scored = _score(student, prompts, rows, scored, choice.positive, choice.active)
+        scored = _score(student, prompts, rows, scored, choice.positive, choice.active & (not unlikely))
+        if unlikely:
+            scored = _score_unlikely(student, prompts, rows, scored, choice.active)
         if pads is not None and pooled:
             scored = _pool(student, prompts, rows, scored, choice, pads)
         outcome = loss(scored)
@@ -170,6 +176,7 @@ def _detached(scores: Scores) -> Scores:
         predict_ce=scores.predict_ce.detach(),
         positive_ce=scores.positive_ce.detach(),
         negative_ce=scores.negative_ce.detach(),
+        negative_unlikely=None if scores.negative_unlikely is None else scores.negative_unlikely.detach(),
         positive_pooled=None if scores.positive_pooled is None else scores.positive_pooled.detach(),
     )
 
@@ -177,6 +184,9 @@ def _detached(scores: Scores) -> Scores:
 def _of_all(ranks: Exchange, student: Student, scores: Scores, pooled: bool) -> Scores:
     """`scores` with each row as the rank has scored it whose share it is in; `pooled`: pooled probabilities, too."""
     found = [scores.predict_ce, scores.positive_ce, scores.negative_ce]
+    if scores.negative_unlikely is not None:
+        (shared,) = ranks.by_row([scores.negative_unlikely])
+        scores = replace(scores, negative_unlikely=shared)
     if pooled:
         config: Any = student.model.config
         ones = scores.positive_ce.new_ones(len(scores.predict_ce), config.vocab_size)
@@ -238,7 +248,21 @@ def _score(
     )
 
 
-def score_once(student: Student, encoded: Any, owners: Sequence[int], candidates: Sequence[Candidate]) -> Tensor:
+def _score_unlikely(
+    student: Student, prompts: _Prompts, rows: Sequence[Row], scores: Scores, negative: Tensor
+) -> Scores:
+    """`scores` with the mean -log(1 - p) of the masked negatives of the rows whose prompts were read."""
+    assert scores.negative_unlikely is not None
+    negative = negative & _rows_in(list(prompts.explain), negative)
+    owners = [prompts.explain[i] for i in negative.nonzero()[:, 0].tolist()]
+    wanted = _at(rows, torch.zeros_like(scores.positive_mask), negative)
+    found = score_once(student, prompts.encoded, owners, wanted, unlikely=True)
+    return replace(scores, negative_unlikely=scores.negative_unlikely.masked_scatter(negative, found))
+
+
+def score_once(
+    student: Student, encoded: Any, owners: Sequence[int], candidates: Sequence[Candidate], unlikely: bool = False
+) -> Tensor:
     """(candidates,) cross-entropy of each given prompt owners[j]; a teacher repeats itself: equal ones once."""
     wanted = [(i, tuple(c.tokens), c.counted_from) for i, c in zip(owners, candidates, strict=True)]
     distinct = {one: at for at, one in enumerate(dict.fromkeys(wanted))}
@@ -248,6 +272,7 @@ def score_once(student: Student, encoded: Any, owners: Sequence[int], candidates
         [i for i, *_ in distinct],
         [tokens for _, tokens, _ in distinct],
         starts if any(starts) else None,
+        unlikely,
     )
     return found[torch.tensor([distinct[one] for one in wanted], dtype=torch.long, device=found.device)]
 

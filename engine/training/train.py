@@ -16,6 +16,7 @@ from engine.judge import training as judge_training
 from engine.negatives.during import During
 from engine.parallel.ranks import Heard
 from engine.randomness import derive, generator
+from engine.spec.dust_into_gold import Unlikelihood
 from engine.spec.methods import Mi, Qcrd
 from engine.spec.sections import TrainingConfig
 from engine.store.recorder import Recorder
@@ -159,7 +160,9 @@ def _take(setup: Setup, progress: Progress, rows: Sequence[Row], draw: Tensor, a
         share = (at - 1) / spec.training.steps
         loss = partial(setup.method.loss, spec.method)
         heard.again()
-        return step(setup.student, setup.judge, loss, rows, draw, share, pads, micro_batch, heard)
+        unlikely = isinstance(spec.method, Unlikelihood)
+        uses_all = getattr(setup.method, "USES_ALL", False)
+        return step(setup.student, setup.judge, loss, rows, draw, share, pads, micro_batch, heard, unlikely, uses_all)
 
     def halved(before: int, now: int) -> None:
         line = f"out of memory at step {at} with {before} questions at once: goes on with {now}, in the same batches"

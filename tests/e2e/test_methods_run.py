@@ -22,11 +22,16 @@ METHODS: list[dict[str, Any]] = [
     {"name": "positives"},
     {"name": "orpo"},
     {"name": "redi", "supervised": 0.5},
+    {"name": "cot-kd"},
+    {"name": "mix"},
+    {"name": "contrastive"},
+    {"name": "negative-training"},
+    {"name": "unlikelihood"},
     *({**SMALL_QCRD, "loss": {"scheme": scheme}} for scheme in SCHEMES),
 ]
 CASES = [
     *((method, "gold") for method in METHODS),
-    *((method, "teacher") for method in METHODS if method["name"] in ("dss", "positives", "orpo")),
+    *((method, "teacher") for method in METHODS if method["name"] in ("dss", "positives", "orpo", "mix")),
 ]
 BUILT_IN: dict[str, Any] = {
     "data": {"limit": 12},
@@ -59,7 +64,7 @@ def test_a_method_runs_from_data_to_export(shared: Path, method: dict[str, Any],
     assert found == [(name, "done") for name, _ in stages(spec)]
 
     explains = method["name"] not in ("finetune", "single-task")
-    heads = ("predict", "explain") if explains else ("predict",)
+    heads = spec.heads
     for split in ("test", "unseen"):
         compared = {(who, head): n for (s, who, head), (_, n) in run.scores.items() if s == split}
         assert compared == {("majority class", ""): 12} | {

@@ -34,7 +34,7 @@ def test_the_table_has_every_metric_and_no_other(tmp_path: Path, monkeypatch: py
     )
     with closing(open_reader(database)) as connection:
         written = {row[0] for row in connection.execute("SELECT DISTINCT name FROM metric_points")}
-    for method in ("dss", "positives", "mi", "orpo", "redi"):
+    for method in ("dss", "positives", "mi", "orpo", "redi", "unlikelihood"):
         said = Said()
         table = {"name": method, **({"supervised": 0.5} if method == "redi" else {})}
         trained(monkeypatch, setup(tmp_path / method, fresh(), said, method=table))

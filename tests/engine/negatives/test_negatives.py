@@ -19,7 +19,7 @@ from engine.negatives.band import judge_of, marked
 from engine.negatives.sampled import How
 from engine.randomness import generator
 from engine.records import Example, Rationale, Voted
-from engine.spec.methods import Negatives
+from engine.spec.negatives import Negatives
 from engine.spec.run import RunSpec
 from engine.spec.sections import ArithmeticConfig
 from engine.teacher.builtin import answer

@@ -9,7 +9,7 @@ from engine.judge.discriminator import Discriminator
 from engine.negatives import sampled
 from engine.negatives.sampled import How
 from engine.records import Example
-from engine.spec.methods import Negatives
+from engine.spec.negatives import Negatives
 from engine.training import amortised
 from engine.training.memory import AtOnce
 from engine.training.step import Row

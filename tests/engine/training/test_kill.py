@@ -54,6 +54,7 @@ OTHERS: dict[str, dict[str, Any]] = {
     "positives": {"name": "positives"},
     "orpo": {"name": "orpo", "negatives": {"sources": ["minority", "self"], "lag": 2}},
     "redi": {"name": "redi", "supervised": 0.5},
+    "unlikelihood": {"name": "unlikelihood"},
     "paper": {**QCRD, "profile": "paper"},
     "sources": {
         **QCRD,

@@ -4,19 +4,8 @@ import pytest
 
 from engine.methods.table import METHODS
 from engine.records import Example, Rationale, Voted
-from engine.spec.methods import (
-    METHOD_MODELS,
-    Dss,
-    Finetune,
-    Mi,
-    Negatives,
-    Orpo,
-    Positives,
-    Qcrd,
-    QcrdNegatives,
-    Redi,
-    SingleTask,
-)
+from engine.spec.methods import METHOD_MODELS, Dss, Finetune, Mi, Orpo, Positives, Qcrd, QcrdNegatives, Redi, SingleTask
+from engine.spec.negatives import Negatives
 
 
 def rationale(slot: int, answer: str | None, polarity) -> Rationale:

@@ -8,9 +8,21 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from engine.bench.naive import cross_entropies, naive_scores
+from engine.bench.naive import batch, cross_entropies, naive_scores
 from engine.judge.discriminator import build
-from engine.methods import dss, orpo, positives, qcrd, redi
+from engine.methods import (
+    contrastive,
+    cot_kd,
+    dss,
+    mix,
+    negative_training,
+    orpo,
+    positives,
+    qcrd,
+    redi,
+    unlikelihood,
+)
+from engine.spec.dust_into_gold import Contrastive, CotKd, Mix, NegativeTraining, Unlikelihood
 from engine.spec.methods import Dss, Orpo, Positives, Qcrd, QcrdLoss, QcrdNegatives, Redi
 from engine.training.batches import parted
 from engine.training.step import Row, step
@@ -39,6 +51,21 @@ def negatives_of(config, x):
     return tuple(parted(c, x.positives) for c in longer)
 
 
+def token_unlikelihoods(s, rows: Sequence[Row], mask: torch.Tensor) -> torch.Tensor:
+    """Token-mean -log(1 - p) of every negative, one after the other, by transformers' own forward."""
+    found = torch.zeros(mask.shape)
+    for i, j in mask.nonzero().tolist():
+        made = batch(s, [rows[i].item.explain], [rows[i].negatives[j].tokens])
+        logits = s.model(input_ids=made.input_ids, attention_mask=made.attention_mask, labels=made.labels).logits
+        chances = torch.softmax(logits[0], dim=-1)
+        tokens = rows[i].negatives[j].tokens
+        if not s.model.config.is_encoder_decoder:
+            chances = chances[len(rows[i].item.explain) - 1 : -1]
+        own = chances[torch.arange(len(tokens)), torch.tensor(tokens)]
+        found[i, j] = -torch.log(1 - own).mean()
+    return found
+
+
 def compare(
     config, method, shapes: Sequence[tuple[int, int, bool]], seed: int, with_judge: bool, kind: str = "t5"
 ) -> None:
@@ -54,10 +81,15 @@ def compare(
             return judge([judge.pair(r.item.example.question, c.text)])[0]
 
     s.model.train()
-    fast = step(s, judge, lambda x: method.loss(config, x), rows, draw)
+    asks = isinstance(config, Unlikelihood)
+    uses_all = getattr(method, "USES_ALL", False)
+    fast = step(s, judge, lambda x: method.loss(config, x), rows, draw, unlikely=asks, uses_all=uses_all)
     found = gradients(s)
     s.model.zero_grad()
-    slow = method.loss(config, naive_scores(s, rows, quality if judge else None, draw))
+    every = naive_scores(s, rows, quality if judge else None, draw)
+    if asks:
+        every = replace(every, negative_unlikely=token_unlikelihoods(s, rows, every.negative_mask))
+    slow = method.loss(config, every)
     slow.loss.backward()
     wanted = gradients(s)
     assert float(fast.outcome.loss.detach()) == pytest.approx(float(slow.loss.detach()), rel=1e-6)
@@ -107,6 +139,33 @@ def test_fast_equals_naive_for_the_plain_methods(shapes):
     compare(Redi(supervised=0.0), redi, shapes, 1, with_judge=False)
     compare(Dss(), dss, [(min(m, 1), 0, label) for m, _, label in shapes], 1, with_judge=False)
     compare(Positives(), positives, shapes, 1, with_judge=False, kind="llama")
+
+
+@pytest.mark.parametrize("kind", ["t5", "llama"])
+def test_fast_equals_naive_for_the_methods_of_rationales_alone(kind: str):
+    shapes = [(4, 2, False), (1, 1, False), (0, 2, False), (2, 0, False)]
+    compare(CotKd(), cot_kd, shapes, 1, with_judge=False, kind=kind)
+    compare(Mix(), mix, shapes, 1, with_judge=False, kind=kind)
+    compare(Contrastive(), contrastive, shapes, 1, with_judge=False, kind=kind)
+    compare(NegativeTraining(cap=4.5), negative_training, shapes, 1, with_judge=False, kind=kind)
+    compare(Unlikelihood(), unlikelihood, shapes, 1, with_judge=False, kind=kind)
+
+
+def test_micro_batches_change_no_unlikelihood():
+    s = student()
+    random = torch.Generator().manual_seed(2)
+    rows = [Row(x, x.negatives, False) for x in (item(s, random, m, k, False) for m, k in ((2, 1), (1, 2), (3, 0)))]
+    found = []
+    for micro_batch in (0, 1):
+        s.model.zero_grad()
+        taken = step(
+            s, None, lambda x: unlikelihood.loss(Unlikelihood(), x), rows, torch.zeros(3, 2), micro_batch=micro_batch,
+            unlikely=True,
+        )  # fmt: skip
+        found.append((float(taken.outcome.loss), gradients(s)))
+    assert found[0][0] == pytest.approx(found[1][0], rel=1e-9)
+    for name, gradient in found[0][1].items():
+        torch.testing.assert_close(found[1][1][name], gradient, rtol=1e-6, atol=1e-9)
 
 
 def test_a_batch_of_many_is_scored_in_length_buckets_and_comes_back_in_order():

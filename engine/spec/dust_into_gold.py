@@ -1,0 +1,56 @@
+"""What the methods of Turning Dust into Gold (arXiv 2312.12832) and its baselines can be told."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from engine.spec.negatives import Negatives
+from engine.spec.sections import Section
+
+
+class CotKd(Section):
+    """CoT-KD: cross-entropy of every right rationale, and nothing else. Right: data.labels says by whose answer."""
+
+    name: Literal["cot-kd"] = "cot-kd"
+
+
+class Mix(Section):
+    """MIX: right and wrong rationales alike, as if all were right."""
+
+    name: Literal["mix"] = "mix"
+    negatives: Negatives = Negatives()
+    """Which wrong rationales."""
+
+
+class Contrastive(Section):
+    """Right against wrong: a right rationale must be likelier than a wrong one by a margin (our definition)."""
+
+    name: Literal["contrastive"] = "contrastive"
+    weight: Annotated[float, Field(ge=0)] = 0.5
+    """Weight of the margin's term beside the cross-entropy of right rationales."""
+    margin: Annotated[float, Field(gt=0)] = 1.0
+    """Nats a token by which the wrong one's cross-entropy is to be above the right one's."""
+    negatives: Negatives = Negatives()
+    """Which wrong rationales."""
+
+
+class NegativeTraining(Section):
+    """Negative training (He and Glass 2020, arXiv 1903.02134): wrong rationales with a small negative weight."""
+
+    name: Literal["negative-training"] = "negative-training"
+    weight: Annotated[float, Field(ge=0, le=1)] = 0.05
+    """Weight of a wrong rationale's cross-entropy, taken away."""
+    cap: Annotated[float, Field(gt=0)] = 5.0
+    """Nats a token beyond which a wrong one is pushed no further: without it the loss has no lower bound."""
+    negatives: Negatives = Negatives()
+    """Which wrong rationales."""
+
+
+class Unlikelihood(Section):
+    """Unlikelihood (Welleck et al. 2020, arXiv 1908.04319): -log(1 - p) on the tokens of wrong rationales."""
+
+    name: Literal["unlikelihood"] = "unlikelihood"
+    weight: Annotated[float, Field(ge=0)] = 0.5
+    """Weight of the wrong ones' term beside the cross-entropy of right ones."""
+    negatives: Negatives = Negatives()
+    """Which wrong rationales."""

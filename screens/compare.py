@@ -311,10 +311,11 @@ def figures(runs: SideBySide, width: int) -> Content:
 
 
 def against(found: Difference, *, counts: bool) -> str:
-    """+0.12 (+0.09 to +0.15) p <0.001, and 160:40, how many each alone got right."""
+    """+0.12 (+0.09 to +0.15) p <0.001; and 160:40, how many each alone got right, and how alike what they solve is."""
     p = "p <0.001" if found.p < 0.001 else f"p {found.p:.3f}"
     low, high, value = (f"{x:+.2f}".replace("-", "−") for x in (found.low, found.high, found.value))
-    alone = f"  {count(found.alone)}:{count(found.first_alone)} alone" if counts else ""
+    alike = "" if found.overlap is None else f", overlap {found.overlap:.2f}"
+    alone = f"  {count(found.alone)}:{count(found.first_alone)} alone{alike}" if counts else ""
     return f"{value} ({low} to {high}) {p}{alone}"
 
 

@@ -22,6 +22,9 @@ def compare(
     reference: Annotated[
         str | None, typer.Option("--reference", metavar="METHOD", help="Differences are to it; else to the first.")
     ] = None,
+    overlap: Annotated[
+        bool, typer.Option("--overlap", help="Instead: which test questions each two runs solve together and alone.")
+    ] = False,
     json: Json = False,
     jsonl: Jsonl = False,
     csv: Csv = False,
@@ -33,7 +36,10 @@ def compare(
     question), majority vote and pass@k, training time, and what the teacher cost.
     """
     form = output_format(json, jsonl, csv)
-    _print(database(db), what or [], reference, form)
+    if overlap:
+        _print_overlap(database(db), what or [], form)
+    else:
+        _print(database(db), what or [], reference, form)
 
 
 def print_comparison(path: Path, group_id: int) -> None:
@@ -45,16 +51,10 @@ def _print(path: Path, names: list[str], reference: str | None, form: Format) ->
     from app.cli.output import write_rows
     from engine.evaluation.comparison import compare as compared
     from engine.store.connect import open_reader
-    from engine.store.groups import find_group, last_group
-    from engine.store.queries import find_run
-    from engine.store.results import group_run_ids, paired_verdicts, read_results
+    from engine.store.results import paired_verdicts, read_results
 
     with closing(open_reader(path)) as connection:
-        groups = [last_group(connection)] if not names else [find_group(connection, name) for name in names]
-        run_ids: list[int] = []
-        for group, name in zip(groups, names or [""], strict=True):
-            run_ids += [int(find_run(connection, name)["id"])] if group is None else group_run_ids(connection, group)
-        results = read_results(connection, list(dict.fromkeys(run_ids)))
+        results = read_results(connection, _run_ids(connection, names))
         rows = compared(results, lambda a, b, head: paired_verdicts(connection, a, b, head), reference)
     base = reference or rows[0].method
     drawn = sorted({key for row in rows for key in row.sampled})
@@ -63,6 +63,61 @@ def _print(path: Path, names: list[str], reference: str | None, form: Format) ->
     if form == "table":
         for line in _notes(flat):
             print(line, file=sys.stderr)
+
+
+def _run_ids(connection: Any, names: list[str]) -> list[int]:
+    """The runs that are named, alone or in groups; none named: those of the last group."""
+    from engine.store.groups import find_group, last_group
+    from engine.store.queries import find_run
+    from engine.store.results import group_run_ids
+
+    groups = [last_group(connection)] if not names else [find_group(connection, name) for name in names]
+    found: list[int] = []
+    for group, name in zip(groups, names or [""], strict=True):
+        found += [int(find_run(connection, name)["id"])] if group is None else group_run_ids(connection, group)
+    return list(dict.fromkeys(found))
+
+
+def _print_overlap(path: Path, names: list[str], form: Format) -> None:
+    from app.cli.output import Column, write_rows
+    from engine.errors import UsageError
+    from engine.evaluation.overlap import overlaps
+    from engine.store.connect import open_reader
+    from screens.widgets.words import count, three
+
+    with closing(open_reader(path)) as connection:
+        run_ids = _run_ids(connection, names)
+        if len(run_ids) < 2:
+            raise UsageError("--overlap wants two runs or more, or a group of them: `qcrd compare 3 5 --overlap`")
+        found = overlaps(connection, run_ids)
+    rows = [
+        {
+            "first": one.first,
+            "second": one.second,
+            "head": one.head,
+            "questions": one.questions,
+            "both": one.both,
+            "first_alone": one.first_alone,
+            "second_alone": one.second_alone,
+            "union": one.union,
+            "iou": one.iou,
+        }
+        for one in found
+    ]
+    numbers = ("questions", "both", "first_alone", "second_alone", "union")
+    columns = [
+        Column("first", lambda row: str(row["first"]), right=True, keep=True),
+        Column("second", lambda row: str(row["second"]), right=True, keep=True),
+        Column("head", lambda row: row["head"], keep=True),
+        *(
+            Column(name.replace("_", " "), lambda row, name=name: count(row[name]), right=True)  # type: ignore[misc]
+            for name in numbers
+        ),
+        Column("iou", lambda row: three(row["iou"]), right=True, keep=True),
+    ]
+    write_rows(rows, form, columns)
+    if form == "table" and not rows:
+        print("no two of these runs answered the same test questions", file=sys.stderr)
 
 
 def _flat(row: Any, reference: str, drawn: list[tuple[str, str]]) -> dict[str, Any]:

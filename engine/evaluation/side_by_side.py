@@ -12,6 +12,7 @@ from typing import Any
 
 from engine.evaluation.comparison import flat
 from engine.evaluation.intervals import mcnemar, newcombe_paired
+from engine.evaluation.overlap import overlap
 from engine.store.browse import RunRow, Score, read_run, read_scores
 from engine.store.curves import Curve, CurveReader
 from engine.store.results import SPLIT, paired_verdicts
@@ -38,6 +39,13 @@ class Difference:
     alone: int
     """How many this run alone got right."""
     first_alone: int
+    both: int
+    """How many both got right."""
+
+    @property
+    def overlap(self) -> float | None:
+        """Intersection over union of the questions that the two got right (arXiv 2312.12832, table 1)."""
+        return overlap(self.both, self.alone, self.first_alone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +157,14 @@ def _differences(con: sqlite3.Connection, run_ids: Sequence[int]) -> list[dict[s
                 both, alone, first_alone, neither = table
                 low, high = newcombe_paired(both, alone, first_alone, neither)
                 mine[head] = Difference(
-                    (alone - first_alone) / total, low, high, mcnemar(alone, first_alone), total, alone, first_alone
+                    (alone - first_alone) / total,
+                    low,
+                    high,
+                    mcnemar(alone, first_alone),
+                    total,
+                    alone,
+                    first_alone,
+                    both,
                 )
         found.append(mine)
     return found

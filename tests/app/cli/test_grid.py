@@ -72,6 +72,7 @@ def test_every_method_with_every_seed_ends_in_one_table(qcrd, database: Path) ->
     assert two[0]["explain_accuracy_interval"] == "one seed, over questions"
     assert two[0]["reference"] == "positives"
     assert two[0]["explain_difference"] == 0
+    assert "no two of these runs answered the same test questions" in qcrd("compare", "1", "2", "--overlap").stderr
 
 
 def test_ctrl_c_stops_the_queue_and_the_same_command_goes_on(begin, qcrd, database: Path) -> None:

@@ -22,6 +22,7 @@ from engine.store.runs import claim, create_run
 from engine.store.writer import Writer
 from screens.stages import stage_table
 from tests.app.cli.cli_processes import ROOT, environment
+from tests.seeded import build
 
 HOSTILE = "\x1b[2J[/]\x1b]52;c;ZXZpbA==\x07[@click=app.quit]x[/]\u202eevil\x9b31m\r"
 BAD = ("\x1b", "\x07", "\u202e", "\x9b", "\r")
@@ -194,6 +195,7 @@ def test_a_query_shows_all_digits_and_may_come_from_stdin(call, monkeypatch) -> 
         (["runs", "--json", "--csv"], "--json and --csv: choose one"),
         (["logs", "-f", "--csv"], "--jsonl"),
         (["runs", "--limit", "0"], "--limit"),
+        (["compare", "last", "--overlap"], "--overlap wants two runs or more"),
         (["rums"], "No such command 'rums'"),
         (["runs", "--db", "/nowhere/x.db"], "no database at /nowhere/x.db"),
     ],
@@ -208,6 +210,23 @@ def test_asked_wrongly_is_one_line_and_exit_code_2(database: Path, capsys, monke
     assert len(err.splitlines()) == 1
     assert err.startswith("error: ")
     assert words in err
+
+
+def test_overlap_tells_what_each_two_runs_solve(tmp_path: Path, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("QCRD_DB", str(build(tmp_path / "experiments.db")))
+    with pytest.raises(SystemExit):
+        main(["compare", "2", "4", "--overlap", "--json"])
+    assert json.loads(capsys.readouterr().out)[0] == {
+        "first": 2,
+        "second": 4,
+        "head": "explain",
+        "questions": 20,
+        "both": 1,
+        "first_alone": 7,
+        "second_alone": 12,
+        "union": 20,
+        "iou": 0.05,
+    }
 
 
 def test_an_unexpected_error_is_one_line_and_its_traceback_is_there_on_demand(database, capsys, monkeypatch) -> None:

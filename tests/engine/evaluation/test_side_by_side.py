@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.evaluation.intervals import mcnemar, newcombe_paired
+from engine.evaluation.overlap import overlap, overlaps
 from engine.evaluation.side_by_side import SideReader, read_written
 from tests.seeded import build
 
@@ -36,10 +37,33 @@ def test_differences_are_counted_on_the_questions_that_both_answered(con: sqlite
     assert found.sides[0].differences == {}
     explain = found.sides[1].differences["explain"]  # right: 0-7 and 7-19
     assert (explain.questions, explain.alone, explain.first_alone) == (20, 12, 7)
+    assert explain.overlap == pytest.approx(1 / 20)  # question 7, of all that either solved
     assert explain.value == pytest.approx(5 / 20)
     assert (explain.low, explain.high) == newcombe_paired(1, 12, 7, 0)
     assert explain.p == mcnemar(12, 7)
     assert found.sides[1].differences["predict"].value == 0.0
+
+
+def test_the_overlap_of_every_two_runs_is_counted_by_question(con: sqlite3.Connection) -> None:
+    con.row_factory = sqlite3.Row
+    found = {(x.first, x.second): x for x in overlaps(con, (2, 3, 4)) if x.head == "explain"}
+    solved = {
+        run_id: {
+            row["example"]
+            for row in con.execute(
+                "SELECT example FROM predictions WHERE run_id = ? AND split = 'test' AND head = 'explain' AND correct",
+                (run_id,),
+            )
+        }
+        for run_id in (2, 3, 4)
+    }
+    assert set(found) == {(2, 3), (2, 4), (3, 4)}
+    for (a, b), one in found.items():
+        both, either = solved[a] & solved[b], solved[a] | solved[b]
+        assert (one.both, one.union, one.questions) == (len(both), len(either), 20)
+        assert (one.first_alone, one.second_alone) == (len(solved[a] - solved[b]), len(solved[b] - solved[a]))
+        assert one.iou == pytest.approx(len(both) / len(either))
+    assert overlap(0, 0, 0) is None
 
 
 def test_disagreements_are_the_questions_that_not_all_got_right_or_wrong(con: sqlite3.Connection) -> None:

@@ -10,7 +10,7 @@ demo: $(READY)
 	$(BIN)/qcrd demo
 
 test: $(READY) lint
-	$(BIN)/python -m pytest -m "not slow" -n 2 tests
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal tests
 
 slow: $(READY)
 	$(BIN)/python -m pytest -m slow tests

@@ -19,6 +19,8 @@ SMALL: dict[str, Any] = {
     "evaluation": {"followed": 4},
 }
 """Limits that let a run end in seconds; each test lays what it is about over them."""
+FEW: dict[str, Any] = {"arithmetic": {"train": 60, "validation": 40, "test": 40, "unseen": 40}}
+"""The built-in task, no larger than a test wants it: writing all 7,500 questions takes longer than a short training."""
 SMALL_QCRD: dict[str, Any] = {
     "name": "qcrd",
     "negatives": {"lag": 1},

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -12,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from engine.spec.template import to_toml
-from tests.e2e.real_runs import SMALL, ended, rows, spec_of
+from tests import warm
+from tests.e2e.real_runs import FEW, SMALL, ended, rows, spec_of
 from tests.engine.teacher.openai_server import Server, serve
 
-ROOT = Path(__file__).resolve().parents[2]
 CANARY = "sk-canary-0123456789abcdef-DoNotWrite"
 QUESTIONS, SAMPLES = 12, 3
 """Of the training split, and as many of validation."""
@@ -28,38 +26,38 @@ def write_spec(folder: Path, url: str, concurrency: int) -> None:
     teacher = {"model": "openai/some-model", "api_base": url, "samples": SAMPLES, "concurrency": concurrency}
     spec = spec_of(
         SMALL,
-        {"data": {"limit": QUESTIONS}, "student": {"max_rationale_tokens": 40}, "method": {"name": "dss"}},
+        {"data": {"limit": QUESTIONS, **FEW}, "student": {"max_rationale_tokens": 40}, "method": {"name": "dss"}},
         {"teacher": {**teacher, "timeout": 30}, "training": {"steps": 3}},
     )
     (folder / "run.toml").write_text(to_toml(spec))
 
 
-@pytest.fixture
-def begin(tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
-    """Starts a command in a folder of its own, the canary in its environment; what is left at the end is killed."""
-    started: list[subprocess.Popen[str]] = []
-    kept = {k: v for k, v in os.environ.items() if not k.endswith("_API_KEY")}
+class Command:
+    """A `qcrd` command under way, and the file that it complains in."""
 
-    def start(*arguments: str) -> "subprocess.Popen[str]":
-        number = len(started)
-        with (tmp_path / f"stdout-{number}").open("w") as out, (tmp_path / f"stderr-{number}").open("w") as err:
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "app.cli.main", *arguments],
-                cwd=tmp_path,
-                env=kept | {"PYTHONPATH": str(ROOT), "OPENAI_API_KEY": CANARY},
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-                text=True,
-            )
-        started.append(process)
-        return process
+    def __init__(self, folder: Path, number: int, *arguments: str) -> None:
+        kept = {k: v for k, v in os.environ.items() if not k.endswith("_API_KEY")}
+        out, err = folder / f"stdout-{number}", folder / f"stderr-{number}"
+        self.process = warm.start_command(arguments, folder, kept | {"OPENAI_API_KEY": CANARY}, out, err)
+
+    def wait(self, timeout: float) -> int | None:
+        self.process.join(timeout)
+        return self.process.exitcode
+
+
+@pytest.fixture
+def begin(tmp_path: Path) -> Iterator[Callable[..., Command]]:
+    """Starts a command in a folder of its own, the canary in its environment; what is left at the end is killed."""
+    started: list[Command] = []
+
+    def start(*arguments: str) -> Command:
+        started.append(Command(tmp_path, len(started), *arguments))
+        return started[-1]
 
     yield start
-    for process in started:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
+    for command in started:
+        command.process.kill()
+        command.process.join()
 
 
 def files_with(folder: Path, secret: str) -> list[str]:

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from transformers import AutoModelForCausalLM
 
+from engine.negatives import band
 from engine.runs.pipeline import stages
+from engine.spec.methods import QcrdDiscriminator
 from engine.spec.run import RunSpec
-from tests.e2e.real_runs import SMALL_QCRD, done, rows
+from tests.e2e.real_runs import FEW, SMALL_QCRD, done, rows
 
 SCHEMES = ("minmax", "maxmin", "sampling", "mean", "weighted-mean")
 METHODS: list[dict[str, Any]] = [
@@ -34,7 +36,7 @@ CASES = [
     *((method, "teacher") for method in METHODS if method["name"] in ("dss", "positives", "orpo", "mix")),
 ]
 BUILT_IN: dict[str, Any] = {
-    "data": {"limit": 12},
+    "data": {"limit": 12, **FEW},
     "teacher": {"samples": 3},
     "student": {"max_rationale_tokens": 32},
     "training": {"steps": 4, "iterations": 4},
@@ -97,7 +99,10 @@ def test_a_method_runs_from_data_to_export(shared: Path, method: dict[str, Any],
 
 
 @pytest.mark.parametrize("shares", [{}, {"minority": 1, "self": 1, "fixed": 1, "perturbed": 1, "peer": 1}])
-def test_all_sources_of_negatives_in_one_run(tmp_path: Path, shares: dict[str, int]) -> None:
+def test_all_sources_of_negatives_in_one_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shares: dict[str, int]
+) -> None:
+    monkeypatch.setattr(band, "QcrdDiscriminator", lambda: QcrdDiscriminator(pretrain_steps=10))
     database = tmp_path / "experiments.db"
     peer = done(database, BUILT_IN, {"method": {"name": "dss"}})
     negatives = {

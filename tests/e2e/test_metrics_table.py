@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.store.connect import open_reader
-from tests.e2e.real_runs import SMALL_QCRD, done
+from tests.e2e.real_runs import FEW, SMALL_QCRD, done
 from tests.engine.tiny_runs import Said, fresh, setup, trained
 
 TABLE = Path(__file__).parents[2] / "docs" / "metrics.md"
@@ -26,7 +26,7 @@ def test_the_table_has_every_metric_and_no_other(tmp_path: Path, monkeypatch: py
     done(
         database,
         {
-            "data": {"limit": 20},
+            "data": {"limit": 20, **FEW},
             "teacher": {"samples": 3},
             "method": {**SMALL_QCRD, "negatives": {"lag": 1, "sources": SOURCES}},
             "evaluation": {"every": 3},

@@ -20,9 +20,9 @@ from engine.runs import pipeline, worker
 from engine.spec.sections import ArithmeticConfig
 from engine.store.runs import create_run
 from engine.students import tiny
-from tests.e2e.real_runs import SMALL, SMALL_QCRD, done, ended, read_jsonl, rows, run, spec_of, write_splits
+from tests.e2e.real_runs import FEW, SMALL, SMALL_QCRD, done, ended, read_jsonl, rows, run, spec_of, write_splits
 
-SHORT: dict[str, Any] = {"student": {"max_rationale_tokens": 40}, "teacher": {"samples": 3}}
+SHORT: dict[str, Any] = {"student": {"max_rationale_tokens": 40}, "teacher": {"samples": 3}, "data": FEW}
 
 
 def questions(train: int = 24, others: int = 8) -> dict[str, list[dict[str, Any]]]:
@@ -181,6 +181,7 @@ def test_recorded_rows_with_an_empty_gold_answer(database: Path, tmp_path: Path,
         database,
         {"data": {"dataset": str(folder), "answer": "latex"}},
         {"teacher": {"model": f"replay:{file}", "samples": 8}, "method": {"name": "positives"}},
+        {"student": {"max_rationale_tokens": 64}},
     )
     assert ended.scores["test", "student", "explain"][1] == 3
     assert ended.facts["vote/vote total"] == 6

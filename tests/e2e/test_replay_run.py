@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +11,9 @@ from transformers import AutoTokenizer
 from engine.answers.kinds import join
 from engine.spec.template import to_toml
 from engine.students import tiny
+from tests import warm
 from tests.e2e.real_runs import SMALL, SMALL_QCRD, Ended, done, ended, read_jsonl, rows, spec_of
 
-ROOT = Path(__file__).resolve().parents[2]
 SVAMP = "svamp_train.jsonl"
 MATH = ("math_prealgebra_gpt35x8.jsonl.gz", "math_number_theory_gpt35x8.jsonl.gz")
 
@@ -80,7 +78,12 @@ def without_gold(database: Path, run: Ended, split: str) -> int:
 @pytest.mark.parametrize("name", MATH)
 def test_math_with_eight_samples_and_qcrd(database: Path, shared_data: Path, name: str) -> None:
     file = shared_data / name
-    run = done(database, layers_of(file), {"data": {"limit": 10}, "student": {"max_question_tokens": 64}})
+    run = done(
+        database,
+        layers_of(file),
+        {"data": {"limit": 8}},
+        {"student": {"max_question_tokens": 64, "max_rationale_tokens": 64}},
+    )
     check(database, run, file)
     assert run.facts["train/rationales cut"] > 0
     assert run.facts["train/questions cut"] > 0
@@ -92,15 +95,14 @@ def test_math_with_eight_samples_and_qcrd(database: Path, shared_data: Path, nam
 def test_svamp_with_dss_from_the_command_line(database: Path, shared_data: Path) -> None:
     file = shared_data / SVAMP
     (database.parent / "svamp.toml").write_text(to_toml(spec_of(SMALL, layers_of(file))))
-    command = [sys.executable, "-P", "-m", "app.cli.main"]
-    environment = {k: v for k, v in os.environ.items() if k != "QCRD_DB"} | {"PYTHONPATH": str(ROOT)}
+    variables = {k: v for k, v in os.environ.items() if k != "QCRD_DB"}
 
     def qcrd(*arguments: str) -> str:
-        found = subprocess.run(
-            [*command, *arguments], cwd=database.parent, env=environment, capture_output=True, text=True, check=False
-        )
-        assert found.returncode == 0, found.stderr
-        return found.stdout
+        out, err = database.parent / f"{arguments[0]}.out", database.parent / f"{arguments[0]}.err"
+        process = warm.start_command(arguments, database.parent, variables, out, err)
+        process.join()
+        assert process.exitcode == 0, err.read_text()
+        return out.read_text()
 
     said = qcrd("run", "svamp.toml", "--set", "data.limit=30")
     assert "explain" in said

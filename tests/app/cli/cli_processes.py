@@ -8,7 +8,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from engine.errors import UsageError
+from engine.runs import worker
 from engine.store.connect import open_reader
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -26,6 +29,24 @@ def environment(stub: bool, **extra: str) -> dict[str, str]:
 def command_line(*arguments: str) -> list[str]:
     """A command as a list for subprocess; -P: the folder it runs in holds no code of ours."""
     return [sys.executable, "-P", "-m", "app.cli.main", *arguments]
+
+
+class _Ended(subprocess.Popen[bytes]):
+    def __init__(self, code: int) -> None:
+        self.returncode, self.pid = code, os.getpid()
+
+    def poll(self) -> int:
+        return self.returncode
+
+    def __del__(self) -> None:
+        """There is no process to wait for."""
+
+
+def work_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let commands that are called in this process do their worker's work in it: torch is loaded once for all tests."""
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TOKENIZERS_PARALLELISM"):
+        monkeypatch.setenv(name, "1")  # the worker sets them
+    monkeypatch.setattr("engine.runs.launch.start_worker", lambda database, run: _Ended(worker.work(database, run)))
 
 
 def kill_workers(database: Path) -> None:

@@ -9,16 +9,14 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from subprocess import Popen
 
 import pytest
 
 from app.cli.main import main
-from engine.runs import worker
 from engine.spec.run import RunSpec
 from engine.store.connect import open_writer
 from engine.store.runs import create_run
-from tests.app.cli.cli_processes import ask
+from tests.app.cli.cli_processes import ask, work_here
 
 SMALL = """
 [teacher]
@@ -42,8 +40,6 @@ def folder(tmp_path: Path, monkeypatch) -> Path:
     """Thirty questions, recorded outputs for them, and a spec that runs on both in a moment."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("QCRD_DB", raising=False)
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TOKENIZERS_PARALLELISM"):
-        monkeypatch.setenv(name, "1")  # the worker sets them; here it runs in this process
     write(tmp_path, rows())
     (tmp_path / "run.toml").write_text(SMALL)
     return tmp_path
@@ -63,17 +59,7 @@ def write(folder: Path, found: list[dict[str, object]]) -> None:
 def call(folder: Path, capfd, monkeypatch):
     """Run a command in this process, its worker too: torch is loaded once for all tests. -> (code, stdout, stderr)"""
 
-    class Ended(Popen):
-        def __init__(self, code: int) -> None:
-            self.returncode, self.pid = code, os.getpid()
-
-        def poll(self) -> int:
-            return self.returncode
-
-        def __del__(self) -> None:
-            """There is no process to wait for."""
-
-    monkeypatch.setattr("engine.runs.launch.start_worker", lambda database, run: Ended(worker.work(database, run)))
+    work_here(monkeypatch)
 
     def run(*arguments: str) -> tuple[int, str, str]:
         capfd.readouterr()

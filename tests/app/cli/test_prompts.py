@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.cli.main import main
+from tests.app.cli.cli_processes import work_here
 from tests.engine.teacher.openai_server import serve
 
 Call = Callable[..., tuple[int, str, str]]
@@ -18,6 +19,7 @@ Call = Callable[..., tuple[int, str, str]]
 def call(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Call:
     """Run a command in this process, in tmp_path: exit code, stdout, stderr."""
     monkeypatch.chdir(tmp_path)
+    work_here(monkeypatch)
 
     def run(*arguments: str) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as caught:

@@ -23,7 +23,7 @@ from engine.runs import launch, worker
 from engine.spec.run import RunSpec
 from engine.store.connect import open_reader
 from engine.store.runs import create_run, order, set_processes, stored_spec
-from tests.engine.training.test_kill import rows, state, student_with_dropout, the_same, work_until
+from tests.engine.training.test_kill import FEW, rows, state, student_with_dropout, the_same, work_until
 
 __all__ = ["student_with_dropout"]  # a fixture
 STEPS = 12
@@ -37,7 +37,7 @@ QCRD: dict[str, Any] = {
 def spec(count: int, student: Path | str = "builtin/t5-tiny", method: dict[str, Any] = QCRD) -> RunSpec:
     return RunSpec.model_validate(
         {
-            "data": {"limit": 20},
+            "data": {"limit": 20, "arithmetic": FEW},
             "student": {"model": str(student), "max_rationale_tokens": 40},
             "teacher": {"samples": 3},
             "method": method,

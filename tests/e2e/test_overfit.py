@@ -48,10 +48,14 @@ def overfit(
         assert run.scores["test", "untrained", head][0] <= 0.1 * count
 
 
-def test_svamp_by_dss(database: Path, shared_data: Path) -> None:
-    layers = {"teacher": {"samples": 1}, "method": {"name": "dss"}, "training": {"steps": 110}}
-    layers["student"] = {"max_question_tokens": 80, "max_rationale_tokens": 80}
-    overfit(database, shared_data / "svamp_train.jsonl", "equation", 110, layers, count=10)
+@pytest.mark.parametrize(
+    ("count", "longest", "steps", "tokens"),
+    [(10, 110, 110, 80), pytest.param(32, 140, 150, 192, marks=pytest.mark.slow)],
+)
+def test_svamp_by_dss(database: Path, shared_data: Path, count: int, longest: int, steps: int, tokens: int) -> None:
+    layers = {"teacher": {"samples": 1}, "method": {"name": "dss"}, "training": {"steps": steps}}
+    layers["student"] = {"max_question_tokens": tokens, "max_rationale_tokens": tokens}
+    overfit(database, shared_data / "svamp_train.jsonl", "equation", longest, layers, count=count)
 
 
 QCRD: dict[str, Any] = {

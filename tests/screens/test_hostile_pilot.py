@@ -19,7 +19,8 @@ HOSTILE = {
 }
 
 
-LARGE = ("one word of a megabyte", "a megabyte of lines")
+ONCE = ("one word of a megabyte", "a megabyte of lines", "bidi", "braces", "blank")
+"""At 120 columns; at 80 under `make slow`. The others take up another room in other widths."""
 HERE = "run_id IN (5, 8)"
 QUESTIONS = f"{HERE} AND example IN ('train-0000', 'train-0001')"
 
@@ -53,7 +54,7 @@ def poison(database: Path, text: str) -> None:
     ("kind", "size"),
     [
         pytest.param(
-            kind, size, id=f"{kind}-{size[0]}", marks=[pytest.mark.slow] if kind in LARGE and size[0] == 80 else []
+            kind, size, id=f"{kind}-{size[0]}", marks=[pytest.mark.slow] if kind in ONCE and size[0] == 80 else []
         )
         for kind in HOSTILE
         for size in ((120, 40), (80, 24))

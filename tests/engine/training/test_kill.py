@@ -132,19 +132,21 @@ def prepared(folder: Path, spec: RunSpec) -> Path:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize(("kills", "steps"), [(3, 16), pytest.param(10, STEPS, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("kills", "steps", "limit"), [(3, 12, 20), pytest.param(10, STEPS, 40, marks=pytest.mark.slow)]
+)
 def test_kills_leave_the_weights_bit_for_bit(
-    tmp_path: Path, student_with_dropout: Path, kills: int, steps: int
+    tmp_path: Path, student_with_dropout: Path, kills: int, steps: int, limit: int
 ) -> None:
     """In sampling, in the discriminator's pre-training and in training; ten of workers started as users start them."""
     chance = random.Random(20261121)
     cold = kills == 10
-    samples = sorted(chance.sample(range(1, 80), max(1, kills // 4)))
+    samples = sorted(chance.sample(range(1, 2 * limit), max(1, kills // 4)))
     in_training = sorted(chance.sample(range(1, steps - 1), kills - 1 - len(samples)))
     moments = [(n, 0, 0) for n in samples] + [(0, chance.randint(1, 11), 0)] + [(0, 0, step) for step in in_training]
     assert len(moments) == kills
 
-    disturbed = prepared(tmp_path / "disturbed", spec(student_with_dropout, steps=steps))
+    disturbed = prepared(tmp_path / "disturbed", spec(student_with_dropout, steps=steps, limit=limit))
     bought: set[tuple[object, ...]] = set()
     for n, judge, step in moments:
         work_until(
@@ -159,7 +161,7 @@ def test_kills_leave_the_weights_bit_for_bit(
         assert bought <= now, "a stored sample was lost"
         bought = now
     work_until(disturbed, None, kill=False, cold=cold)
-    calm = calm_run(tmp_path / "calm", spec(student_with_dropout, steps=steps))
+    calm = calm_run(tmp_path / "calm", spec(student_with_dropout, steps=steps, limit=limit))
 
     for database in (calm, disturbed):
         assert state(database)[3] == "done", rows(database, "SELECT error FROM runs")

@@ -12,6 +12,7 @@ from engine.methods import (
     finetune,
     mi,
     mix,
+    nat,
     negative_training,
     orpo,
     positives,
@@ -35,4 +36,5 @@ METHODS: dict[str, ModuleType] = {
     "contrastive": contrastive,
     "negative-training": negative_training,
     "unlikelihood": unlikelihood,
+    "nat": nat,
 }

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from engine.spec.negatives import Negatives
 from engine.spec.sections import Section
@@ -54,3 +54,26 @@ class Unlikelihood(Section):
     """Weight of the wrong ones' term beside the cross-entropy of right ones."""
     negatives: Negatives = Negatives()
     """Which wrong rationales."""
+
+
+class Nat(Section):
+    """NAT (arXiv 2312.12832): adapters of wrong and of right rationales over one frozen base, and a unit between."""
+
+    name: Literal["nat"] = "nat"
+    negative_steps: Annotated[int, Field(ge=0)] = 0
+    """Steps of the stage that trains the adapter of wrong rationales; 0: as many as training.steps."""
+    negatives: Negatives = Negatives()
+    """Which wrong rationales; of those written in training none can be used, since their adapter is trained before."""
+
+    @model_validator(mode="after")
+    def _known_before(self) -> "Nat":
+        if self.negatives.waits:
+            raise ValueError(
+                f"method nat: negatives of the sources {' '.join(self.negatives.sources)} are written in training, "
+                "after the stage that learns them; use minority, perturbed or peer"
+            )
+        return self
+
+
+NAT_LORA = {"r": 8, "alpha": 16, "dropout": 0.05, "targets": ("query-value",)}
+"""What [student.lora] is for nat where it is left unset: as published."""

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from engine.spec.dust_into_gold import Contrastive, CotKd, Mix, NegativeTraining, Unlikelihood
+from engine.spec.dust_into_gold import Contrastive, CotKd, Mix, Nat, NegativeTraining, Unlikelihood
 from engine.spec.negatives import Negatives, Source
 from engine.spec.sections import Section, under
 
@@ -192,12 +192,13 @@ MethodConfig = Annotated[
     | Mix
     | Contrastive
     | NegativeTraining
-    | Unlikelihood,
+    | Unlikelihood
+    | Nat,
     Field(discriminator="name"),
 ]
 LABELS_ALONE = ("finetune", "single-task")
 """Methods of the predict head alone."""
-RATIONALES_ALONE = ("cot-kd", "mix", "contrastive", "negative-training", "unlikelihood")
+RATIONALES_ALONE = ("cot-kd", "mix", "contrastive", "negative-training", "unlikelihood", "nat")
 """Methods of the explain head alone."""
 METHOD_MODELS: dict[str, type[Section]] = {
     "finetune": Finetune,
@@ -213,4 +214,5 @@ METHOD_MODELS: dict[str, type[Section]] = {
     "contrastive": Contrastive,
     "negative-training": NegativeTraining,
     "unlikelihood": Unlikelihood,
+    "nat": Nat,
 }

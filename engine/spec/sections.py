@@ -95,7 +95,8 @@ class LoraConfig(Section):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Dropout of what goes into an adapter."""
     targets: tuple[str, ...] = ("auto",)
-    """Names of the modules that get one, e.g. ["q_proj", "v_proj"]; auto: all linear layers but the output's."""
+    """Names of the modules that get one, e.g. ["q_proj", "v_proj"]; auto: all linear layers but the output's;
+    query-value: the projections of queries and values, however the model names them."""
     quantise: Literal["none", "4bit"] = "none"
     """4bit: the frozen weights in NF4 (QLoRA; CUDA and bitsandbytes); the export is then the adapters alone."""
 

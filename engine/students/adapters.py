@@ -1,6 +1,9 @@
 """LoRA (arXiv 2106.09685) and QLoRA (arXiv 2305.14314) through PEFT: a student whose own weights stay as they came."""
 
+from collections.abc import Sequence
+from copy import deepcopy
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,6 +12,7 @@ from transformers import BitsAndBytesConfig, PreTrainedModel
 from engine.errors import SpecError, UsageError
 from engine.spec.run import RunSpec
 from engine.spec.sections import LoraConfig
+from engine.students import integrate
 
 
 def check(spec: RunSpec, device: torch.device) -> None:
@@ -39,25 +43,34 @@ def loading(config: LoraConfig, device: torch.device) -> dict[str, Any]:
     return {"quantization_config": four_bit, "device_map": {"": device}}
 
 
-def add(model: PreTrainedModel, config: LoraConfig) -> Any:
-    """PEFT's wrapper; `model` itself has the adapters from here on, and they alone are trained.
+def add(model: PreTrainedModel, config: LoraConfig, names: Sequence[str] = ("default",)) -> Any:
+    """PEFT's wrapper; `model` itself has the adapters of those names from here on, and they alone are trained.
 
     Their first values come from torch's global generator. Raises UsageError where no module has a target's name.
     """
     from peft import LoraConfig as Lora
     from peft import get_peft_model
 
-    lora = Lora(
-        r=config.r,
-        lora_alpha=config.alpha,
-        lora_dropout=config.dropout,
-        target_modules="all-linear" if config.targets == ("auto",) else list(config.targets),
-    )
+    # None: PEFT's own table of query and value projections by kind of model
+    short: dict[tuple[str, ...], str | None] = {("auto",): "all-linear", ("query-value",): None}
+    named = short.get(config.targets, list(config.targets))
+    lora = Lora(r=config.r, lora_alpha=config.alpha, lora_dropout=config.dropout, target_modules=named)
     try:
-        return get_peft_model(model, lora)
+        found = get_peft_model(model, lora, adapter_name=names[0])
+        for name in names[1:]:
+            found.add_adapter(name, deepcopy(lora))
+        return found
     except ValueError as error:
         reason = str(error).strip().splitlines()[0]
         raise SpecError(f"student.lora.targets = {list(config.targets)!r}: {reason}") from error
+
+
+def save(model: Any, adapted: Any, folder: Path) -> None:
+    """The export: a plain model, or for NAT, which is none, its adapters and units."""
+    if adapted is not None and integrate.units(adapted):
+        integrate.save(adapted, folder)
+    else:
+        plain(model, adapted).save_pretrained(folder)
 
 
 def plain(model: Any, adapted: Any) -> Any:

@@ -220,7 +220,7 @@ class CausalStudent:
 
     def save(self, folder: Path) -> None:
         self.model.generation_config.eos_token_id = self._eos  # what targets ended in is what ends an answer
-        adapters.plain(self.model, self.adapted).save_pretrained(folder)
+        adapters.save(self.model, self.adapted, folder)
         self.tokenizer.save_pretrained(folder)
 
     @property

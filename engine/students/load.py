@@ -16,9 +16,10 @@ from transformers.utils.logging import disable_progress_bar
 
 from engine.errors import QcrdError, SpecError, UsageError
 from engine.randomness import derive
+from engine.spec.dust_into_gold import Nat
 from engine.spec.methods import OWN_ENCODERS, Qcrd
 from engine.spec.run import RunSpec
-from engine.students import adapters, causal, tiny
+from engine.students import adapters, causal, integrate, tiny
 from engine.students.causal import CausalStudent
 from engine.students.hub import reach
 from engine.students.seam import Student
@@ -26,6 +27,8 @@ from engine.students.t5 import T5Student
 
 BUILTIN_T5 = "builtin/t5-tiny"
 BUILTIN_CAUSAL = "builtin/llama-tiny"
+NEGATIVE = "negative"
+"""Folder, beside the tokeniser's, of the adapter that NAT's first stage has trained."""
 T5_KINDS = ("t5", "mt5")
 """umt5 has a position bias in every layer, which T5's classes would drop."""
 
@@ -55,7 +58,7 @@ def student(spec: RunSpec, texts: Sequence[str], saved_tokenizer: Path) -> Stude
     device = pick_device(spec.student.device)
     torch.manual_seed(derive(spec.seed, "student"))
     model = _model(spec, words, device)
-    adapted = adapters.add(model, spec.student.lora) if spec.student.lora.r else None
+    adapted = _adapted(spec, model, saved_tokenizer.parent / NEGATIVE)
     precision = spec.student.precision
     common: dict[str, Any] = {
         "device": device,
@@ -68,6 +71,20 @@ def student(spec: RunSpec, texts: Sequence[str], saved_tokenizer: Path) -> Stude
         position_bias_lr = tiny.POSITION_BIAS_LR if spec.student.model == BUILTIN_T5 else 1.0
         return T5Student(model, words, position_bias_lr=position_bias_lr, **common)
     return CausalStudent(model, words, chat=_chat(spec, words), **common)
+
+
+def _adapted(spec: RunSpec, model: Any, negative: Path) -> Any:
+    """PEFT's wrapper with the adapters that the spec asks for; None: it asks for none."""
+    if not spec.student.lora.r:
+        return None
+    if not isinstance(spec.method, Nat):
+        return adapters.add(model, spec.student.lora)
+    adapted = adapters.add(model, spec.student.lora, (integrate.WRONG, integrate.RIGHT))
+    integrate.attach(adapted)
+    integrate.learn(adapted, "nat")
+    if negative.is_dir():
+        integrate.load_wrong(adapted, negative)
+    return adapted
 
 
 def _model(spec: RunSpec, words: Any, device: torch.device) -> Any:

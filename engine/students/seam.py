@@ -31,6 +31,8 @@ class Student(Protocol):
     model: torch.nn.Module
     tokenizer: Any
     device: torch.device
+    adapted: Any
+    """PEFT's wrapper of the model; None where it has no adapters."""
     pad: int
     """The token that fills up shorter targets."""
 

@@ -141,7 +141,7 @@ class T5Student:
         return [group for group in groups if group["params"]]  # adapters: the bias is frozen
 
     def save(self, folder: Path) -> None:
-        adapters.plain(self.model, self.adapted).save_pretrained(folder)
+        adapters.save(self.model, self.adapted, folder)
         self.tokenizer.save_pretrained(folder)
 
     def _logits(self, hidden: Tensor) -> Tensor:

@@ -18,17 +18,17 @@ from engine.parallel.ranks import Heard
 from engine.randomness import derive, generator
 from engine.spec.dust_into_gold import Unlikelihood
 from engine.spec.methods import Mi, Qcrd
-from engine.spec.sections import TrainingConfig
 from engine.store.recorder import Recorder
 from engine.students.compiled import compile_blocks, without_compiler
 from engine.students.seam import Student
 from engine.training import amortised, checkpoint
 from engine.training.checkpoint import Progress, Trained
 from engine.training.memory import held, step_that_fits
+from engine.training.schedule import learning_rate
 from engine.training.setup import Setup
 from engine.training.step import Row, Stepped, step
 from engine.training.validation import validate
-from engine.training.visits import numbers, visits
+from engine.training.visits import attention, numbers, visits
 
 SPEED_EVERY = 20
 """Steps between points of tokens_per_second and memory."""
@@ -38,15 +38,6 @@ JUDGE_DECAY = 0.9
 """alpha_3 of the paper, every iteration."""
 ALPHA_JUDGE = 0.5
 """alpha_3 of the paper in the first iteration."""
-
-
-def learning_rate(config: TrainingConfig, step: int) -> float:
-    """Linear warm-up, then constant or linear to 0 (step from 1)."""
-    if step <= config.warmup:
-        return config.lr * step / max(config.warmup, 1)
-    if config.schedule == "constant":
-        return config.lr
-    return config.lr * (config.steps - step + 1) / max(config.steps - config.warmup, 1)
 
 
 def train(setup: Setup, resume_at: int | None) -> Progress:
@@ -123,6 +114,7 @@ def train(setup: Setup, resume_at: int | None) -> Progress:
         if at % SPEED_EVERY == 0:
             found["tokens_per_second"] = speed.rate()
             found |= held(setup.student.device)
+            found |= attention(setup.student)
         judged = _update_judge(setup, rows, at, iteration)
         if judged is not None:
             found["loss/judge"] = judged

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 
 from engine.records import Rationale, Visit
+from engine.students import integrate
+from engine.students.seam import Student
 from engine.training.losses import mean_over
 from engine.training.step import Row, Stepped
 
@@ -49,6 +51,16 @@ def numbers(stepped: Stepped, has_judge: bool) -> dict[str, float]:
         if has_judge:
             found |= _spread("negative", scores.negative_quality, negative)
     return found
+
+
+def attention(student: Student) -> dict[str, float]:
+    """NAT: each projection's mean of `a`, what the wrong adapter's part is weighed by, over the last step's tokens."""
+    adapted = student.adapted
+    found = {} if adapted is None else integrate.units(adapted)
+    means = {name: float(u.corrected.mean()) for name, u in found.items() if u.corrected is not None}
+    if not means:
+        return {}
+    return {f"attention/{name}": mean for name, mean in means.items()} | {"attention": sum(means.values()) / len(means)}
 
 
 def _spread(side: str, quality: Tensor, chosen: Tensor) -> dict[str, float]:

@@ -12,8 +12,8 @@ from tests.engine.tiny_runs import Said, fresh, setup, trained
 
 TABLE = Path(__file__).parents[2] / "docs" / "metrics.md"
 SOURCES = ["minority", "self", "fixed", "perturbed"]
-RARE = {"skipped", "auc/peer", "tokens_per_second", "memory/host", "memory/gpu"}
-"""Of steps that are no numbers, of negatives that need another run, of more steps than are taken here, and of a GPU."""
+RARE = {"skipped", "auc/peer", "tokens_per_second", "memory/host", "memory/gpu", "attention", "loss/wrong"}
+"""Of steps that are no numbers, of another run's negatives, of more steps than here, of a GPU, of adapters."""
 
 
 def named() -> set[str]:

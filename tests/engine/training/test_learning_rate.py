@@ -3,7 +3,7 @@
 import pytest
 
 from engine.spec.sections import TrainingConfig
-from engine.training.train import learning_rate
+from engine.training.schedule import learning_rate
 
 
 def test_warm_up_then_linear_to_zero() -> None:

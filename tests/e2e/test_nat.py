@@ -1,0 +1,103 @@
+"""NAT from data to export, and gone on with after a breakdown in either of its stages."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from peft import PeftModel
+from safetensors.torch import load_file
+
+from engine.runs import worker
+from engine.store.runs import create_run
+from engine.students import tiny
+from engine.training import negative_adapter, train
+from tests.e2e.real_runs import FEW, SMALL, done, rows, spec_of
+
+NAT: dict[str, Any] = {
+    "data": {"limit": 12, **FEW},
+    "teacher": {"samples": 4},
+    "student": {"model": "builtin/llama-tiny", "max_rationale_tokens": 32},
+    "method": {"name": "nat", "negative_steps": 6},
+    "training": {"steps": 5, "iterations": 5, "checkpoint_every": 2, "threads": 1, "batch_size": 6},
+}
+
+
+def exported(database: Path) -> dict[str, bytes]:
+    folder = database.parent / "runs" / "1" / "student"
+    return {str(f.relative_to(folder)): f.read_bytes() for f in sorted(folder.rglob("*.safetensors"))}
+
+
+def test_nat_runs_from_data_to_export(tmp_path: Path) -> None:
+    database = tmp_path / "experiments.db"
+    run = done(database, NAT)
+    stages = rows(database, "SELECT name, state, done, total FROM stages ORDER BY position")
+    assert ("negative", "done", 6, 6) in stages
+    assert {head for _, who, head in run.scores if who == "student"} == {"explain"}
+    wrong = "SELECT step FROM metric_points WHERE name = 'loss/wrong' ORDER BY step"
+    assert rows(database, wrong) == [(step,) for step in range(-5, 1)]
+    assert set(exported(database)) == {
+        "negative/adapter_model.safetensors",
+        "positive/adapter_model.safetensors",
+        "integrate.safetensors",
+    }
+    card = (run.folder / "student" / "README.md").read_text()
+    assert "`negative` and `positive` are PEFT adapters of `builtin/llama-tiny` (rank 8)" in card
+    words = tiny.build_tokenizer(["x"])
+    words = type(words).from_pretrained(run.folder / "tokenizer")
+    model = PeftModel.from_pretrained(tiny.build_causal(words), run.folder / "student" / "negative")
+    assert all("lora_" in name for name in load_file(run.folder / "student" / "negative" / "adapter_model.safetensors"))
+    loaded = {name: p for name, p in model.named_parameters() if "lora_B" in name}
+    assert len(loaded) == 8
+    assert all(p.abs().sum() > 0 for p in loaded.values())
+
+
+@pytest.mark.parametrize("place", ["negative", "train"])
+def test_a_breakdown_in_either_stage_leaves_the_weights_bit_for_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    databases = [tmp_path / name / "experiments.db" for name in ("calm", "disturbed")]
+    for database in databases:
+        database.parent.mkdir()
+        create_run(database, spec_of(SMALL, NAT))
+    assert worker.work(databases[0], 1) == 0
+
+    module = negative_adapter if place == "negative" else train
+    calls, real_step = 0, module.step
+
+    def breaks_down(*given: Any, **named: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 4:
+            raise RuntimeError("the power is gone")
+        return real_step(*given, **named)
+
+    monkeypatch.setattr(module, "step", breaks_down)
+    assert worker.work(databases[1], 1) != 0
+    assert not exported(databases[1])
+    assert worker.work(databases[1], 1) == 0
+    assert exported(databases[0]) == exported(databases[1])
+    for sql in (
+        "SELECT name, step, value FROM metric_points"
+        " WHERE name NOT IN ('tokens_per_second', 'memory/host') ORDER BY 1, 2",
+        "SELECT example, step, number, cross_entropy, weight FROM visits ORDER BY 1, 2, 3",
+        "SELECT split, who, head, step, correct, total FROM scores ORDER BY 1, 2, 3, 4",
+    ):
+        found = []
+        for database in databases:
+            with closing(sqlite3.connect(database)) as db:
+                found.append(db.execute(sql).fetchall())
+        assert found[0] == found[1], sql
+
+
+def test_an_encoder_decoder_learns_so_too_and_tells_what_it_attends_to(tmp_path: Path) -> None:
+    database = tmp_path / "experiments.db"
+    run = done(database, NAT, {"student": {"model": "builtin/t5-tiny"}, "training": {"steps": 20}})
+    found = dict(rows(database, "SELECT name, value FROM metric_points WHERE name LIKE 'attention%'"))
+    assert len(found) == 13
+    assert all(-0.5 <= a <= 0.5 for a in found.values())
+    assert found["attention"] == pytest.approx(sum(a for name, a in found.items() if "/" in name) / 12)
+    state = load_file(run.folder / "student" / "integrate.safetensors")
+    assert len({name.rpartition(".integrate.")[0] for name in state}) == 12  # q and v of 2 + 2 layers and 2 across
+    assert any(p.abs().sum() > 0 for name, p in state.items() if name.endswith("value.2.weight"))

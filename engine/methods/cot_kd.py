@@ -2,12 +2,14 @@
 
 from engine.methods.rationales import right_alone, supervise
 from engine.spec.dust_into_gold import CotKd
-from engine.training.losses import Outcome, Scores, mean_over
+from engine.training.losses import Outcome, Scores, Wants, mean_over
 
-__all__ = ["USES_ALL", "loss", "supervise"]
+__all__ = ["loss", "supervise", "wants"]
 
-USES_ALL = True
-"""No rationale is chosen before others."""
+
+def wants(config: CotKd) -> Wants:
+    """No rationale is chosen before others."""
+    return Wants(uses_all=True)
 
 
 def loss(config: CotKd, scores: Scores) -> Outcome:

@@ -17,12 +17,17 @@ from torch import Tensor
 from engine.methods.dss import supervise
 from engine.methods.plain import label_and_best_positive
 from engine.spec.methods import Mi
-from engine.training.losses import Outcome, Scores
+from engine.training.losses import Outcome, Scores, Wants
 
-__all__ = ["loss", "supervise", "tie"]
+__all__ = ["loss", "supervise", "tie", "wants"]
 
 LEAST = 1e-9
 """Smallest pooled probability whose log is taken."""
+
+
+def wants(config: Mi) -> Wants:
+    """Both heads' pooled probabilities."""
+    return Wants(pads=config.form == "released")
 
 
 def loss(config: Mi, scores: Scores) -> Outcome:

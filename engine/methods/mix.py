@@ -2,12 +2,14 @@
 
 from engine.methods.rationales import everything, supervise
 from engine.spec.dust_into_gold import Mix
-from engine.training.losses import Outcome, Scores
+from engine.training.losses import Outcome, Scores, Wants
 
-__all__ = ["USES_ALL", "loss", "supervise"]
+__all__ = ["loss", "supervise", "wants"]
 
-USES_ALL = True
-"""No rationale is chosen before others."""
+
+def wants(config: Mix) -> Wants:
+    """No rationale is chosen before others."""
+    return Wants(uses_all=True)
 
 
 def loss(config: Mix, scores: Scores) -> Outcome:

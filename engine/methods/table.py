@@ -1,9 +1,10 @@
 """The methods by name. Each is a module with `supervise(config, voted, labels)` and `loss(config, scores)`.
 
-One that uses every rationale, whatever its cross-entropy, says so: `USES_ALL = True`.
+One whose loss asks for more than cross-entropies has a third, `wants(config)`.
 """
 
 from types import ModuleType
+from typing import Any
 
 from engine.methods import (
     contrastive,
@@ -13,6 +14,7 @@ from engine.methods import (
     mi,
     mix,
     nat,
+    nce,
     negative_training,
     orpo,
     positives,
@@ -21,6 +23,14 @@ from engine.methods import (
     single_task,
     unlikelihood,
 )
+from engine.training.losses import Wants
+
+
+def wants(method: ModuleType, config: Any) -> Wants:
+    """What the method's loss asks of a step."""
+    found: Wants = method.wants(config) if hasattr(method, "wants") else Wants()
+    return found
+
 
 METHODS: dict[str, ModuleType] = {
     "finetune": finetune,
@@ -37,4 +47,5 @@ METHODS: dict[str, ModuleType] = {
     "negative-training": negative_training,
     "unlikelihood": unlikelihood,
     "nat": nat,
+    "nce": nce,
 }

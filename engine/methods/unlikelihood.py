@@ -4,9 +4,14 @@ import torch
 
 from engine.methods.rationales import everything, supervise
 from engine.spec.dust_into_gold import Unlikelihood
-from engine.training.losses import Outcome, Scores, mean_over
+from engine.training.losses import Outcome, Scores, Wants, mean_over
 
-__all__ = ["loss", "supervise"]
+__all__ = ["loss", "supervise", "wants"]
+
+
+def wants(config: Unlikelihood) -> Wants:
+    """The unlikelihood of wrong rationales instead of their cross-entropy."""
+    return Wants(unlikely=True)
 
 
 def loss(config: Unlikelihood, scores: Scores) -> Outcome:

@@ -36,8 +36,8 @@ def _how(spec: RunSpec, student: Student) -> str:
         return found + (
             "\n\nThis folder is no plain model: `negative` and `positive` are PEFT adapters of "
             f"`{spec.student.model}` (rank {spec.student.lora.r}), which load with `PeftModel.from_pretrained`, and "
-            "`integrate.safetensors` holds the units that weigh the two at each projection (arXiv 2312.12832, section "
-            "3.2), which PEFT does not know. To compute as it did when it was measured it needs qcrd: `qcrd try`."
+            "`integrate.safetensors` holds the units that weigh the two at each projection (arXiv 2312.12832), "
+            "which PEFT does not know. To compute as it did when it was measured it needs qcrd: `qcrd try`."
         )
     if spec.student.lora.r:
         added = "the adapters alone, to be loaded over" if spec.student.lora.quantise == "4bit" else "merged into"

@@ -29,7 +29,7 @@ from engine.runs.export import export
 from engine.runs.orders import Orders
 from engine.runs.provenance import collect
 from engine.runs.taught import Taught, record_votes, take_vote, training_texts, unasked
-from engine.spec.dust_into_gold import Nat
+from engine.spec.dust_into_gold import Nce
 from engine.spec.methods import Qcrd
 from engine.spec.run import RunSpec
 from engine.store.connect import open_reader
@@ -38,12 +38,14 @@ from engine.store.queries import FAILED
 from engine.store.recorder import Recorder
 from engine.store.runs import folder_of
 from engine.store.spend import note_spend
-from engine.students.load import NEGATIVE, check
+from engine.students import integrate
+from engine.students.load import check
 from engine.students.load import student as load_student
 from engine.students.seam import Student
 from engine.teacher.sampling import sample
 from engine.teacher.verdicts import step_judge_of
-from engine.training import checkpoint, negative_adapter
+from engine.training import checkpoint
+from engine.training.adapter_stage import stages_of, train_stage
 from engine.training.batches import Item, items, iterations_of
 from engine.training.limits import count_cut, within_limits
 from engine.training.memory import AtOnce
@@ -193,9 +195,12 @@ def learn(spec: RunSpec, lesson: Lesson, recorder: Recorder, orders: Orders, ran
     if spec.needs_teacher:
         record_votes(taught, spec, setup.followed, recorder)
     recorder.rationales(made)
-    if isinstance(spec.method, Nat) and not (folder / NEGATIVE).is_dir():
-        with _stage(recorder, negative_adapter.STAGE, negative_adapter.steps_of(spec)):
-            negative_adapter.train_negative_adapter(spec, student, setup.items, folder, recorder, orders, ranks)
+    for stage in stages_of(spec):
+        if not (folder / stage.folder).is_dir():
+            with _stage(recorder, stage.name, stage.steps):
+                train_stage(stage, spec, student, setup.items, folder, recorder, orders, ranks)
+    if student.adapted is not None and stages_of(spec):
+        integrate.learn(student.adapted, "student" if isinstance(spec.method, Nce) else "nat")
     with _stage(recorder, "train", spec.training.steps):
         progress = train(setup, resume_at)
     checkpoint.load_student(folder, progress.best_step, student.model)
@@ -216,9 +221,8 @@ def stages(spec: RunSpec) -> list[tuple[str, str]]:
     if spec.until == "vote":
         return [("data", ""), *teacher]
     judge = [("judge", "steps")] if isinstance(spec.method, Qcrd) and spec.method.judged else []
-    if isinstance(spec.method, Nat):
-        judge = [(negative_adapter.STAGE, "steps")]
-    return [("data", ""), *teacher, *judge, ("train", "steps"), ("evaluate", "questions"), ("export", "")]
+    before = [(stage.name, "steps") for stage in stages_of(spec)]
+    return [("data", ""), *teacher, *judge, *before, ("train", "steps"), ("evaluate", "questions"), ("export", "")]
 
 
 @contextmanager

@@ -67,13 +67,40 @@ class Nat(Section):
 
     @model_validator(mode="after")
     def _known_before(self) -> "Nat":
-        if self.negatives.waits:
-            raise ValueError(
-                f"method nat: negatives of the sources {' '.join(self.negatives.sources)} are written in training, "
-                "after the stage that learns them; use minority, perturbed or peer"
-            )
+        _written_before(self.name, self.negatives)
         return self
 
 
+class Nce(Section):
+    """NCE (arXiv 2312.12832): a fresh adapter taught by NAT, the more where the wrong adapter disagrees with it."""
+
+    name: Literal["nce"] = "nce"
+    negative_steps: Annotated[int, Field(ge=0)] = 0
+    """Steps of the stage that trains the adapter of wrong rationales; 0: as many as training.steps."""
+    nat_steps: Annotated[int, Field(ge=0)] = 0
+    """Steps of NAT's second stage; 0: as many as training.steps."""
+    alpha_ce: Annotated[float, Field(ge=0)] = 0.5
+    """Weight of the cross-entropy of right rationales."""
+    alpha_kd: Annotated[float, Field(ge=0)] = 0.5
+    """Weight of what NAT teaches."""
+    mask: Literal["rationale", "released"] = "rationale"
+    """Which tokens count: the rationale's; released: as that code has it, prompt (of causal students) and pads too."""
+    negatives: Negatives = Negatives()
+    """Which wrong rationales; of those written in training none can be used, since their adapter is trained before."""
+
+    @model_validator(mode="after")
+    def _known_before(self) -> "Nce":
+        _written_before(self.name, self.negatives)
+        return self
+
+
+def _written_before(name: str, negatives: Negatives) -> None:
+    if negatives.waits:
+        raise ValueError(
+            f"method {name}: negatives of the sources {' '.join(negatives.sources)} are written in training, "
+            "after the stage that learns them; use minority, perturbed or peer"
+        )
+
+
 NAT_LORA = {"r": 8, "alpha": 16, "dropout": 0.05, "targets": ("query-value",)}
-"""What [student.lora] is for nat where it is left unset: as published."""
+"""What [student.lora] is for nat and nce where it is left unset: as published."""

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from engine.spec.dust_into_gold import Contrastive, CotKd, Mix, Nat, NegativeTraining, Unlikelihood
+from engine.spec.dust_into_gold import Contrastive, CotKd, Mix, Nat, Nce, NegativeTraining, Unlikelihood
 from engine.spec.negatives import Negatives, Source
 from engine.spec.sections import Section, under
 
@@ -193,12 +193,13 @@ MethodConfig = Annotated[
     | Contrastive
     | NegativeTraining
     | Unlikelihood
-    | Nat,
+    | Nat
+    | Nce,
     Field(discriminator="name"),
 ]
 LABELS_ALONE = ("finetune", "single-task")
 """Methods of the predict head alone."""
-RATIONALES_ALONE = ("cot-kd", "mix", "contrastive", "negative-training", "unlikelihood", "nat")
+RATIONALES_ALONE = ("cot-kd", "mix", "contrastive", "negative-training", "unlikelihood", "nat", "nce")
 """Methods of the explain head alone."""
 METHOD_MODELS: dict[str, type[Section]] = {
     "finetune": Finetune,
@@ -215,4 +216,5 @@ METHOD_MODELS: dict[str, type[Section]] = {
     "negative-training": NegativeTraining,
     "unlikelihood": Unlikelihood,
     "nat": Nat,
+    "nce": Nce,
 }

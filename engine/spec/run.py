@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from engine.spec.dust_into_gold import NAT_LORA, Nat
+from engine.spec.dust_into_gold import NAT_LORA, Nat, Nce
 from engine.spec.methods import LABELS_ALONE, PAPER_TRAINING, PAPER_VOTE, RATIONALES_ALONE, MethodConfig, Qcrd
 from engine.spec.negatives import Negatives
 from engine.spec.sections import (
@@ -42,7 +42,7 @@ class RunSpec(Section):
     """Who learns."""
     method: MethodConfig = Qcrd()
     """How it learns: finetune, single-task, dss, mi, positives, qcrd, orpo, redi, cot-kd, mix, contrastive,
-    negative-training, unlikelihood or nat."""
+    negative-training, unlikelihood, nat or nce."""
     training: TrainingConfig = TrainingConfig()
     """How long and how fast."""
     compute: ComputeConfig = ComputeConfig()
@@ -75,10 +75,10 @@ class RunSpec(Section):
     @model_validator(mode="before")
     @classmethod
     def _as_published(cls, given: Any) -> Any:
-        """What a method as published asks of other sections: `profile = "paper"`, and the adapters of nat."""
+        """What a method as published asks of other sections: `profile = "paper"`, and the adapters of nat and nce."""
         method = given.get("method") if isinstance(given, dict) else None
         name = method.get("name") if isinstance(method, dict) else getattr(method, "name", None)
-        if name == "nat":
+        if name in ("nat", "nce"):
             student = under(given.get("student"), {})
             if isinstance(student, dict):
                 given = {**given, "student": {**student, "lora": under(student.get("lora"), NAT_LORA)}}
@@ -90,8 +90,8 @@ class RunSpec(Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "RunSpec":
-        if isinstance(self.method, Nat) and self.student.lora.r == 0:
-            raise ValueError("method nat trains adapters: student.lora.r must be 1 or more (8 as published)")
+        if isinstance(self.method, Nat | Nce) and self.student.lora.r == 0:
+            raise ValueError(f"method {self.method.name} trains adapters: student.lora.r must be at least 1")
         if self.until == "vote" and not self.needs_teacher:
             raise ValueError('until = "vote": the method finetune asks no teacher, so there is nothing to sample')
         if self.compute.processes > self.training.batch_size:

@@ -67,7 +67,7 @@ def add(model: PreTrainedModel, config: LoraConfig, names: Sequence[str] = ("def
 
 def save(model: Any, adapted: Any, folder: Path) -> None:
     """The export: a plain model, or for NAT, which is none, its adapters and units."""
-    if adapted is not None and integrate.units(adapted):
+    if adapted is not None and integrate.units(adapted) and integrate.STUDENT not in adapted.peft_config:
         integrate.save(adapted, folder)
     else:
         plain(model, adapted).save_pretrained(folder)
@@ -80,4 +80,8 @@ def plain(model: Any, adapted: Any) -> Any:
     """
     if adapted is None or not any("lora_" in name for name, _ in model.named_parameters()):
         return model
-    return adapted if getattr(model, "is_quantized", False) else adapted.merge_and_unload()
+    if getattr(model, "is_quantized", False):
+        return adapted
+    # of NCE's adapters the student is one
+    own = [integrate.STUDENT] if integrate.STUDENT in adapted.peft_config else None
+    return adapted.merge_and_unload(adapter_names=own)

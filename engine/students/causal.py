@@ -15,7 +15,7 @@ from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.cache_utils import DynamicLayer
 
 from engine.errors import SpecError
-from engine.students import adapters
+from engine.students import adapters, distil
 from engine.students.scoring import counted, in_buckets, padded, pooled, token_mean
 from engine.students.seam import Tokens, cut
 from engine.students.text import cut_target, disarmed, remembered
@@ -149,6 +149,21 @@ class CausalStudent:
             hidden, _, real = self._states(pairs, encoded.prompts, rows, targets)
         with self._autocast():
             return pooled(hidden, torch.ones_like(real) if pads else real, self._logits, self.model.config.vocab_size)
+
+    def taught(
+        self, prompts: Sequence[Tokens], rows: Sequence[int], targets: Sequence[Tokens], released: bool
+    ) -> Tensor:
+        if released:  # prompt and target are one: all but the first token is to be predicted
+            targets = [[*prompts[i][1:], *target] for i, target in zip(rows, targets, strict=True)]
+            rows, prompts = range(len(targets)), [prompts[i][:1] for i in rows]
+        words = self.model.config.vocab_size
+        with self._autocast():
+            return distil.taught(self, self.adapted, prompts, rows, targets, self._logits, words, pads=released)
+
+    def states(self, prompts: Sequence[Tokens], rows: Sequence[int], targets: Sequence[Tokens]) -> distil.States:
+        """As `distil.Adapted`; each target is read with its whole prompt, since a cache is of one mode."""
+        both = [(prompts[i], target) for i, target in zip(rows, targets, strict=True)]
+        return lambda some: self._states_whole([both[j] for j in some])
 
     @property
     def _recomputes(self) -> bool:

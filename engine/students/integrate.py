@@ -1,16 +1,17 @@
 """NAT's adapters over one base: a LoRA of wrong rationales, one of right ones, and the unit that integrates the two.
 
-Turning Dust into Gold (arXiv 2312.12832), section 3.2. At each adapted projection W, with h± = W x + LoRA±(x):
+Turning Dust into Gold (arXiv 2312.12832). At each adapted projection W, with h± = W x + LoRA±(x):
 
-    p = softmax([Q(x) . K(h+), Q(x) . K(h-)])      unscaled, width 128                             (equation 4)
-    a = p- - 0.5                                   in [-0.5, 0.5]: what is wrong may be subtracted  (equation 5)
+    p = softmax([Q(x) . K(h+), Q(x) . K(h-)])      unscaled, width 128
+    a = p- - 0.5                                   in [-0.5, 0.5]: what is wrong may be subtracted
     output = W x + V(h+) (1 - a) + V(h-) a         V: Linear, GELU, Linear, its last layer 0 at first
 
 so that the first step leaves the base's output as it was. The released K and V have the input's width and are fed the
 output, which fits square projections alone; ours have the output's.
 """
 
-import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import MethodType
 from typing import Any, Literal
@@ -24,11 +25,20 @@ from engine.errors import QcrdError
 
 WIDTH = 128
 """Of queries, keys and the hidden layer of values, as published."""
-WRONG, RIGHT = "negative", "positive"
-"""PEFT's names of the adapters."""
+WRONG, RIGHT, STUDENT = "negative", "positive", "student"
+"""PEFT's names of the adapters; NCE has the third, which NAT teaches."""
 UNITS = "integrate.safetensors"
-Mode = Literal["negative", "nat"]
-"""negative: W x + LoRA-(x), which the first stage trains; nat: as above, of which the second trains LoRA+ and unit."""
+Mode = Literal["negative", "nat", "student"]
+"""negative: W x + LoRA-(x), which the first stage trains; nat: as above, of which the second trains LoRA+ and unit;
+student: W x + LoRA(x), NCE's own."""
+STAGES: dict[str, Mode] = {"stage-negative": "negative", "stage-nat": "nat"}
+"""Folders of a run, in order, in which stages before the last leave what they have trained."""
+LEARNT: dict[Mode, tuple[str, ...]] = {
+    "negative": (f".{WRONG}.",),
+    "nat": (f".{RIGHT}.", ".integrate."),
+    "student": (f".{STUDENT}.",),
+}
+"""Parts of the names of what each mode's stage trains."""
 
 
 class Unit(nn.Module):
@@ -77,51 +87,61 @@ def units(adapted: Any) -> dict[str, Unit]:
 
 def learn(adapted: Any, mode: Mode) -> None:
     """The model computes in that mode, and what the mode's stage learns carries gradient: nothing else does."""
-    trained = {"negative": (f".{WRONG}.",), "nat": (f".{RIGHT}.", ".integrate.")}[mode]
     for name, p in adapted.named_parameters():
-        p.requires_grad_(any(part in name for part in trained))
+        p.requires_grad_(any(part in name for part in LEARNT[mode]))
         p.grad = None  # one left over would count when the next stage's gradient is clipped
+    _switch(adapted, mode)
+
+
+@contextmanager
+def using(adapted: Any, mode: Mode, then: Mode) -> Iterator[None]:
+    """Within it the model computes in that mode, in evaluation; afterwards in training, in the mode `then`."""
+    _switch(adapted, mode)
+    adapted.eval()
+    try:
+        yield
+    finally:
+        _switch(adapted, then)
+        adapted.train()
+
+
+def _switch(adapted: Any, mode: Mode) -> None:
     for layer in adapted.modules():
         if hasattr(layer, "integrate"):
             layer.mode = mode
 
 
-def save(adapted: Any, folder: Path) -> None:
-    """Both adapters in PEFT's form, each in a folder of its name, and the units in integrate.safetensors."""
+def save(adapted: Any, folder: Path, modes: Sequence[Mode] = ("negative", "nat")) -> None:
+    """What those modes' stages have trained: adapters in PEFT's form, each in a folder of its name, and the units."""
     state = adapted.state_dict()
-    adapted.save_pretrained(folder, selected_adapters=[WRONG, RIGHT], state_dict=_without_units(state))
-    own = {name: p.detach().contiguous() for name, p in state.items() if ".integrate." in name}
-    save_file(own, folder / UNITS)
+    names = [name for mode, name in (("negative", WRONG), ("nat", RIGHT)) if mode in modes]
+    within = {name: p for name, p in state.items() if ".integrate." not in name}  # PEFT would take them for its own
+    adapted.save_pretrained(folder, selected_adapters=names, state_dict=within)
+    if "nat" in modes:
+        own = {name: p.detach().contiguous() for name, p in state.items() if ".integrate." in name}
+        save_file(own, folder / UNITS)
 
 
-def save_wrong(adapted: Any, folder: Path) -> None:
-    """The adapter of wrong rationales: `folder` appears whole or not at all."""
-    beside = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(beside, ignore_errors=True)
-    adapted.save_pretrained(beside, selected_adapters=[WRONG], state_dict=_without_units(adapted.state_dict()))
-    (beside / WRONG).rename(folder)
-    shutil.rmtree(beside, ignore_errors=True)
-
-
-def load_wrong(adapted: Any, folder: Path) -> None:
-    """Puts back what `save_wrong` wrote. Raises QcrdError where it is not of this model."""
+def load(adapted: Any, folder: Path) -> None:
+    """Puts back what `save` wrote to the folder. Raises QcrdError where that is not of this model."""
     from peft import set_peft_model_state_dict
 
     try:
-        state = load_file(folder / "adapter_model.safetensors")
-        found: Any = set_peft_model_state_dict(adapted, state, adapter_name=WRONG)
+        found: list[str] = []
+        for name in (WRONG, RIGHT):
+            if (folder / name).is_dir():
+                state = load_file(folder / name / "adapter_model.safetensors")
+                loaded: Any = set_peft_model_state_dict(adapted, state, adapter_name=name)
+                found += loaded.unexpected_keys
+        if (folder / UNITS).is_file():
+            found += adapted.load_state_dict(load_file(folder / UNITS), strict=False).unexpected_keys
     except (OSError, RuntimeError, SafetensorError) as error:
         raise QcrdError(
-            f"{folder}: the adapter of wrong rationales cannot be read ({str(error).splitlines()[0]}); delete that "
-            "folder and `qcrd resume` trains it again"
+            f"{folder}: its adapters cannot be read ({str(error).splitlines()[0]}); delete that folder and "
+            "`qcrd resume` trains them again"
         ) from error
-    if found.unexpected_keys:
-        raise QcrdError(f"{folder}: the adapter of wrong rationales is of another model; delete that folder")
-
-
-def _without_units(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """What PEFT takes for an adapter's: all that lies within its layers."""
-    return {name: p for name, p in state.items() if ".integrate." not in name}
+    if found:
+        raise QcrdError(f"{folder}: its adapters are of another model; delete that folder")
 
 
 def _forward(layer: Any, x: Tensor, *arguments: Any, **named: Any) -> Tensor:
@@ -131,7 +151,7 @@ def _forward(layer: Any, x: Tensor, *arguments: Any, **named: Any) -> Tensor:
         right, wrong = plain + _lora(layer, RIGHT, x), plain + _lora(layer, WRONG, x)
         found: Tensor = plain + layer.integrate(x.to(plain.dtype), right, wrong)
         return found
-    return plain + _lora(layer, WRONG, x)
+    return plain + _lora(layer, WRONG if layer.mode == "negative" else STUDENT, x)
 
 
 def _lora(layer: Any, name: str, x: Tensor) -> Tensor:

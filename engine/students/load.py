@@ -16,7 +16,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from engine.errors import QcrdError, SpecError, UsageError
 from engine.randomness import derive
-from engine.spec.dust_into_gold import Nat
+from engine.spec.dust_into_gold import Nat, Nce
 from engine.spec.methods import OWN_ENCODERS, Qcrd
 from engine.spec.run import RunSpec
 from engine.students import adapters, causal, integrate, tiny
@@ -27,8 +27,6 @@ from engine.students.t5 import T5Student
 
 BUILTIN_T5 = "builtin/t5-tiny"
 BUILTIN_CAUSAL = "builtin/llama-tiny"
-NEGATIVE = "negative"
-"""Folder, beside the tokeniser's, of the adapter that NAT's first stage has trained."""
 T5_KINDS = ("t5", "mt5")
 """umt5 has a position bias in every layer, which T5's classes would drop."""
 
@@ -58,7 +56,7 @@ def student(spec: RunSpec, texts: Sequence[str], saved_tokenizer: Path) -> Stude
     device = pick_device(spec.student.device)
     torch.manual_seed(derive(spec.seed, "student"))
     model = _model(spec, words, device)
-    adapted = _adapted(spec, model, saved_tokenizer.parent / NEGATIVE)
+    adapted = _adapted(spec, model, saved_tokenizer.parent)
     precision = spec.student.precision
     common: dict[str, Any] = {
         "device": device,
@@ -73,17 +71,20 @@ def student(spec: RunSpec, texts: Sequence[str], saved_tokenizer: Path) -> Stude
     return CausalStudent(model, words, chat=_chat(spec, words), **common)
 
 
-def _adapted(spec: RunSpec, model: Any, negative: Path) -> Any:
-    """PEFT's wrapper with the adapters that the spec asks for; None: it asks for none."""
+def _adapted(spec: RunSpec, model: Any, folder: Path) -> Any:
+    """PEFT's wrapper with the adapters that the spec asks for, those trained that stages before have left in the run's
+    folder; None: it asks for none."""
     if not spec.student.lora.r:
         return None
-    if not isinstance(spec.method, Nat):
+    if not isinstance(spec.method, Nat | Nce):
         return adapters.add(model, spec.student.lora)
-    adapted = adapters.add(model, spec.student.lora, (integrate.WRONG, integrate.RIGHT))
+    mine = (integrate.STUDENT,) if isinstance(spec.method, Nce) else ()
+    adapted = adapters.add(model, spec.student.lora, (integrate.WRONG, integrate.RIGHT, *mine))
     integrate.attach(adapted)
-    integrate.learn(adapted, "nat")
-    if negative.is_dir():
-        integrate.load_wrong(adapted, negative)
+    for stage in integrate.STAGES:
+        if (folder / stage).is_dir():
+            integrate.load(adapted, folder / stage)
+    integrate.learn(adapted, "student" if mine else "nat")
     return adapted
 
 

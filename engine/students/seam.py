@@ -81,6 +81,15 @@ class Student(Protocol):
         """
         ...
 
+    def taught(
+        self, prompts: Sequence[Tokens], rows: Sequence[int], targets: Sequence[Tokens], released: bool
+    ) -> Tensor:
+        """(targets, 3) what NAT says of target j given prompts[rows[j]], for a student of NCE: see `distil.taught`.
+
+        `released`: padding, and of a causal student the prompt, count as well.
+        """
+        ...
+
     def generate(self, prompts: Sequence[Tokens], max_new: int, temperature: float, draws: Tensor | None) -> list[str]:
         """One text a prompt: greedy at temperature 0, sampled elsewhere by `draws`.
 

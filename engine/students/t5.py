@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase, T5ForConditionalGeneration
 
-from engine.students import adapters, t5_stack
+from engine.students import adapters, distil, t5_stack
 from engine.students.scoring import counted, in_buckets, padded, pooled, token_mean
 from engine.students.seam import Tokens, cut
 from engine.students.text import cut_target, disarmed, remembered
@@ -106,6 +106,20 @@ class T5Student:
             place = torch.tensor(list(rows), device=self.device)
             hidden, _, real = self._states(cross, encoded.mask, place, targets)
             return pooled(hidden, torch.ones_like(real) if pads else real, self._logits, self.model.config.vocab_size)
+
+    def taught(
+        self, prompts: Sequence[Tokens], rows: Sequence[int], targets: Sequence[Tokens], released: bool
+    ) -> Tensor:
+        words = self.model.config.vocab_size
+        with self._autocast():
+            return distil.taught(self, self.adapted, prompts, rows, targets, self._logits, words, pads=released)
+
+    def states(self, prompts: Sequence[Tokens], rows: Sequence[int], targets: Sequence[Tokens]) -> distil.States:
+        """As `distil.Adapted`."""
+        encoded = self.encode(prompts)
+        cross = t5_stack.keys_values(self.model.decoder, encoded.hidden)
+        place = torch.tensor(list(rows), device=self.device)
+        return lambda some: self._states(cross, encoded.mask, place[some], [targets[j] for j in some])
 
     def _states(
         self, cross: Sequence[t5_stack.KeysValues], mask: Tensor, rows: Tensor, targets: Sequence[Tokens]

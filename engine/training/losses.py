@@ -4,6 +4,7 @@ Paper: arXiv 2405.13014 v2. N is the number of examples in the batch that have a
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -22,6 +23,20 @@ class Choice:
     """(B, k) bool: chosen, whether or not the hinge silences them."""
     active: Tensor
     """(B, k) bool: chosen and not silenced: these alone carry gradient."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wants:
+    """What a method's loss asks of the step beyond cross-entropies: the method's `wants(config)`."""
+
+    pads: bool | None = None
+    """Pooled probabilities, with or without those at pads; None: none."""
+    unlikely: bool = False
+    """The active negatives' mean of -log(1 - p) instead of their cross-entropy."""
+    uses_all: bool = False
+    """It chooses all candidates, whatever their cross-entropies, so that none has to be scored before."""
+    taught: Literal["", "rationale", "released"] = ""
+    """What NAT says of the chosen positives, by which mask; "": nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +71,8 @@ class Scores:
     """(B, V) the same over the chosen positive's positions; it alone carries gradient."""
     negative_unlikely: Tensor | None = None
     """(B, k) token-mean -log(1 - p) of the active negatives; None where the method does not ask."""
+    positive_taught: Tensor | None = None
+    """(B, m, 2) of the chosen positives: how far NAT's tokens are from the student's, and wrong ones from NAT's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,11 @@ from engine.judge.discriminator import Discriminator
 from engine.parallel.ranks import ALONE, Heard, Ranks
 from engine.students.seam import Encoded, Student
 from engine.training.batches import Candidate, Item
-from engine.training.losses import Choice, Outcome, Scores
+from engine.training.losses import Choice, Outcome, Scores, Wants
 
 LossOf = Callable[[Scores], Outcome]
 Exchange = Ranks | Heard
+NOTHING = Wants()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,27 +70,23 @@ def step(
     rows: Sequence[Row],
     draw: Tensor,
     progress: float = 0.0,
-    pads: bool | None = None,
+    wants: Wants = NOTHING,
     micro_batch: int = 0,
     ranks: Exchange = ALONE,
-    unlikely: bool = False,
-    uses_all: bool = False,
 ) -> Stepped:
     """Scores a batch and adds the gradient of its loss to the student's parameters, and to nothing else.
 
     `draw`: (B, 2) uniform numbers for schemes that sample. `progress`: the share of the training that is done.
-    `pads`: the loss wants pooled probabilities, with or without those at pads; None: it wants none. `micro_batch`:
-    rows computed at once; 0: all. `ranks`: the processes that share the rows out among them: the gradient is then that
-    of this one's, to be added to the others'; all else is the whole batch's. `unlikely`: the loss wants the active
-    negatives' mean of -log(1 - p) instead of their cross-entropy. `uses_all`: it chooses all candidates, whatever their
-    cross-entropies, so that none has to be scored before.
+    `wants`: what the loss asks for beyond cross-entropies. `micro_batch`: rows computed at once; 0: all. `ranks`: the
+    processes that share the rows out among them: the gradient is then that of this one's, to be added to the others';
+    all else is the whole batch's.
     """
     mine = ranks.share(len(rows))
     size = micro_batch or len(mine)
     parts = [mine[at : at + size] for at in range(0, len(mine), size)]
     whole = _read(student, rows, parts[0]) if len(parts) == 1 else None
     first = replace(_unscored(rows, draw, student.device), progress=progress)
-    if not uses_all and ((first.positive_mask.sum(dim=1) > 1).any() or first.negative_mask.any()):
+    if not wants.uses_all and ((first.positive_mask.sum(dim=1) > 1).any() or first.negative_mask.any()):
         if all(row.earlier is not None for row in rows):
             first = _as_before(rows, first)
         else:
@@ -104,16 +101,24 @@ def step(
         first = _judge(judge, rows, first, judged_positive & here, judged_negative & here)
         up, down = ranks.by_row([first.positive_quality, first.negative_quality])
         first = replace(first, positive_quality=up, negative_quality=down)
-    final = replace(first, choice=choice, negative_unlikely=torch.zeros_like(first.negative_ce) if unlikely else None)
-    pooled = pads is not None and bool(final.predict_mask.any() and choice.positive.any())
+    final = replace(first, choice=choice)
+    if wants.unlikely:
+        final = replace(final, negative_unlikely=torch.zeros_like(first.negative_ce))
+    if wants.taught:
+        final = replace(final, positive_taught=first.positive_ce.new_zeros(*first.positive_ce.shape, 2))
+    pooled = wants.pads is not None and bool(final.predict_mask.any() and choice.positive.any())
     for part in parts:
         prompts = whole or _read(student, rows, part)
         scored = _score_labels(student, prompts, rows, final)
-        scored = _score(student, prompts, rows, scored, choice.positive, choice.active & (not unlikely))
-        if unlikely:
+        scored = _score(
+            student, prompts, rows, scored, choice.positive & (not wants.taught), choice.active & (not wants.unlikely)
+        )
+        if wants.unlikely:
             scored = _score_unlikely(student, prompts, rows, scored, choice.active)
-        if pads is not None and pooled:
-            scored = _pool(student, prompts, rows, scored, choice, pads)
+        if wants.taught:
+            scored = _be_taught(student, prompts, rows, scored, choice.positive, wants.taught == "released")
+        if wants.pads is not None and pooled:
+            scored = _pool(student, prompts, rows, scored, choice, wants.pads)
         outcome = loss(scored)
         if outcome.loss.requires_grad:
             outcome.loss.backward()
@@ -177,6 +182,7 @@ def _detached(scores: Scores) -> Scores:
         positive_ce=scores.positive_ce.detach(),
         negative_ce=scores.negative_ce.detach(),
         negative_unlikely=None if scores.negative_unlikely is None else scores.negative_unlikely.detach(),
+        positive_taught=None if scores.positive_taught is None else scores.positive_taught.detach(),
         positive_pooled=None if scores.positive_pooled is None else scores.positive_pooled.detach(),
     )
 
@@ -187,6 +193,9 @@ def _of_all(ranks: Exchange, student: Student, scores: Scores, pooled: bool) -> 
     if scores.negative_unlikely is not None:
         (shared,) = ranks.by_row([scores.negative_unlikely])
         scores = replace(scores, negative_unlikely=shared)
+    if scores.positive_taught is not None:
+        (shared,) = ranks.by_row([scores.positive_taught])
+        scores = replace(scores, positive_taught=shared)
     if pooled:
         config: Any = student.model.config
         ones = scores.positive_ce.new_ones(len(scores.predict_ce), config.vocab_size)
@@ -258,6 +267,27 @@ def _score_unlikely(
     wanted = _at(rows, torch.zeros_like(scores.positive_mask), negative)
     found = score_once(student, prompts.encoded, owners, wanted, unlikely=True)
     return replace(scores, negative_unlikely=scores.negative_unlikely.masked_scatter(negative, found))
+
+
+def _be_taught(
+    student: Student, prompts: _Prompts, rows: Sequence[Row], scores: Scores, positive: Tensor, released: bool
+) -> Scores:
+    """`scores` with the masked positives' cross-entropies and what NAT says, of the rows whose prompts were read."""
+    assert scores.positive_taught is not None
+    positive = positive & _rows_in(list(prompts.explain), positive)
+    owners = positive.nonzero()[:, 0].tolist()
+    targets = [c.tokens for c in _at(rows, positive, torch.zeros_like(scores.negative_mask))]
+    if not targets:
+        return scores
+    here = {i: at for at, i in enumerate(dict.fromkeys(owners))}
+    asked = [rows[i].item.explain for i in here]
+    found = student.taught(asked, [here[i] for i in owners], targets, released)
+    both = positive[..., None].expand(*positive.shape, 2)
+    return replace(
+        scores,
+        positive_ce=scores.positive_ce.masked_scatter(positive, found[:, 0]),
+        positive_taught=scores.positive_taught.masked_scatter(both, found[:, 1:]),
+    )
 
 
 def score_once(

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from engine.errors import Interrupted, QcrdError, SpecError
 from engine.judge import training as judge_training
+from engine.methods.table import wants
 from engine.negatives.during import During
 from engine.parallel.ranks import Heard
 from engine.randomness import derive, generator
-from engine.spec.dust_into_gold import Unlikelihood
-from engine.spec.methods import Mi, Qcrd
+from engine.spec.methods import Qcrd
 from engine.store.recorder import Recorder
 from engine.students.compiled import compile_blocks, without_compiler
 from engine.students.seam import Student
@@ -70,7 +70,6 @@ def train(setup: Setup, resume_at: int | None) -> Progress:
     if spec.compute.compile:
         _compile(student, recorder)
     student.model.train()
-    pads = spec.method.form == "released" if isinstance(spec.method, Mi) else None
     last_visits = schedule.last_visits()
     negatives = During(setup, progress)
     speed = _Speed()
@@ -97,7 +96,7 @@ def train(setup: Setup, resume_at: int | None) -> Progress:
         draw = torch.rand(len(rows), 2, generator=generator(spec.seed, "draw", at))
         optimizer.zero_grad()
         ranks.reseed(spec.seed, at)
-        stepped = _take(setup, progress, rows, draw, at, pads)
+        stepped = _take(setup, progress, rows, draw, at)
         norm = torch.nn.utils.clip_grad_norm_(student.model.parameters(), spec.training.clip).item()
         progress.step = at
         if math.isfinite(norm) and math.isfinite(stepped.outcome.loss.item()):
@@ -144,7 +143,7 @@ def _compile(student: Student, recorder: Recorder) -> None:
         recorder.log("warning", f"compute.compile: nothing can be compiled here ({reason}): goes on without", "train")
 
 
-def _take(setup: Setup, progress: Progress, rows: Sequence[Row], draw: Tensor, at: int, pads: bool | None) -> Stepped:
+def _take(setup: Setup, progress: Progress, rows: Sequence[Row], draw: Tensor, at: int) -> Stepped:
     """The step's gradient, in micro-batches as small as memory asks for."""
     spec, heard = setup.spec, Heard(setup.ranks)
 
@@ -152,9 +151,8 @@ def _take(setup: Setup, progress: Progress, rows: Sequence[Row], draw: Tensor, a
         share = (at - 1) / spec.training.steps
         loss = partial(setup.method.loss, spec.method)
         heard.again()
-        unlikely = isinstance(spec.method, Unlikelihood)
-        uses_all = getattr(setup.method, "USES_ALL", False)
-        return step(setup.student, setup.judge, loss, rows, draw, share, pads, micro_batch, heard, unlikely, uses_all)
+        asked = wants(setup.method, spec.method)
+        return step(setup.student, setup.judge, loss, rows, draw, share, asked, micro_batch, heard)
 
     def halved(before: int, now: int) -> None:
         line = f"out of memory at step {at} with {before} questions at once: goes on with {now}, in the same batches"

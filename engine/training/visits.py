@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from engine.methods.nce import gamma
 from engine.records import Rationale, Visit
 from engine.students import integrate
 from engine.students.seam import Student
@@ -44,12 +45,14 @@ def numbers(stepped: Stepped, has_judge: bool) -> dict[str, float]:
     if positive.any():
         found["cross_entropy/positive"] = float(mean_over(scores.positive_ce.detach(), positive))
         if has_judge:
-            found |= _spread("positive", scores.positive_quality, positive)
+            found |= _spread("quality", "/positive", scores.positive_quality, positive)
+        if scores.positive_taught is not None:
+            found |= _spread("gamma", "", gamma(scores.positive_taught[..., 1]), positive)
     if negative.any():
         found["cross_entropy/negative"] = float(mean_over(scores.negative_ce.detach(), negative))
         found["active_share"] = int(outcome.choice.active.sum()) / int(negative.sum())
         if has_judge:
-            found |= _spread("negative", scores.negative_quality, negative)
+            found |= _spread("quality", "/negative", scores.negative_quality, negative)
     return found
 
 
@@ -63,11 +66,11 @@ def attention(student: Student) -> dict[str, float]:
     return {f"attention/{name}": mean for name, mean in means.items()} | {"attention": sum(means.values()) / len(means)}
 
 
-def _spread(side: str, quality: Tensor, chosen: Tensor) -> dict[str, float]:
+def _spread(name: str, side: str, values: Tensor, chosen: Tensor) -> dict[str, float]:
     """Mean, and the two tenths of the chosen, below and above which the outer fifth lies."""
-    edges = torch.quantile(quality[chosen].float(), torch.tensor([0.1, 0.9], device=quality.device)).tolist()
-    mean = float(mean_over(quality, chosen))
-    return {f"quality/{side}": mean, f"quality_low/{side}": edges[0], f"quality_high/{side}": edges[1]}
+    edges = torch.quantile(values[chosen].float(), torch.tensor([0.1, 0.9], device=values.device)).tolist()
+    mean = float(mean_over(values, chosen))
+    return {f"{name}{side}": mean, f"{name}_low{side}": edges[0], f"{name}_high{side}": edges[1]}
 
 
 class _Columns:

@@ -1,18 +1,17 @@
-"""NAT from data to export, and gone on with after a breakdown in either of its stages."""
+"""NAT and NCE from data to export, and gone on with after a breakdown in any of their stages."""
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from peft import PeftModel
 from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
 
 from engine.runs import worker
 from engine.store.runs import create_run
 from engine.students import tiny
-from engine.training import negative_adapter, train
+from engine.training import adapter_stage, train
 from tests.e2e.real_runs import FEW, SMALL, done, rows, spec_of
 
 NAT: dict[str, Any] = {
@@ -53,23 +52,48 @@ def test_nat_runs_from_data_to_export(tmp_path: Path) -> None:
     assert all(p.abs().sum() > 0 for p in loaded.values())
 
 
-@pytest.mark.parametrize("place", ["negative", "train"])
-def test_a_breakdown_in_either_stage_leaves_the_weights_bit_for_bit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+NCE = {"name": "nce", "negative_steps": 6, "nat_steps": 5}
+
+
+def test_nce_runs_through_three_stages_and_its_student_is_a_plain_model(tmp_path: Path) -> None:
+    database = tmp_path / "experiments.db"
+    run = done(database, NAT, {"method": NCE})
+    stages = rows(database, "SELECT name, done FROM stages ORDER BY position")
+    assert stages[3:6] == [("negative", 6), ("nat", 5), ("train", 5)]
+    names = {name for (name,) in rows(database, "SELECT DISTINCT name FROM metric_points")}
+    assert {"loss/wrong", "loss/nat", "loss/distil", "gamma_low", "gamma_high"} <= names
+    gammas = rows(database, "SELECT value FROM metric_points WHERE name = 'gamma' ORDER BY step")
+    assert len(gammas) == 5
+    assert all(0 < value < 1 for (value,) in gammas)
+    model = AutoModelForCausalLM.from_pretrained(run.folder / "student")
+    assert not [name for name in model.state_dict() if "lora" in name or "integrate" in name]
+
+
+@pytest.mark.parametrize(
+    ("method", "module", "call"),
+    [
+        (NCE, adapter_stage, 9),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in ((NAT["method"], adapter_stage, 4), (NAT["method"], train, 4), (NCE, train, 4))
+        ),
+    ],
+)
+def test_a_breakdown_in_any_stage_leaves_the_weights_bit_for_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: dict[str, Any], module: Any, call: int
 ) -> None:
     databases = [tmp_path / name / "experiments.db" for name in ("calm", "disturbed")]
     for database in databases:
         database.parent.mkdir()
-        create_run(database, spec_of(SMALL, NAT))
+        create_run(database, spec_of(SMALL, NAT, {"method": method}))
     assert worker.work(databases[0], 1) == 0
 
-    module = negative_adapter if place == "negative" else train
     calls, real_step = 0, module.step
 
     def breaks_down(*given: Any, **named: Any) -> Any:
         nonlocal calls
         calls += 1
-        if calls == 4:
+        if calls == call:
             raise RuntimeError("the power is gone")
         return real_step(*given, **named)
 
@@ -77,27 +101,25 @@ def test_a_breakdown_in_either_stage_leaves_the_weights_bit_for_bit(
     assert worker.work(databases[1], 1) != 0
     assert not exported(databases[1])
     assert worker.work(databases[1], 1) == 0
-    assert exported(databases[0]) == exported(databases[1])
+    assert exported(databases[0]) == exported(databases[1]) != {}
     for sql in (
         "SELECT name, step, value FROM metric_points"
         " WHERE name NOT IN ('tokens_per_second', 'memory/host') ORDER BY 1, 2",
         "SELECT example, step, number, cross_entropy, weight FROM visits ORDER BY 1, 2, 3",
         "SELECT split, who, head, step, correct, total FROM scores ORDER BY 1, 2, 3, 4",
     ):
-        found = []
-        for database in databases:
-            with closing(sqlite3.connect(database)) as db:
-                found.append(db.execute(sql).fetchall())
-        assert found[0] == found[1], sql
+        assert rows(databases[0], sql) == rows(databases[1], sql), sql
 
 
-def test_an_encoder_decoder_learns_so_too_and_tells_what_it_attends_to(tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["nce", pytest.param("nat", marks=pytest.mark.slow)])
+def test_an_encoder_decoder_learns_so_too_and_tells_what_it_attends_to(tmp_path: Path, method: str) -> None:
     database = tmp_path / "experiments.db"
-    run = done(database, NAT, {"student": {"model": "builtin/t5-tiny"}, "training": {"steps": 20}})
+    own = NAT["method"] if method == "nat" else {**NCE, "negative_steps": 3, "nat_steps": 3}
+    run = done(database, NAT, {"student": {"model": "builtin/t5-tiny"}, "training": {"steps": 20}, "method": own})
     found = dict(rows(database, "SELECT name, value FROM metric_points WHERE name LIKE 'attention%'"))
     assert len(found) == 13
     assert all(-0.5 <= a <= 0.5 for a in found.values())
     assert found["attention"] == pytest.approx(sum(a for name, a in found.items() if "/" in name) / 12)
-    state = load_file(run.folder / "student" / "integrate.safetensors")
+    state = load_file(run.folder / ("student" if method == "nat" else "stage-nat") / "integrate.safetensors")
     assert len({name.rpartition(".integrate.")[0] for name in state}) == 12  # q and v of 2 + 2 layers and 2 across
     assert any(p.abs().sum() > 0 for name, p in state.items() if name.endswith("value.2.weight"))

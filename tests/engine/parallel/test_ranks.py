@@ -11,6 +11,7 @@ from engine.judge.discriminator import build
 from engine.methods.table import METHODS
 from engine.parallel.ranks import ALONE, Heard, Ranks
 from engine.spec.methods import Mi
+from engine.training.losses import Wants
 from engine.training.step import Row, step
 from tests.engine.tiny_t5 import item, student
 from tests.engine.training.test_accumulation import CONFIGS
@@ -68,7 +69,9 @@ def learnt(config, lesson, micro_batch, ranks):
     s, judge, rows, draw = lesson
     s.model.train()
     pads = config.form == "released" if isinstance(config, Mi) else None
-    stepped = step(s, judge, lambda x: METHODS[config.name].loss(config, x), rows, draw, 0.9, pads, micro_batch, ranks)
+    stepped = step(
+        s, judge, lambda x: METHODS[config.name].loss(config, x), rows, draw, 0.9, Wants(pads=pads), micro_batch, ranks
+    )
     return stepped, {n: p.grad for n, p in s.model.named_parameters() if p.grad is not None}
 
 

@@ -8,7 +8,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 
 from engine.errors import QcrdError
-from engine.students.integrate import RIGHT, WRONG, Unit, attach, learn, load_wrong, save, save_wrong, units
+from engine.students.integrate import RIGHT, WRONG, Unit, attach, learn, load, save, units
 from tests.engine.tiny_causal import student
 
 
@@ -112,18 +112,20 @@ def test_an_adapter_is_peft_s_own_and_loads_without_this_program(tmp_path: Path)
     torch.testing.assert_close(logits(again), wanted)
 
 
-def test_the_wrong_adapter_is_kept_whole_and_put_back(tmp_path: Path) -> None:
+def test_what_stages_have_trained_is_put_back(tmp_path: Path) -> None:
     model = adapted()
-    shake(model, f"lora_B.{WRONG}.")
-    learn(model, "negative")
-    save_wrong(model, tmp_path / "negative")
+    for part in (f"lora_B.{WRONG}.", f"lora_B.{RIGHT}.", ".integrate."):
+        shake(model, part)
     again = adapted()
-    load_wrong(again, tmp_path / "negative")
-    learn(again, "negative")
-    assert torch.equal(logits(again), logits(model))
-    (tmp_path / "negative" / "adapter_model.safetensors").write_bytes(b"cut off")
+    for mode, folder in (("negative", tmp_path / "stage-negative"), ("nat", tmp_path / "stage-nat")):
+        save(model, folder, [mode])
+        load(again, folder)
+        learn(model, mode)
+        learn(again, mode)
+        assert torch.equal(logits(again), logits(model))
+    (tmp_path / "stage-nat" / RIGHT / "adapter_model.safetensors").write_bytes(b"cut off")
     with pytest.raises(QcrdError, match="delete that folder"):
-        load_wrong(again, tmp_path / "negative")
+        load(again, tmp_path / "stage-nat")
 
 
 def test_a_frozen_adapter_has_no_dropout() -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from engine.judge.discriminator import build
 from engine.methods.table import METHODS
 from engine.spec.methods import METHOD_MODELS, Mi, Qcrd, QcrdLoss, QcrdNegatives
+from engine.training.losses import Wants
 from engine.training.step import Row, step
 from tests.engine.tiny_t5 import item, student
 
@@ -30,7 +31,9 @@ def precision(request):
 def learnt(s, judge, config, rows, draw, micro_batch):
     s.model.zero_grad()
     pads = config.form == "released" if config.name == "mi" else None
-    stepped = step(s, judge, lambda x: METHODS[config.name].loss(config, x), rows, draw, 0.9, pads, micro_batch)
+    stepped = step(
+        s, judge, lambda x: METHODS[config.name].loss(config, x), rows, draw, 0.9, Wants(pads=pads), micro_batch
+    )
     return stepped, {n: p.grad.clone() for n, p in s.model.named_parameters() if p.grad is not None}
 
 

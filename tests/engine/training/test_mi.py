@@ -8,6 +8,7 @@ import torch
 from engine.bench.naive import naive_scores
 from engine.methods import mi
 from engine.spec.methods import Mi
+from engine.training.losses import Wants
 from engine.training.step import Row, step
 from tests.engine.tiny_t5 import item, student
 from tests.engine.training.test_step import gradients
@@ -52,7 +53,7 @@ def test_the_step_equals_the_models_own_logits_in_a_loop(form: str) -> None:
     pads = form == "released"
     draw = torch.rand(len(rows), 2)
 
-    fast = step(s, None, lambda x: mi.loss(config, x), rows, draw, pads=pads)
+    fast = step(s, None, lambda x: mi.loss(config, x), rows, draw, wants=Wants(pads=pads))
     found = gradients(s)
     s.model.zero_grad()
 

@@ -22,9 +22,11 @@ from engine.methods import (
     redi,
     unlikelihood,
 )
+from engine.methods.table import wants
 from engine.spec.dust_into_gold import Contrastive, CotKd, Mix, NegativeTraining, Unlikelihood
 from engine.spec.methods import Dss, Orpo, Positives, Qcrd, QcrdLoss, QcrdNegatives, Redi
 from engine.training.batches import parted
+from engine.training.losses import Wants
 from engine.training.step import Row, step
 from tests.engine.tiny_causal import student as causal_student
 from tests.engine.tiny_t5 import item, student, text
@@ -81,13 +83,12 @@ def compare(
             return judge([judge.pair(r.item.example.question, c.text)])[0]
 
     s.model.train()
-    asks = isinstance(config, Unlikelihood)
-    uses_all = getattr(method, "USES_ALL", False)
-    fast = step(s, judge, lambda x: method.loss(config, x), rows, draw, unlikely=asks, uses_all=uses_all)
+    asked = wants(method, config)
+    fast = step(s, judge, lambda x: method.loss(config, x), rows, draw, wants=asked)
     found = gradients(s)
     s.model.zero_grad()
     every = naive_scores(s, rows, quality if judge else None, draw)
-    if asks:
+    if asked.unlikely:
         every = replace(every, negative_unlikely=token_unlikelihoods(s, rows, every.negative_mask))
     slow = method.loss(config, every)
     slow.loss.backward()
@@ -160,7 +161,7 @@ def test_micro_batches_change_no_unlikelihood():
         s.model.zero_grad()
         taken = step(
             s, None, lambda x: unlikelihood.loss(Unlikelihood(), x), rows, torch.zeros(3, 2), micro_batch=micro_batch,
-            unlikely=True,
+            wants=Wants(unlikely=True),
         )  # fmt: skip
         found.append((float(taken.outcome.loss), gradients(s)))
     assert found[0][0] == pytest.approx(found[1][0], rel=1e-9)

@@ -1,5 +1,6 @@
 """What the screens share: their keys, the line that says what is wrong, and how they ask for something."""
 
+from abc import abstractmethod
 from collections.abc import Callable
 
 from textual.content import Content
@@ -60,17 +61,16 @@ class View(Screen[None]):
     #problem.-shown { display: block; }
     """
 
+    @abstractmethod
     def wanted(self) -> Watch:
         """What the reader should look at."""
-        raise NotImplementedError
 
+    @abstractmethod
     def show(self, snapshot: Snapshot) -> None:
         """Draw what it saw."""
-        raise NotImplementedError
 
     def answered(self, answer: Answer) -> None:
-        """Take what a job of this screen's found out."""
-        raise NotImplementedError
+        """Take what a job of this screen's found out; a screen whose jobs answer nothing has nothing to take."""
 
     def problem(self) -> Static:
         """The line that `show_problem` fills; each screen puts it first."""

@@ -135,8 +135,10 @@ def usual(width: int) -> tuple[str, ...]:
 
 
 def dollars(value: float | None) -> str:
-    """$1.84; unknown is a dash."""
-    return UNKNOWN if value is None else f"${value:,.2f}" if value >= 0.01 or value == 0 else f"${value:.1g}"
+    """$1.84; nothing is free, unknown is a dash."""
+    if value is None or value == 0:
+        return UNKNOWN if value is None else "free"
+    return f"${value:,.2f}" if value >= 0.01 else f"${value:.1g}"
 
 
 def short(number: int) -> str:

@@ -8,7 +8,7 @@ from rich.style import Style
 from textual.app import ComposeResult
 from textual.containers import Container, VerticalScroll
 from textual.content import Content
-from textual.widgets import Footer, Static, Tab, Tabs
+from textual.widgets import Footer, Static
 
 from engine.evaluation.side_by_side import (
     LISTED,
@@ -24,11 +24,11 @@ from screens.base import Look, View
 from screens.keys import bindings, hints
 from screens.reader import Snapshot
 from screens.widgets.chart import Chart
+from screens.widgets.pane_tabs import PaneTabs
 from screens.widgets.pick_list import PickList
 from screens.widgets.plot import Lens, Line
 from screens.widgets.words import STATUS, UNKNOWN, accuracy, count, duration, line, paragraph
 
-TABS = ("curves", "runs", "questions")
 STYLES = (
     "$text-success",
     "$text-primary",
@@ -107,7 +107,7 @@ class CompareScreen(View):
         """Curves and figures above, questions and texts below; on a narrow terminal one of them at a time."""
         yield self.problem()
         yield Static(Content(NOTHING), id="empty")
-        yield Tabs(*(Tab(Content(name.capitalize()), id=f"show-{name}") for name in TABS))
+        yield PaneTabs("curves", "runs", "questions")
         with Container(id="upper"):
             chart = Chart("curves", id="curves")
             chart.border_subtitle = Content(hints("compare", "curves"))
@@ -128,8 +128,7 @@ class CompareScreen(View):
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
-        """The curves are the first tab."""
-        self._on_tab("curves")
+        """Nothing was chosen yet."""
         self.set_class(not self.run_ids, "-empty")
 
     def open(self, run_ids: tuple[int, ...]) -> None:
@@ -183,20 +182,9 @@ class CompareScreen(View):
                 asked = row if row is not None and row.example == seen.example else None
                 scroll.query_one(Static).update(text(asked, written, with_question=pane == "left"))
 
-    def on_tabs_tab_activated(self, event: Tabs.TabActivated) -> None:
-        """Another of the three."""
-        if event.tab.id is not None:
-            self._on_tab(event.tab.id.removeprefix("show-"))
-
-    def _on_tab(self, shown: str) -> None:
-        for name in TABS:
-            self.set_class(name == shown, f"-on-{name}")
-
     def action_next_tab(self) -> None:
         """Curves, Runs, Questions, and round again."""
-        tabs = self.query_one(Tabs)
-        if tabs.display:
-            tabs.action_next_tab()
+        self.query_one(PaneTabs).next()
 
     def action_metric(self, by: int) -> None:
         """Another metric's curves."""
@@ -227,17 +215,17 @@ class CompareScreen(View):
             self._other = 1 + (self._other - 1 + by) % (len(self._seen.runs.sides) - 1)
             self._draw_texts()
 
-    def action_question(self, by: int) -> None:
+    def action_move(self, by: int) -> None:
         """Another question."""
         self._to(self._questions.cursor + by)
 
-    def action_first(self) -> None:
-        """The first question."""
-        self._to(0)
+    def action_page(self, by: int) -> None:
+        """As many questions on as are in sight."""
+        self.action_move(by * self._questions.page)
 
-    def action_last(self) -> None:
-        """The last question listed."""
-        self._to(LISTED)
+    def action_end(self, by: int) -> None:
+        """The first question, or the last one listed."""
+        self._to(by * LISTED)
 
     @property
     def _questions(self) -> PickList[Disagreement]:

@@ -38,6 +38,18 @@ class Key:
     """The pane whose border names it."""
 
 
+def movement(place: str, what: str, pane: str = "") -> tuple[Key, ...]:
+    """The keys that every list has, for the screen's actions `move`, `page` and `end`; `what` is what it lists."""
+    return (
+        Key("j,down", "j ↓", "move(1)", place, "down", f"Next {what}", pane=pane),
+        Key("k,up", "k ↑", "move(-1)", place, "up", f"Previous {what}"),
+        Key("g,home", "g", "end(-1)", place, "first", f"First {what}"),
+        Key("G,end", "G", "end(1)", place, "last", f"Last {what}", pane=pane),
+        Key("pagedown", "PgDn", "page(1)", place, "page down", "A page down"),
+        Key("pageup", "PgUp", "page(-1)", place, "page up", "A page up"),
+    )
+
+
 KEYS = (
     Key("1", "1", "go('runs')", "all", "runs", "The list of all runs"),
     Key("2", "2", "go('live')", "all", "live", "The run: its stages, curves and log"),
@@ -60,12 +72,7 @@ KEYS = (
         footer=True,
         pane="runs",
     ),
-    Key("j,down", "j ↓", "down", "runs", "down", "Next run"),
-    Key("k,up", "k ↑", "up", "runs", "up", "Previous run"),
-    Key("g,home", "g", "top", "runs", "first", "First run"),
-    Key("G,end", "G", "bottom", "runs", "last", "Last run"),
-    Key("pagedown", "PgDn", "page(1)", "runs", "page down", "A page down"),
-    Key("pageup", "PgUp", "page(-1)", "runs", "page up", "A page up"),
+    *movement("runs", "run"),
     Key(
         "n",
         "n",
@@ -132,10 +139,7 @@ KEYS = (
     Key("v", "v", "charts", "live", "other charts", "Learning rate, gradient, memory; and back", pane="speed"),
     Key("L", "L", "level", "live", "level", "The log from the next higher level on, or all of it", pane="log"),
     Key("t", "t", "next_tab", "live", "next tab", "Next of Charts, Stages and Log, where they do not fit side by side"),
-    Key("j,down", "j ↓", "down", "live", "down", "Scroll the log down", pane="log"),
-    Key("k,up", "k ↑", "up", "live", "up", "Scroll the log up", pane="log"),
-    Key("g,home", "g", "top", "live", "oldest", "Oldest line of the log"),
-    Key("G,end", "G", "bottom", "live", "newest", "Newest line of the log, and follow it", pane="log"),
+    *movement("live", "line of the log", pane="log"),
     Key("J", "J", "question(1)", "rationales", "next", "Next question", footer=True),
     Key("K", "K", "question(-1)", "rationales", "previous", "Previous question", footer=True),
     Key(
@@ -195,25 +199,15 @@ KEYS = (
     Key("s", "s", "smooth", "compare", "smooth", "Smooth the curves, or show every point", pane="curves"),
     Key("y", "y", "log_y", "compare", "log y", "Logarithmic axis", pane="curves"),
     Key("e", "e", "head", "compare", "head", "Questions of the other head", pane="questions", footer=True),
-    Key("j,down", "j ↓", "question(1)", "compare", "next", "Next question they disagree on", pane="questions"),
-    Key("k,up", "k ↑", "question(-1)", "compare", "previous", "Previous question they disagree on"),
-    Key("pagedown", "PgDn", "question(10)", "compare", "ten on", "Ten questions on"),
-    Key("pageup", "PgUp", "question(-10)", "compare", "ten back", "Ten questions back"),
-    Key("g,home", "g", "first", "compare", "first", "First question they disagree on"),
-    Key("G,end", "G", "last", "compare", "last", "Last question listed"),
+    *movement("compare", "question they disagree on", pane="questions"),
     Key("l,right", "l →", "other(1)", "compare", "other run", "Another run beside the first", pane="right"),
     Key("h,left", "h ←", "other(-1)", "compare", "run before", "The run before beside the first"),
     Key("t", "t", "next_tab", "compare", "next tab", "Next of Curves, Runs and Questions, where they do not fit"),
     Key("escape", "Esc", "leave", "new", "leave", "Out of the field, or of the form; what was typed stays"),
     Key("enter", "Enter", "edit", "new", "change", "Type a value, or take the next one", footer=True, pane="fields"),
-    Key("j,down", "j ↓", "move(1)", "new", "down", "Next key"),
-    Key("k,up", "k ↑", "move(-1)", "new", "up", "Previous key"),
-    Key("pagedown", "PgDn", "move(15)", "new", "page down", "A page down"),
-    Key("pageup", "PgUp", "move(-15)", "new", "page up", "A page up"),
+    *movement("new", "key"),
     Key("right_square_bracket,l,right", "]", "section(1)", "new", "section", "Next section", pane="fields"),
     Key("left_square_bracket,h,left", "[", "section(-1)", "new", "section before", "Section before"),
-    Key("g,home", "g", "move(-9999)", "new", "first", "First key"),
-    Key("G,end", "G", "move(9999)", "new", "last", "Last key"),
     Key("d", "d", "default", "new", "default", "The key at its default", pane="fields"),
     Key("f", "f", "start_from", "new", "from", "Start from the next of a few kinds of run", footer=True, pane="fields"),
     Key(
@@ -247,14 +241,9 @@ KEYS = (
     Key("ctrl+n", "Ctrl+N", "clear", "sql", "clear", "Empty the editor; ↑ ↓ in it then go through what was run"),
     Key("e,i", "e", "edit", "sql", "edit", "From the result to the editor; Tab there completes a word", pane="result"),
     Key("y", "y", "copy", "sql", "copy", "Copy the command line that asks the same", pane="result"),
-    Key("j,down", "j ↓", "cell(1, 0)", "sql", "down", "Next row"),
-    Key("k,up", "k ↑", "cell(-1, 0)", "sql", "up", "Previous row"),
+    *movement("sql", "row"),
     Key("l,right", "l →", "cell(0, 1)", "sql", "right", "Next column"),
     Key("h,left", "h ←", "cell(0, -1)", "sql", "left", "Previous column"),
-    Key("g,home", "g", "top", "sql", "first", "First row"),
-    Key("G,end", "G", "bottom", "sql", "last", "Last row"),
-    Key("pagedown", "PgDn", "page(1)", "sql", "page down", "A page down"),
-    Key("pageup", "PgUp", "page(-1)", "sql", "page up", "A page up"),
     Key("enter,z", "Enter", "tall", "sql", "whole value", "More room for the value under the cursor", pane="value"),
     Key(
         "a",
@@ -268,12 +257,7 @@ KEYS = (
     ),
     Key("f", "f", "state(1)", "teacher", "state", "Requests of the next state alone", footer=True, pane="list"),
     Key("F", "F", "state(-1)", "teacher", "previous state", "Requests of the previous state alone"),
-    Key("j,down", "j ↓", "row(1)", "teacher", "down", "Next request"),
-    Key("k,up", "k ↑", "row(-1)", "teacher", "up", "Previous request"),
-    Key("g,home", "g", "top", "teacher", "first", "First of the list"),
-    Key("G,end", "G", "bottom", "teacher", "last", "Last of the list"),
-    Key("pagedown", "PgDn", "page(1)", "teacher", "page down", "A page down"),
-    Key("pageup", "PgUp", "page(-1)", "teacher", "page up", "A page up"),
+    *movement("teacher", "request"),
     Key(
         "right_square_bracket",
         "]",

@@ -8,7 +8,7 @@ from typing import Any
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
-from textual.widgets import Footer, RichLog, Static, Tab, Tabs
+from textual.widgets import Footer, RichLog, Static
 
 from engine.store.browse import Live, LiveReader, with_clock
 from engine.store.runs import Order
@@ -21,10 +21,9 @@ from screens.reader import Snapshot
 from screens.stages import head, stage_table, state_line, strip
 from screens.widgets.chart import Chart, Pointed
 from screens.widgets.log_tail import LogTail
+from screens.widgets.pane_tabs import PaneTabs
 from screens.widgets.plot import UNITS, Across, Lens, Line, extent
 from screens.widgets.words import UNKNOWN, line
-
-TABS = ("charts", "stages", "log")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +65,7 @@ class LiveScreen(View):
         yield Static("", id="head", markup=False)
         yield Static("", id="strip", markup=False)
         yield Static("", id="state", markup=False)
-        yield Tabs(*(Tab(Content(name.capitalize()), id=f"show-{name}") for name in TABS))
+        yield PaneTabs("charts", "stages", "log")
         with Vertical(id="charts"):
             with Horizontal(id="large"):
                 yield Chart("accuracy", id="accuracy", bounds=(0.0, 1.0))
@@ -93,10 +92,6 @@ class LiveScreen(View):
             log.border_subtitle = Content(hints("live", "log"))
             yield log
         yield Footer(show_command_palette=False)
-
-    def on_mount(self) -> None:
-        """The charts are the first tab."""
-        self._on_tab("charts")
 
     def open(self, run_id: int) -> None:
         """Show that run from now on."""
@@ -163,20 +158,9 @@ class LiveScreen(View):
             other = name in ("rate", "gradient", "memory")
             self.query_one(f"#{name}").display = other if self._second else first
 
-    def on_tabs_tab_activated(self, event: Tabs.TabActivated) -> None:
-        """Another of the three."""
-        if event.tab.id is not None:
-            self._on_tab(event.tab.id.removeprefix("show-"))
-
-    def _on_tab(self, shown: str) -> None:
-        for name in TABS:
-            self.set_class(name == shown, f"-on-{name}")
-
     def action_next_tab(self) -> None:
         """Charts, Stages, Log, and round again."""
-        tabs = self.query_one(Tabs)
-        if tabs.display:
-            tabs.action_next_tab()
+        self.query_one(PaneTabs).next()
 
     def action_smooth(self) -> None:
         """Smooth the curves of single steps, or show every point."""
@@ -245,21 +229,18 @@ class LiveScreen(View):
             self.query_one("#strip", Static).update(strip(self._live, self.size.width))
             self.query_one("#head", Static).update(head(self._live, self.size.width))
 
-    def action_down(self) -> None:
+    def action_move(self, by: int) -> None:
         """Scroll the log."""
-        self.query_one(RichLog).scroll_relative(y=1, animate=False)
+        self.query_one(RichLog).scroll_relative(y=by, animate=False)
 
-    def action_up(self) -> None:
-        """Scroll the log."""
-        self.query_one(RichLog).scroll_relative(y=-1, animate=False)
+    def action_page(self, by: int) -> None:
+        """Scroll the log by what is in sight of it."""
+        self.action_move(by * max(1, self.query_one(RichLog).size.height - 1))
 
-    def action_top(self) -> None:
-        """The log's oldest line."""
-        self.query_one(RichLog).scroll_home(animate=False)
-
-    def action_bottom(self) -> None:
-        """The log's newest line."""
-        self.query_one(RichLog).scroll_end(animate=False)
+    def action_end(self, by: int) -> None:
+        """The log's oldest line, or its newest, which is followed."""
+        log = self.query_one(RichLog)
+        (log.scroll_end if by > 0 else log.scroll_home)(animate=False)
 
     def action_pause(self) -> None:
         """Pause; or go on."""

@@ -93,6 +93,14 @@ class NewRunScreen(Screen[None]):
         fields.move(fields.cursor + by)
         self._about()
 
+    def action_page(self, by: int) -> None:
+        """A page down or up."""
+        self.action_move(by * self._fields.page)
+
+    def action_end(self, by: int) -> None:
+        """The first key, or the last."""
+        self.action_move(by * len(self._fields.rows))
+
     def action_section(self, by: int) -> None:
         """The next or previous section."""
         fields = self._fields

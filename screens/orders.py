@@ -7,6 +7,7 @@ from pathlib import Path
 from engine.errors import QcrdError
 from engine.runs import launch
 from engine.store import marks, runs
+from engine.store.complete import read_words
 from screens.reader import Answer, Reader, Said
 
 
@@ -38,6 +39,11 @@ def demo(reader: Reader) -> Answer:
     run_id = runs.create_run(reader.database, spec)
     launch.start_worker(reader.database, run_id)
     return Answer("runs", Begun(run_id))
+
+
+def words(reader: Reader) -> Answer:
+    """What can be typed in the list's prompts."""
+    return Answer("runs", reader.read(lambda con, kept: read_words(con)))
 
 
 def stop_all(reader: Reader, run_ids: tuple[int, ...]) -> Said:

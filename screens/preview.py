@@ -23,7 +23,7 @@ def preview(one: Listed, scores: tuple[Score, ...], moment: Moment) -> Content:
         parts.append(Content.styled(line(run.error, 400), "$error"))
     if marked := marks(one):
         parts.append(marked)
-    cost = f" · paid {dollars(one.cost)}" if one.cost is not None else ""
+    cost = f" · paid {dollars(one.cost)}" if one.cost else " · free" if one.cost == 0 else ""
     parts.append(Content(f"step {count(run.step)} of {count(run.steps)} · worked {duration(run.seconds)}{cost}"))
     if scores:
         parts.append(score_table(scores))

@@ -1,8 +1,12 @@
 """How the list of runs is laid out: its columns in the width there is, its title, what its groups are called."""
 
-from engine.store.run_fields import SETTING, SHORT
+from collections.abc import Sequence
+from dataclasses import replace
+
+from engine.errors import UsageError
+from engine.store.run_fields import SETTING, SHORT, nearest
 from engine.store.run_list import Listed, RunList
-from screens.columns import Column, Moment, column_of, usual
+from screens.columns import COLUMNS, Column, Moment, column_of, usual
 from screens.kept import RunsKept
 from screens.widgets.run_rows import MARKS, gap
 from screens.widgets.words import count, line, three
@@ -43,6 +47,28 @@ def title(runs: RunList, kept: RunsKept, columns: tuple[tuple[Column, int], ...]
 def known(keys: tuple[str, ...]) -> tuple[str, ...]:
     """Those that can be columns, by the names they have here."""
     return tuple(SHORT.get(key.lower(), key) for key in keys if SETTING.fullmatch(key))
+
+
+def settings_of(kept: RunsKept) -> tuple[str, ...]:
+    """The settings that columns, groups and the sort need."""
+    keys = (*kept.columns, *kept.groups, kept.sort)
+    return tuple(dict.fromkeys(key for key in keys if key and key not in COLUMNS))
+
+
+def readable(kept: RunsKept) -> RunsKept:
+    """Without what can be no column: the file it comes from can be written by hand."""
+    sort = " ".join(known((kept.sort,)))
+    return replace(kept, columns=known(kept.columns), groups=known(kept.groups), sort=sort)
+
+
+def named_columns(typed: Sequence[str], offered: Sequence[str]) -> tuple[str, ...]:
+    """The columns and settings that were typed; `offered`: those there are, none: not known yet. Raises UsageError."""
+    for key in typed:
+        if offered and SHORT.get(key.lower(), key) not in offered:
+            near = nearest(key, offered)
+            hint = f": did you mean {near}?" if near else ""
+            raise UsageError(f"there is no column {line(key, 40)!r}{hint}")
+    return known(tuple(typed))
 
 
 def group_name(one: Listed, column: Column, moment: Moment) -> str:

@@ -1,35 +1,36 @@
 """The run browser: every run in a row, filtered, sorted, as a tree, and what is known of the one under the cursor."""
 
-import shlex
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from textual.app import ComposeResult
-from textual.containers import Container, Vertical, VerticalScroll
-from textual.content import Content
-from textual.widgets import Footer, Static
+from textual.containers import Container
+from textual.widgets import Footer
 
-from engine.store.complete import Words, read_words
-from engine.store.run_fields import SHORT, nearest
+from engine.errors import UsageError
+from engine.store.complete import Words
 from engine.store.run_list import Listed
-from screens import orders
-from screens.arrange import Group, Row, ordered, tree
+from screens import deeds, orders
+from screens.arrange import Group
 from screens.base import Ask, Compare, Keep, Look, Open, View
-from screens.columns import COLUMNS, Moment, column_of
+from screens.columns import COLUMNS, Moment
 from screens.confirm import ConfirmScreen
+from screens.deeds import Deed
 from screens.kept import RunsKept
 from screens.keys import bindings, hints
 from screens.preview import group_preview, preview
-from screens.reader import Answer, Reader, Said, Snapshot
-from screens.run_table import fitting, group_name, known, layout, title
+from screens.reader import Answer, Snapshot
+from screens.run_table import layout, named_columns, readable, settings_of
 from screens.run_watch import RunsSeen, RunsWatch
-from screens.twins import each, listing, twin, words
+from screens.twins import listing, twin, words
+from screens.widgets.first_run import FirstRun
 from screens.widgets.prompt import Kind, Prompt
+from screens.widgets.run_pane import RunPane
+from screens.widgets.run_preview import RunPreview
 from screens.widgets.run_rows import Header, RunRows
-from screens.widgets.words import count, line
+from screens.widgets.words import line
 
 BESIDE = 160
 """Columns from which the preview stands beside the list; it takes PREVIEW of them."""
@@ -37,13 +38,6 @@ PREVIEW = 64
 UNCHANGED = RunsKept()
 COMPARED = range(2, 9)
 """So many runs can be compared."""
-EMPTY = (
-    "No run yet.\n\n"
-    "Enter   starts the built-in experiment: a tiny model learns arithmetic from a noisy teacher,\n"
-    "        wrong rationales beside right ones; no key, no download, minutes on two CPU cores\n"
-    "n       a run of your own: your questions, any teacher, what it will cost\n\n"
-    "In a terminal: qcrd demo, or qcrd init run.toml and qcrd run run.toml\n"
-)
 
 
 class RunsScreen(View):
@@ -59,38 +53,22 @@ class RunsScreen(View):
     ) -> None:
         super().__init__()
         self.clock, self.database = clock, database
-        self.kept = replace(
-            kept, columns=known(kept.columns), groups=known(kept.groups), sort=" ".join(known((kept.sort,)))
-        )
+        self.kept = readable(kept)
         self.runs: dict[int, Listed] = {}
         self.words = Words()
         self.twin = ""
         """The command line of the last thing done."""
         self.chosen: frozenset[int] = frozenset()
-        self.folded: frozenset[tuple[str, ...]] = frozenset()
         self.selected: int | None = None
         self._seen: RunsSeen | None = None
-        self._begun = False
-        self._ids: tuple[object, ...] = ()
-        self._ordered: tuple[int, ...] = ()
-        self._around = ("", "")
-        self._said: dict[str, str] = {}
-        self._previewed: Content | None = None
 
     def compose(self) -> ComposeResult:
         """The table, and below or beside it what is known of one run."""
         yield self.problem()
-        yield Static(Content(EMPTY), id="empty")
+        yield FirstRun()
         with Container(id="body"):
-            with Vertical(id="table-pane") as pane:
-                pane.border_title = Content("Runs")
-                yield Header()
-                yield RunRows()
-                yield Static(Content("reading the runs …"), id="none", markup=False)
-                yield Static("", id="wrong", markup=False)
-            with VerticalScroll(id="preview", can_focus=False) as side:
-                side.border_title = Content("Run")
-                yield Static("", markup=False)
+            yield RunPane()
+            yield RunPreview()
         yield Prompt()
         yield Footer(show_command_palette=False)
 
@@ -107,17 +85,16 @@ class RunsScreen(View):
         where = self.kept.where
         timed = any(word in where.lower() for word in ("age", "state", "status"))
         minute = int(self.clock() // 60) if timed else 0
-        return RunsWatch(self.selected, where, self.settings(), self.kept.archived, minute, self.clock)
-
-    def settings(self) -> tuple[str, ...]:
-        """The settings that columns, groups and the sort need."""
-        keys = (*self.kept.columns, *self.kept.groups, self.kept.sort)
-        return tuple(dict.fromkeys(key for key in keys if key and key not in COLUMNS))
+        return RunsWatch(self.selected, where, settings_of(self.kept), self.kept.archived, minute, self.clock)
 
     @property
     def rows(self) -> RunRows:
         """The list."""
         return self.query_one(RunRows)
+
+    @property
+    def _pane(self) -> RunPane:
+        return self.query_one(RunPane)
 
     def moment(self) -> Moment:
         """Now, to the second: less would be drawn anew for nothing."""
@@ -157,43 +134,17 @@ class RunsScreen(View):
         """Bring the list up to date with what is known and wanted."""
         if self._seen is None or not self.is_mounted:
             return
-        moment, width = self.moment(), self.size.width - (PREVIEW if self.size.width >= BESIDE else 0)
-        columns = layout(self.kept, self.settings(), width)
-        groups: list[Callable[[Listed], str]] = [
-            partial(group_name, column=column_of(key, self.settings()), moment=moment) for key in self.kept.groups
-        ]
-        self.rows.show(self._rows(moment, groups), self.runs, columns, moment, self.chosen, 2 * len(groups))
-        self.query_one(Header).show(columns, self.kept.sort, self.kept.ascending)
-        runs = self._seen.runs
-        more = ", A shows the archived ones" if runs.away else ""
-        nothing = f"None of {count(runs.total)} runs: / changes the filter{more}"
-        self._say("#none", nothing if not self.runs and runs.total else "")
-        self._say("#wrong", f"✗ {line(runs.wrong, 300)}" if runs.wrong is not None else "")
-        around = (title(runs, self.kept, columns, len(self.chosen)), fitting(hints("runs", "runs"), width - 6))
-        if around != self._around:
-            self._around = around
-            pane = self.query_one("#table-pane")
-            pane.border_title, pane.border_subtitle = Content(around[0]), Content(around[1])
-
-    def _say(self, where: str, text: str) -> None:
-        """A line that is there while it says something; what is said already is not laid out again."""
-        widget = self.query_one(where, Static)
-        widget.set_class(bool(text), "-shown")
-        if self._said.get(where) != text:
-            self._said[where] = text
-            widget.update(Content(text))
-
-    def _rows(self, moment: Moment, groups: list[Callable[[Listed], str]]) -> tuple[Row, ...]:
-        """Sorted anew only where runs came or went, or another order was asked for: rows keep their place."""
-        ids = (tuple(self.runs), self.kept.sort, self.kept.ascending)
-        if ids != self._ids:
-            self._ids = ids
-            column = column_of(self.kept.sort, self.settings()) if self.kept.sort else None
-            runs = ordered(tuple(self.runs.values()), column, moment, self.kept.ascending)
-            self._ordered = tuple(one.run.id for one in runs)
-        if not groups:
-            return self._ordered
-        return tuple(tree([self.runs[key] for key in self._ordered], groups, self.folded))
+        width = self.size.width - (PREVIEW if self.size.width >= BESIDE else 0)
+        self._pane.show(
+            self._seen.runs,
+            self.runs,
+            self.kept,
+            settings_of(self.kept),
+            self.moment(),
+            self.chosen,
+            width,
+            hints("runs", "runs"),
+        )
 
     def on_run_rows_moved(self) -> None:
         """The cursor moved: show that run below."""
@@ -212,18 +163,13 @@ class RunsScreen(View):
 
     def _preview(self) -> None:
         under = self.rows.under
-        text = Content("")
+        pane = self.query_one(RunPreview)
         if isinstance(under, Group):
-            text = group_preview(under)
+            pane.show("Group", group_preview(under))
         elif under is not None and self._seen is not None:
-            text = preview(self.runs[under], self._seen.scores, self.moment())
-        if text != self._previewed:
-            self._previewed = text
-            side = self.query_one("#preview")
-            side.border_title = Content("Group" if isinstance(under, Group) else "Run")
-            inner = side.query_one(Static)
-            height = text.get_height({}, inner.size.width) if inner.size.width else -1
-            inner.update(text, layout=height != inner.size.height)
+            pane.show("Run", preview(self.runs[under], self._seen.scores, self.moment()))
+        else:
+            pane.clear()
 
     def keep(self, kept: RunsKept) -> None:
         """Show the list so from now on, and remember it."""
@@ -247,11 +193,7 @@ class RunsScreen(View):
     def action_open(self) -> None:
         """Open the run under the cursor, or fold and unfold a group; where there is no run, begin the built-in one."""
         if self.has_class("-empty"):
-            if not self._begun:  # Enter twice is one run
-                self._begun = True
-                self.set_timer(5, self._may_begin)
-                self.notify("starting the built-in experiment", markup=False)
-                self.post_message(Ask(orders.demo))
+            self.query_one(FirstRun).begin()
             return
         if isinstance(self.rows.under, Group):
             self.fold(self.rows.under, not self.rows.under.folded)
@@ -264,9 +206,6 @@ class RunsScreen(View):
         """A click on the row under the cursor."""
         self.action_open()
 
-    def _may_begin(self) -> None:
-        self._begun = False
-
     def leave(self) -> bool:
         """Put the prompt away, or unchoose; False where there was nothing to leave."""
         if self.query_one(Prompt).shown:
@@ -278,29 +217,22 @@ class RunsScreen(View):
         self.draw()
         return was
 
-    def action_down(self) -> None:
-        """Next row."""
-        self.rows.move_cursor(self.rows.cursor_row + 1)
-
-    def action_up(self) -> None:
-        """Previous row."""
-        self.rows.move_cursor(self.rows.cursor_row - 1)
+    def action_move(self, by: int) -> None:
+        """Another row."""
+        self.rows.move_cursor(self.rows.cursor_row + by)
 
     def action_page(self, by: int) -> None:
         """A page down or up."""
-        self.rows.move_cursor(self.rows.cursor_row + by * max(1, self.rows.size.height - 1))
+        self.action_move(by * max(1, self.rows.size.height - 1))
 
-    def action_top(self) -> None:
-        """First row."""
-        self.rows.move_cursor(0)
-
-    def action_bottom(self) -> None:
-        """Last row."""
-        self.rows.move_cursor(len(self.rows.rows) - 1)
+    def action_end(self, by: int) -> None:
+        """The first row, or the last."""
+        self.action_move(by * len(self.rows.rows))
 
     def fold(self, group: Group, folded: bool) -> None:
         """Fold a group, or unfold it."""
-        self.folded = self.folded | {group.path} if folded else self.folded - {group.path}
+        pane = self._pane
+        pane.folded = pane.folded | {group.path} if folded else pane.folded - {group.path}
         self.draw()
 
     def action_fold(self) -> None:
@@ -327,7 +259,7 @@ class RunsScreen(View):
         ids = frozenset(under.run_ids if isinstance(under, Group) else () if under is None else (under,))
         self.chosen = self.chosen - ids if ids <= self.chosen else self.chosen | ids
         self.draw()
-        self.action_down()
+        self.action_move(1)
 
     def targets(self) -> tuple[int, ...]:
         """The chosen runs, else those under the cursor; newest first."""
@@ -335,26 +267,49 @@ class RunsScreen(View):
         ids = self.chosen or (under.run_ids if isinstance(under, Group) else () if under is None else (under,))
         return tuple(sorted(ids, reverse=True))
 
-    def _do(self, job: Callable[[Reader], Said], command: str) -> None:
-        """Have it done; `command` is its command line."""
-        self.twin = command
-        self.post_message(Ask(job))
+    def _targeted(self) -> list[Listed]:
+        return [self.runs[key] for key in self.targets()]
 
-    def _every(self, ids: Sequence[int], has: Callable[[Listed], bool]) -> bool:
-        return all(has(self.runs[key]) for key in ids)
+    def _statuses(self) -> dict[int, str]:
+        moment = self.moment()
+        return {one.run.id: moment.status(one) for one in self._targeted()}
+
+    def _do(self, deed: Deed) -> None:
+        """Have it done, after its question where it has one."""
+        if deed.question:
+            self.app.push_screen(
+                ConfirmScreen(deed.question, deed.detail),
+                lambda yes: self._do(replace(deed, question="")) if yes else None,
+            )
+            return
+        self.twin = deed.command
+        self.post_message(Ask(deed.job))
 
     def action_star(self) -> None:
         """Star them; where all have one, take it away."""
-        if ids := self.targets():
-            on = not self._every(ids, lambda one: one.star)
-            self._do(partial(orders.star, run_ids=ids, on=on), words("star", ids, "" if on else "--undo"))
+        if runs := self._targeted():
+            self._do(deeds.star(runs))
 
     def action_archive(self) -> None:
         """Put them away; where all are, bring them back."""
-        if ids := self.targets():
-            on = not self._every(ids, lambda one: one.archived)
+        if runs := self._targeted():
             self.chosen = frozenset()
-            self._do(partial(orders.archive, run_ids=ids, on=on), words("archive", ids, "" if on else "--undo"))
+            self._do(deeds.archive(runs))
+
+    def action_stop(self) -> None:
+        """Stop those that run, after a question."""
+        self._if_any(deeds.stop)
+
+    def action_resume(self) -> None:
+        """Let paused ones go on, start workers for those that have none; several are asked about."""
+        self._if_any(deeds.resume)
+
+    def _if_any(self, deed: Callable[[Sequence[Listed], Mapping[int, str]], Deed]) -> None:
+        """Do it to those of the runs that it can be done to; where there is none, say so."""
+        try:
+            self._do(deed(self._targeted(), self._statuses()))
+        except UsageError as error:
+            self.notify(str(error), severity="warning", markup=False)
 
     def action_compare(self) -> None:
         """Lay them beside each other; the oldest is what the others are compared with."""
@@ -364,37 +319,6 @@ class RunsScreen(View):
             return
         self.twin = words("compare", ids)
         self.post_message(Compare(ids))
-
-    def action_stop(self) -> None:
-        """Stop those that run, after a question."""
-        moment = self.moment()
-        ids = tuple(key for key in self.targets() if moment.status(self.runs[key]) in ("queued", "running", "paused"))
-        if not ids:
-            self.notify("nothing to stop: no such run is at work", severity="warning", markup=False)
-            return
-        name = line(self.runs[ids[0]].run.name, 40) if len(ids) == 1 else f"{len(ids)} runs"
-        self.app.push_screen(
-            ConfirmScreen(f"Stop {name}?", "A checkpoint is saved first; r resumes from there."),
-            lambda yes: self._do(partial(orders.stop_all, run_ids=ids), each("stop", ids)) if yes else None,
-        )
-
-    def action_resume(self) -> None:
-        """Let paused ones go on, start workers for those that have none; several are asked about."""
-        moment = self.moment()
-        status = {key: moment.status(self.runs[key]) for key in self.targets()}
-        paused = tuple(key for key, now in status.items() if now == "paused")
-        ended = tuple(key for key, now in status.items() if now in ("queued", "interrupted", "failed", "stale"))
-        if not paused and not ended:
-            self.notify("nothing to resume: such runs are at work or done", severity="warning", markup=False)
-            return
-        job, typed = partial(orders.resume_all, paused=paused, ended=ended), each("resume", (*paused, *ended), "-d")
-        if len(ended) < 2:
-            self._do(job, typed)
-            return
-        self.app.push_screen(
-            ConfirmScreen(f"Start {len(ended)} workers?", "Each run trains in a process of its own, all at once."),
-            lambda yes: self._do(job, typed) if yes else None,
-        )
 
     def action_archived(self) -> None:
         """Show what was put away, or hide it."""
@@ -420,7 +344,8 @@ class RunsScreen(View):
 
     def action_columns(self) -> None:
         """Ask for the columns."""
-        chosen = self.kept.columns or tuple(c.key for c, _ in layout(self.kept, self.settings(), self.size.width))
+        shown = layout(self.kept, settings_of(self.kept), self.size.width)
+        chosen = self.kept.columns or tuple(column.key for column, _ in shown)
         self._ask("columns", "Columns", " ".join(chosen) + " ")
 
     def action_tag(self) -> None:
@@ -435,7 +360,7 @@ class RunsScreen(View):
 
     def _ask(self, kind: Kind, heading: str, text: str) -> None:
         self.query_one(Prompt).open(kind, heading, text, self._offered(kind))
-        self.post_message(Ask(_words))
+        self.post_message(Ask(orders.words))
 
     def _offered(self, kind: Kind) -> Words:
         """A filter knows the fields of the database, the others the columns of the list."""
@@ -450,20 +375,22 @@ class RunsScreen(View):
         if event.kind == "filter":
             self.keep(replace(kept, where=text))
         elif event.kind == "note" and self.selected is not None:
-            command = f"note {self.selected} {shlex.quote(text)}"
-            self._do(partial(orders.note, run_id=self.selected, text=text), command)
+            self._do(deeds.note(self.selected, text))
         elif event.kind == "tags" and text:
-            self._tag(text.split())
+            self._do(deeds.tag(self._targeted(), text.split()))
         elif event.kind in ("sort", "group", "columns"):
-            keys = known(tuple(text.split()))
-            if self._all_known(text.split()):
-                if event.kind == "sort":
-                    self._sort(keys[0] if keys else "")
-                elif event.kind == "group":
-                    self.folded = frozenset()
-                    self.keep(replace(kept, groups=keys))
-                else:
-                    self.keep(replace(kept, columns=keys))
+            try:
+                keys = named_columns(text.split(), self._offered("sort").keys if self.words.keys else ())
+            except UsageError as error:
+                self.notify(str(error), severity="warning", markup=False)
+                return
+            if event.kind == "sort":
+                self._sort(keys[0] if keys else "")
+            elif event.kind == "group":
+                self._pane.folded = frozenset()
+                self.keep(replace(kept, groups=keys))
+            else:
+                self.keep(replace(kept, columns=keys))
 
     def on_header_sort(self, event: Header.Sort) -> None:
         """A title was clicked."""
@@ -472,25 +399,3 @@ class RunsScreen(View):
     def _sort(self, key: str) -> None:
         again = key == self.kept.sort
         self.keep(replace(self.kept, sort=key, ascending=not self.kept.ascending if again else False))
-
-    def _tag(self, typed: list[str]) -> None:
-        add = tuple(tag for tag in typed if not tag.startswith("-"))
-        remove = tuple(tag[1:] for tag in typed if tag.startswith("-"))
-        options = [f"--add {shlex.quote(tag)}" for tag in add] + [f"--remove {shlex.quote(tag)}" for tag in remove]
-        ids = self.targets()
-        self._do(partial(orders.tag, run_ids=ids, add=add, remove=remove), words("tag", ids, " ".join(options)))
-
-    def _all_known(self, typed: list[str]) -> bool:
-        """Whether each is a column or a setting; says which is not."""
-        offered = self._offered("sort").keys
-        for key in typed:
-            if self.words.keys and SHORT.get(key.lower(), key) not in offered:
-                near = nearest(key, offered)
-                hint = f": did you mean {near}?" if near else ""
-                self.notify(f"there is no column {line(key, 40)!r}{hint}", severity="warning", markup=False)
-                return False
-        return True
-
-
-def _words(reader: Reader) -> Answer:
-    return Answer("runs", reader.read(lambda con, kept: read_words(con)))

@@ -304,6 +304,10 @@ class SqlScreen(View):
         """More room for the value, and less."""
         self.toggle_class("-tall")
 
+    def action_move(self, by: int) -> None:
+        """The cursor down or up."""
+        self.action_cell(by, 0)
+
     def action_cell(self, rows: int, columns: int) -> None:
         """The cursor down or up, right or left."""
         grid = self.query_one(Grid)
@@ -314,14 +318,10 @@ class SqlScreen(View):
         grid = self.query_one(Grid)
         grid.move(grid.row + by * grid.page)
 
-    def action_top(self) -> None:
-        """First row."""
-        self.query_one(Grid).move(0)
-
-    def action_bottom(self) -> None:
-        """Last row."""
+    def action_end(self, by: int) -> None:
+        """The first row, or the last."""
         grid = self.query_one(Grid)
-        grid.move(len(grid.rows) - 1)
+        grid.move(by * len(grid.rows))
 
 
 def _ask(database: Path, sql: str, stop: threading.Event) -> Result:

@@ -29,11 +29,19 @@ def head(live: Live, width: int) -> Content:
 
 
 def spent(found: Spent, width: int) -> str:
-    """$1.84 of $5.00 · 1 200 calls; what has no known price is said. Where there is little room, the money alone."""
-    usd = UNKNOWN if found.usd is None else f"${found.usd:.2f}" if found.usd >= 0.01 else f"${found.usd:.4f}"
-    of = "" if found.budget_usd is None else f" of ${found.budget_usd:.2f}"
-    more = f" + {count(found.unpriced)} unpriced" if found.unpriced and found.usd is not None else ""
-    return f"{usd}{of}{more}" + (f" · {count(found.calls)} calls" if width >= 100 else "")
+    """$1.84 of $5.00 · 1 200 calls; what has no known price is said. Where there is little room, the money alone.
+
+    A teacher that costs nothing, and has no limit, has no money to be told.
+    """
+    parts = []
+    if found.usd != 0 or found.budget_usd is not None or found.unpriced:
+        usd = UNKNOWN if found.usd is None else f"${found.usd:.{2 if found.usd >= 0.01 or not found.usd else 4}f}"
+        of = "" if found.budget_usd is None else f" of ${found.budget_usd:.2f}"
+        more = f" + {count(found.unpriced)} unpriced" if found.unpriced and found.usd is not None else ""
+        parts.append(f"{usd}{of}{more}")
+    if width >= 100:
+        parts.append(f"{count(found.calls)} calls")
+    return " · ".join(parts)
 
 
 def strip(live: Live, width: int) -> Content:

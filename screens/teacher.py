@@ -242,7 +242,7 @@ class TeacherScreen(View):
         self.app.copy_to_clipboard(shlex.join(words))
         self.notify(f"copied: {shlex.join(words)}", markup=False)
 
-    def action_row(self, by: int) -> None:
+    def action_move(self, by: int) -> None:
         """The cursor down or up."""
         grid = self.query_one(Grid)
         grid.move(grid.row + by)
@@ -252,14 +252,10 @@ class TeacherScreen(View):
         grid = self.query_one(Grid)
         grid.move(grid.row + by * grid.page)
 
-    def action_top(self) -> None:
-        """First row."""
-        self.query_one(Grid).move(0)
-
-    def action_bottom(self) -> None:
-        """Last row."""
+    def action_end(self, by: int) -> None:
+        """The first row, or the last."""
         grid = self.query_one(Grid)
-        grid.move(len(grid.rows) - 1)
+        grid.move(by * len(grid.rows))
 
     def action_scroll(self, by: int) -> None:
         """The request's text, up or down."""

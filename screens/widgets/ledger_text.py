@@ -40,6 +40,11 @@ def usd(value: float | None) -> str:
     return f"${value:.{min(6, 2 - math.floor(math.log10(value)))}f}"
 
 
+def price(value: float | None) -> str:
+    """What was paid for something; nothing is free."""
+    return "free" if value == 0 else usd(value)
+
+
 def seconds(value: float | None) -> str:
     """0.42 s; 75 s."""
     return UNKNOWN if value is None else f"{value:.1f} s" if value < 10 else f"{value:.0f} s"
@@ -89,7 +94,8 @@ def spending(seen: LedgerSeen, one_run: bool) -> Content:
 
 
 def _spent(row: Spending) -> Content:
-    price = usd(row.price_usd or 0.0) if not row.unknown_prices else usd(row.price_usd)
+    certain = not row.unknown_prices and not row.in_doubt
+    paid = price(row.price_usd or 0.0) if certain else usd(row.price_usd)
     rest = f" {count(row.calls)} calls"
     if row.input_tokens is not None or row.output_tokens is not None:
         rest += f" · {count(row.input_tokens)} + {count(row.output_tokens)} tokens"
@@ -98,7 +104,7 @@ def _spent(row: Spending) -> Content:
     if row.reused:
         rest += f" · {count(row.reused)} reused"
     doubt = f" · {count(row.in_doubt)} in doubt: at most {usd(row.in_doubt_usd)}" if row.in_doubt else ""
-    return Content.assemble((line(row.model, 40), ""), " ", (price, "bold"), (rest, "dim"), (doubt, "$text-warning"))
+    return Content.assemble((line(row.model, 40), ""), " ", (paid, "bold"), (rest, "dim"), (doubt, "$text-warning"))
 
 
 def _limits(budget: Budget | None, rows: Sequence[Spending]) -> str:
@@ -168,7 +174,7 @@ def cells(row: RequestRow, names: Sequence[str]) -> tuple[str, ...]:
         "example": line(row.example, 16),
         "tries": count(row.tries),
         "took": seconds(took),
-        "price": usd(row.price_usd) if row.state != "in_doubt" else f"≤{usd(row.greatest_usd)}",
+        "price": price(row.price_usd) if row.state != "in_doubt" else f"≤{usd(row.greatest_usd)}",
         "tokens": count(row.output_tokens),
         "at": clock(row.sent_at),
         "model": line(row.model, 20),
@@ -225,7 +231,7 @@ def _try(one: Try, state: str) -> Content:
     if one.billed:
         tokens = f"{count(one.input_tokens)} + {count(one.output_tokens)} tokens"
         thought = f" ({count(one.reasoning_tokens)} of reasoning)" if one.reasoning_tokens else ""
-        told += [usd(one.price_usd), tokens + thought, line(one.answered_by, 60), line(one.provider_id, 60)]
+        told += [price(one.price_usd), tokens + thought, line(one.answered_by, 60), line(one.provider_id, 60)]
     else:
         told.append("not billed" if one.billed is False else f"may be billed, at most {usd(one.greatest_usd)}")
     error = f"\n    {line(hidden(one.error), 400)}" if one.error else ""

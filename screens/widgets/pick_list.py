@@ -35,6 +35,11 @@ class PickList(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False)
         """The one under the cursor."""
         return self.rows[self.cursor] if self.rows else None
 
+    @property
+    def page(self) -> int:
+        """Rows in sight, but one."""
+        return max(1, self.scrollable_content_region.height - 1)
+
     def move(self, to: int) -> None:
         """Put the cursor there and bring it into view."""
         self.cursor = max(0, min(to, len(self.rows) - 1))

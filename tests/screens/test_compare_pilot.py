@@ -41,7 +41,7 @@ async def test_every_key_at_a_wide_terminal(database: Path) -> None:
         await press(pilot, "j")
         assert questions.cursor == 1
         assert [line for line in shown(pilot).splitlines() if "gold" in line] != before
-        for key, at in (("k", 0), ("G", 18), ("g", 0), ("down", 1), ("up", 0), ("pagedown", 10), ("pageup", 0)):
+        for key, at in (("k", 0), ("G", 18), ("g", 0), ("down", 1), ("up", 0), ("pagedown", 18), ("pageup", 0)):
             await press(pilot, key)
             assert questions.cursor == at, key
         assert "b arithmetic-positives" in shown(pilot)

@@ -1,0 +1,83 @@
+"""What can be done to runs of the list: the job, its command line, and what is asked before. Pure functions."""
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from engine.errors import UsageError
+from engine.store.run_list import Listed
+from screens import orders
+from screens.reader import Reader, Said
+from screens.twins import each, words
+from screens.widgets.words import line
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """Something to have done on the reader's thread."""
+
+    job: Callable[[Reader], Said]
+    command: str
+    """Its command line, without qcrd."""
+    question: str = ""
+    """Asked before; "": it is done at once."""
+    detail: str = ""
+
+
+def star(runs: Sequence[Listed]) -> Deed:
+    """Star them; where all have one, take it away."""
+    ids, on = _ids(runs), not all(one.star for one in runs)
+    return Deed(partial(orders.star, run_ids=ids, on=on), words("star", ids, "" if on else "--undo"))
+
+
+def archive(runs: Sequence[Listed]) -> Deed:
+    """Put them away; where all are, bring them back."""
+    ids, on = _ids(runs), not all(one.archived for one in runs)
+    return Deed(partial(orders.archive, run_ids=ids, on=on), words("archive", ids, "" if on else "--undo"))
+
+
+def tag(runs: Sequence[Listed], typed: Sequence[str]) -> Deed:
+    """Give the tags that were typed, and take away those with a minus before them."""
+    ids = _ids(runs)
+    add = tuple(word for word in typed if not word.startswith("-"))
+    remove = tuple(word[1:] for word in typed if word.startswith("-"))
+    options = [f"--add {shlex.quote(word)}" for word in add] + [f"--remove {shlex.quote(word)}" for word in remove]
+    return Deed(partial(orders.tag, run_ids=ids, add=add, remove=remove), words("tag", ids, " ".join(options)))
+
+
+def note(run_id: int, text: str) -> Deed:
+    """Write a note on a run."""
+    return Deed(partial(orders.note, run_id=run_id, text=text), f"note {run_id} {shlex.quote(text)}")
+
+
+def stop(runs: Sequence[Listed], status: Mapping[int, str]) -> Deed:
+    """Stop those that are at work, by their `status`, after a question. Raises UsageError where none is."""
+    there = [one for one in runs if status[one.run.id] in ("queued", "running", "paused")]
+    if not there:
+        raise UsageError("nothing to stop: no such run is at work")
+    ids = _ids(there)
+    name = line(there[0].run.name, 40) if len(there) == 1 else f"{len(there)} runs"
+    return Deed(
+        partial(orders.stop_all, run_ids=ids),
+        each("stop", ids),
+        f"Stop {name}?",
+        "A checkpoint is saved first; r resumes from there.",
+    )
+
+
+def resume(runs: Sequence[Listed], status: Mapping[int, str]) -> Deed:
+    """Let paused ones go on, start workers for those that have none; several are asked about. Raises UsageError."""
+    ids = _ids(runs)
+    paused = tuple(key for key in ids if status[key] == "paused")
+    ended = tuple(key for key in ids if status[key] in ("queued", "interrupted", "failed", "stale"))
+    if not paused and not ended:
+        raise UsageError("nothing to resume: such runs are at work or done")
+    job, typed = partial(orders.resume_all, paused=paused, ended=ended), each("resume", (*paused, *ended), "-d")
+    if len(ended) < 2:
+        return Deed(job, typed)
+    return Deed(job, typed, f"Start {len(ended)} workers?", "Each run trains in a process of its own, all at once.")
+
+
+def _ids(runs: Sequence[Listed]) -> tuple[int, ...]:
+    return tuple(one.run.id for one in runs)

@@ -1,5 +1,6 @@
 """The interactive console: a reader of experiments.db that can be closed and opened again without any run noticing."""
 
+import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -8,22 +9,28 @@ from pathlib import Path
 from typing import Any
 
 from textual.app import App, SystemCommand
+from textual.binding import Binding
 from textual.message import Message
 from textual.screen import Screen
 
 from app.settings import load_kept, save_kept, settings_path
 from engine.errors import QcrdError
-from screens.base import Ask, Compare, Keep, Open, View
+from screens import themes
+from screens.base import Ask, Compare, Keep, Open, Prefer, View, draw_hints
 from screens.compare import CompareScreen
 from screens.help import HelpScreen
-from screens.kept import Kept
-from screens.keys import KEYS, bindings
+from screens.kept import Kept, LastKept
+from screens.keymap import remapped
+from screens.keys import bindings
 from screens.live import LiveScreen
+from screens.preferences import changed
 from screens.rationales import RationalesScreen
 from screens.reader import Answer, Reader, Said, Snapshot, Watch
 from screens.runs import RunsScreen
+from screens.settings import SettingsScreen
 from screens.sql import SqlScreen
 from screens.teacher import TeacherScreen
+from screens.twins import TWINS, filled, twin
 from screens.widgets.words import line
 
 
@@ -40,6 +47,7 @@ class Console(App[None]):
 
     TITLE = "qcrd"
     BINDINGS = bindings("all")
+    CSS_PATH = Path(themes.__file__).with_suffix(".tcss")
 
     def __init__(
         self,
@@ -49,9 +57,12 @@ class Console(App[None]):
         settings: Path | None = None,
     ) -> None:
         """`settings`: the file with what is remembered; None: nothing is."""
-        super().__init__()
+        # with NO_COLOR nothing is coloured, rather than everything grey
+        super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
         self._settings = settings
         self._kept, self._kept_problem = (Kept(), None) if settings is None else load_kept(settings)
+        for theme in themes.THEMES:
+            self.register_theme(theme)
         self.animation_level = "none"
         self.run_id = run_id
         """The run that live and rationales show."""
@@ -72,17 +83,38 @@ class Console(App[None]):
         }
         self._new: Screen[None] | None = None
         self._reader = Reader(database, lambda result: self.post_message(Read(result)), clock)
+        self._hold()
+        last = self._kept.last
+        self._place_left = ""
+        if run_id is None and last.place in self._views:
+            here = last.database == str(database.absolute())
+            if last.place not in ("live", "rationales") or (here and last.run):
+                self._place_left = last.place
+                self.run_id = last.run if here and last.run else None
+
+    def _hold(self) -> None:
+        """Be as the settings want it."""
+        self.theme = "ansi" if self.no_color else self._kept.look.theme
+        self._reader.pause = 1 / self._kept.look.repaints
+        self._keys, _ = remapped(self._kept.keys)
+        self.set_keymap({key.name: key.keys for key in self._keys if key.name in self._kept.keys})
+        for name, view in self._views.items():
+            view.keys = self._keys
+            if name in ("live", "rationales", "compare"):
+                view.recall(getattr(self._kept, name))
+            if view.is_mounted:
+                draw_hints(view, name, self._keys)
+        self._runs.draw()
 
     def on_mount(self) -> None:
         """Open where asked, and start to read."""
         for name, view in self._views.items():
             self.install_screen(view, name)
-        if self.run_id is None:
-            self.push_screen("runs")
-        else:
+        if self.run_id is not None:
             self._runs.selected = self.run_id
-            self._live.open(self.run_id)
-            self.push_screen("live")
+            for view in (self._live, self._rationales, self._teacher):
+                view.open(self.run_id)
+        self.push_screen(self._place_left or ("runs" if self.run_id is None else "live"))
         if self._kept_problem is not None:
             self.notify(line(self._kept_problem, 400), severity="warning", markup=False)
         self._reader.start()
@@ -114,8 +146,17 @@ class Console(App[None]):
     def on_keep(self, message: Keep) -> None:
         """Something is to be remembered."""
         self._kept = replace(self._kept, **{message.section: message.value})  # type: ignore[arg-type]
+        self._remember(message.section)
+
+    def on_prefer(self, message: Prefer) -> None:
+        """Something was set: it holds at once."""
+        self._kept = message.kept
+        self._remember(message.section)
+        self._hold()
+
+    def _remember(self, section: str) -> None:
         if self._settings is not None:
-            self._reader.do(partial(_remember, path=self._settings, kept=self._kept))
+            self._reader.do(partial(_remember, path=self._settings, kept=self._kept, section=section))
 
     def on_compare(self, message: Compare) -> None:
         """Runs were chosen in the list."""
@@ -158,6 +199,8 @@ class Console(App[None]):
             self._teacher.open(self._runs.selected if self._front() is self._runs else self.run_id)
         if self._front() is not self._views[place]:
             self.switch_screen(place)
+            last = LastKept(place, self.run_id or 0, str(self._reader.database.absolute()))
+            self.on_keep(Keep("last", last))
 
     async def action_back(self) -> None:
         """One level up; out of a search or a maximised pane first."""
@@ -185,18 +228,42 @@ class Console(App[None]):
 
             self._new = NewRunScreen(self._reader.database)
         self.push_screen(self._new)
+        self.call_after_refresh(draw_hints, self._new, "new", self._keys)
 
     def action_keys_help(self) -> None:
         """All keys."""
-        self.push_screen(HelpScreen(self._place()))
+        self.push_screen(HelpScreen(self._place(), self._keys))
+
+    def action_settings(self) -> None:
+        """What can be set, keys among it."""
+        self.push_screen(SettingsScreen(self._kept, self._settings, self._keys))
+
+    def get_key_display(self, binding: Binding) -> str:
+        """As the table writes it, remapped or not."""
+        shown = next((key.shown for key in self._keys if key.name == binding.id), None)
+        return super().get_key_display(binding) if shown is None else shown
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """What the palette offers: the table's commands that make sense here, and the theme."""
-        place = self._place()
-        for key in KEYS:
-            if key.place in ("all", place) and key.action not in ("back", "up", "down"):
-                yield SystemCommand(key.label, f"{key.help} ({key.shown})", partial(self._act, key.action, key.place))
-        yield SystemCommand("theme", "Change the colours; ansi-dark uses the terminal's own", self.action_change_theme)
+        """What the palette offers: each key of this screen, by its help; the command line of each, to copy; themes."""
+        place, view = self._place(), self._front()
+        here = sorted((key for key in self._keys if key.place in ("all", place)), key=lambda key: key.place == "all")
+        for key in here:
+            yield SystemCommand(key.help, f"{key.shown}   {key.label}", partial(self._act, key.action, key.place))
+        blanks = {} if view is None else view.blanks()
+        if self.run_id is not None:
+            blanks = {"RUN": str(self.run_id), **blanks}
+        for key in here:
+            if key.name in TWINS:
+                text = twin(self._reader.database, filled(TWINS[key.name], blanks))
+                yield SystemCommand(f"copy: {line(text, 400)}", key.help, partial(self._copy, text))
+        for theme in themes.THEMES:
+            kept = changed(self._kept, "theme", theme.name)
+            does = partial(self.post_message, Prefer(kept, "look"))
+            yield SystemCommand(f"Theme: {theme.name}", "Other colours; F2 has all settings", does)
+
+    def _copy(self, text: str) -> None:
+        self.copy_to_clipboard(text)
+        self.notify(f"copied: {line(text, 400)}", markup=False)
 
     async def _act(self, action: str, place: str) -> None:
         await self.run_action(action, default_namespace=self if place == "all" else self._front())
@@ -210,9 +277,9 @@ class Console(App[None]):
         return next((s for s in reversed(self.screen_stack) if isinstance(s, View)), None)
 
 
-def _remember(reader: Reader, path: Path, kept: Kept) -> None:
+def _remember(reader: Reader, path: Path, kept: Kept, section: str) -> None:
     try:
-        save_kept(path, kept)
+        save_kept(path, kept, section)
     except OSError as error:
         raise QcrdError(f"cannot remember the settings in {path} ({error.strerror}): they last until q") from error
 

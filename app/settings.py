@@ -6,7 +6,9 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+from engine.errors import UsageError
 from screens.kept import Kept
+from screens.keymap import remapped
 
 DB_VARIABLE = "QCRD_DB"
 """Names the database where --db does not."""
@@ -33,31 +35,60 @@ def settings_path() -> Path:
 def load_kept(path: Path) -> tuple[Kept, str | None]:
     """What is remembered, and one line where the file is broken: then the default stands for what cannot be read."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(found, dict):
-            raise ValueError("it holds no sections")
-    except FileNotFoundError:
-        return Kept(), None
+        found = _read(path)
     except (OSError, ValueError) as error:
         return Kept(), f"{path} cannot be read ({error}): the defaults are used until it is mended or deleted"
-    sections, wrong = {}, []
-    for section in fields(Kept):
-        default = section.default
+    sections: dict[str, Any] = {}
+    wrong = []
+    for name, default in _defaults().items():
         try:
-            sections[section.name] = _section(default, found.get(section.name, {}))
+            sections[name] = _keys(found.get(name, {})) if name == "keys" else _section(default, found.get(name, {}))
         except ValueError as error:
-            wrong.append(f"{section.name}{error}")
-            sections[section.name] = default
-    problem = f"{path}: {', '.join(wrong)}: the defaults of that part are used" if wrong else None
-    return Kept(**sections), problem
+            wrong.append(f"{name}{error}")
+            sections[name] = default
+    parts = [f"{', '.join(wrong)}: the defaults of that part are used"] if wrong else []
+    parts += remapped(sections["keys"])[1]
+    return Kept(**sections), f"{path}: {'; '.join(parts)}" if parts else None
 
 
-def save_kept(path: Path, kept: Kept) -> None:
-    """Write it, whole or not at all. Raises OSError."""
+def save_kept(path: Path, kept: Kept, *sections: str) -> None:
+    """Write it, whole or not at all; with `sections`: those alone, so that what another console or the command line
+    has set meanwhile stays. Raises OSError, and UsageError where a file that cannot be read would be lost.
+    """
+    try:
+        there = _read(path)
+    except ValueError as error:
+        raise UsageError(
+            f"{path} cannot be read ({error}): mend or delete it, nothing is remembered till then"
+        ) from error
+    wanted = asdict(kept)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(f".{os.getpid()}.partial")
-    beside.write_text(json.dumps(asdict(kept), indent=2) + "\n", encoding="utf-8")
+    new = {**there, **{name: wanted[name] for name in sections or wanted}}
+    beside.write_text(json.dumps(new, indent=2) + "\n", encoding="utf-8")
     beside.replace(path)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The file's sections; none where it is not there. Raises OSError, ValueError."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    if not isinstance(found, dict):
+        raise ValueError("it holds no sections")
+    return found
+
+
+def _defaults() -> dict[str, Any]:
+    return {section.name: getattr(Kept(), section.name) for section in fields(Kept)}
+
+
+def _keys(found: Any) -> dict[str, str]:
+    """The key map from JSON. Raises ValueError."""
+    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+        raise ValueError(' is no key map: {"live.pause": "P"}')
+    return found
 
 
 def _section(default: Any, found: Any) -> Any:
@@ -72,6 +103,7 @@ def _section(default: Any, found: Any) -> Any:
             right = isinstance(value, tuple) and all(isinstance(item, str) for item in value)
         else:
             right = type(value) is type(getattr(default, field.name))
+            right = right and value in field.metadata.get("choices", (value,))
         if not right:
             raise ValueError(f".{field.name} is {json.dumps(value)[:40]}")
         values[field.name] = value

@@ -1,13 +1,16 @@
 """What the screens share: their keys, the line that says what is wrong, and how they ask for something."""
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
 
 from textual.content import Content
 from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Static
 
+from screens.kept import Kept
+from screens.keys import KEYS, Key, hints
 from screens.reader import Answer, Reader, Said, Snapshot, Watch
 from screens.widgets.words import line
 
@@ -40,6 +43,14 @@ class Keep(Message):
         self.section, self.value = section, value
 
 
+class Prefer(Message):
+    """Settings were changed: hold to them, and remember the section."""
+
+    def __init__(self, kept: Kept, section: str) -> None:
+        super().__init__()
+        self.kept, self.section = kept, section
+
+
 class Ask(Message):
     """Have the reader's thread do something; `job` gets the reader."""
 
@@ -55,6 +66,10 @@ class View(Screen[None]):
     """
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-medium"), (120, "-wide")]  # noqa: RUF012
+    PLACE: ClassVar[str] = ""
+    """Its name in the table of keys."""
+    keys: tuple[Key, ...] = KEYS
+    """The table, as it was remapped."""
     CSS = """
     View { layout: vertical; }
     #problem { display: none; height: auto; padding: 0 1; background: $error 30%; }
@@ -72,6 +87,17 @@ class View(Screen[None]):
     def answered(self, answer: Answer) -> None:
         """Take what a job of this screen's found out; a screen whose jobs answer nothing has nothing to take."""
 
+    def recall(self, kept: Any) -> None:
+        """Be as it was left; `kept` is its section of `screens/kept.py`, which most screens do not have."""
+
+    def blanks(self) -> Mapping[str, str]:
+        """What stands for the words in capitals of `screens/twins.py`: RUN, QUESTION."""
+        return {}
+
+    def on_mount(self) -> None:
+        """Borders tell the keys as they are."""
+        draw_hints(self, self.PLACE, self.keys)
+
     def problem(self) -> Static:
         """The line that `show_problem` fills; each screen puts it first."""
         return Static("", id="problem", markup=False)
@@ -86,3 +112,14 @@ class View(Screen[None]):
     def on_screen_resume(self) -> None:
         """In front again: look here."""
         self.post_message(Look())
+
+
+ELSEWHERE = {("live", "log"): "#log-pane", ("live", "speed"): "#speed, #memory", ("sql", "editor"): "#editor-pane"}
+"""Panes whose widget is not called as they are; the list of runs writes its own border."""
+
+
+def draw_hints(screen: Screen[Any], place: str, keys: Sequence[Key]) -> None:
+    """Write each pane's keys in its border."""
+    for pane in {key.pane for key in keys if key.place == place and key.pane and key.pane != "runs"}:
+        for widget in screen.query(ELSEWHERE.get((place, pane), f"#{pane}")):
+            widget.border_subtitle = Content(hints(place, pane, keys))

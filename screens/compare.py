@@ -1,7 +1,7 @@
 """The compare screen: two to eight runs over each other, what they differ in, and the questions they disagree on."""
 
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rich.style import Style
@@ -20,7 +20,8 @@ from engine.evaluation.side_by_side import (
     Written,
     read_written,
 )
-from screens.base import Look, View
+from screens.base import Keep, Look, View
+from screens.kept import CompareKept
 from screens.keys import bindings, hints
 from screens.reader import Snapshot
 from screens.widgets.chart import Chart
@@ -33,11 +34,11 @@ STYLES = (
     "$text-success",
     "$text-primary",
     "$text-warning",
-    "#c792ea",
-    "#56b6c2",
+    "$text-secondary",
     "$text-error",
-    "$text-accent",
     "$foreground",
+    "bold $text-primary",
+    "bold $text-secondary",
 )
 LETTERS = "abcdefgh"
 """A run's name on this screen: its curve ends in it, so that colour is not needed."""
@@ -90,6 +91,7 @@ class CompareScreen(View):
 
     CSS_PATH = "compare.tcss"
     AUTO_FOCUS = "#questions"
+    PLACE = "compare"
     BINDINGS = bindings("compare")
 
     def __init__(self) -> None:
@@ -99,15 +101,14 @@ class CompareScreen(View):
         self._metric = FIRST_METRICS[0]
         self._example: str | None = None
         self._other = 1
-        self._smooth = True
-        self._log_y = False
+        self.kept = CompareKept()
         self._seen: Compared | None = None
 
     def compose(self) -> ComposeResult:
         """Curves and figures above, questions and texts below; on a narrow terminal one of them at a time."""
         yield self.problem()
         yield Static(Content(NOTHING), id="empty")
-        yield PaneTabs("curves", "runs", "questions")
+        yield PaneTabs("curves", "runs", "questions", front=self.kept.tab)
         with Container(id="upper"):
             chart = Chart("curves", id="curves")
             chart.border_subtitle = Content(hints("compare", "curves"))
@@ -135,6 +136,18 @@ class CompareScreen(View):
         """Show these runs from now on."""
         if run_ids != self.run_ids:
             self.run_ids, self._example, self._other, self._seen = run_ids, None, 1, None
+
+    def recall(self, kept: CompareKept) -> None:
+        """Look as it was left."""
+        self.kept = kept
+        if self.is_mounted:
+            self.query_one(PaneTabs).bring(kept.tab)
+            self._draw_curves()
+
+    def blanks(self) -> dict[str, str]:
+        """The runs."""
+        ids = " ".join(map(str, self.run_ids))
+        return {"RUNS": ids, "METRIC": self._metric} if ids else {}
 
     def wanted(self) -> CompareWatch:
         """These runs and this question."""
@@ -165,7 +178,7 @@ class CompareScreen(View):
             if self._metric not in metrics and metrics:
                 self._metric = metrics[0]
             lines = curves(self._seen.runs, self._metric)
-            self.query_one(Chart).show(lines, Lens(self._log_y, self._smooth), line(self._metric, 30))
+            self.query_one(Chart).show(lines, Lens(self.kept.log_y, self.kept.smooth), line(self._metric, 30))
 
     def _draw_texts(self) -> None:
         seen = self._seen
@@ -195,13 +208,21 @@ class CompareScreen(View):
 
     def action_smooth(self) -> None:
         """Smooth, or every point."""
-        self._smooth = not self._smooth
-        self._draw_curves()
+        self._keep(smooth=not self.kept.smooth)
 
     def action_log_y(self) -> None:
         """Logarithmic axis, or not."""
-        self._log_y = not self._log_y
-        self._draw_curves()
+        self._keep(log_y=not self.kept.log_y)
+
+    def on_tabs_tab_activated(self) -> None:
+        """Another tab."""
+        self._keep(tab=self.query_one(PaneTabs).front)
+
+    def _keep(self, **changes: Any) -> None:
+        kept = replace(self.kept, **changes)
+        if kept != self.kept:
+            self.recall(kept)
+            self.post_message(Keep("compare", kept))
 
     def action_head(self) -> None:
         """The other head's disagreements."""
@@ -218,6 +239,10 @@ class CompareScreen(View):
     def action_move(self, by: int) -> None:
         """Another question."""
         self._to(self._questions.cursor + by)
+
+    def on_pick_list_moved(self) -> None:
+        """A question was clicked."""
+        self._to(self._questions.cursor)
 
     def action_page(self, by: int) -> None:
         """As many questions on as are in sight."""

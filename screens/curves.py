@@ -12,11 +12,11 @@ COLOURS = {
     "explain": "$text-success",
     "predict": "$text-primary",
     "contrast": "$text-warning",
-    "judge": "#c792ea",
+    "judge": "$text-secondary",
     "total": "$foreground",
 }
 """Of the losses, as of the heads; of any other loss what OTHERS has next."""
-OTHERS = ("$text-warning", "#56b6c2", "$text-error")
+OTHERS = ("$text-warning", "$text-accent", "$text-error")
 
 
 def last(curve: Curve | None) -> float | None:

@@ -3,9 +3,12 @@
 Terminals and multiplexers take Ctrl+B, Ctrl+S and Ctrl+H/I/J/M: none of them is used.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from textual.binding import Binding, BindingType
+if TYPE_CHECKING:
+    from textual.binding import BindingType
 
 PLACES = {
     "all": "Everywhere",
@@ -16,6 +19,7 @@ PLACES = {
     "new": "New run",
     "sql": "SQL",
     "teacher": "Teacher",
+    "settings": "Settings",
 }
 
 
@@ -36,6 +40,11 @@ class Key:
     footer: bool = False
     pane: str = ""
     """The pane whose border names it."""
+
+    @property
+    def name(self) -> str:
+        """What it is called where keys are remapped: live.pause."""
+        return f"{self.place}.{'-'.join(self.label.replace(',', '').split())}"
 
 
 def movement(place: str, what: str, pane: str = "") -> tuple[Key, ...]:
@@ -60,6 +69,7 @@ KEYS = (
     Key("5", "5", "go('sql')", "all", "sql", "Ask the database in SQL"),
     Key("6", "6", "go('teacher')", "all", "teacher", "The teachers' ledger: queue, spending, each request"),
     Key("escape", "Esc", "back", "all", "back", "Back: from rationales to the run, from the run to the list"),
+    Key("f2", "F2", "settings", "all", "settings", "Theme, keys and what else is remembered"),
     Key("question_mark", "?", "keys_help", "all", "help", "All keys", footer=True),
     Key("q,ctrl+c", "q", "quit", "all", "quit", "Leave the console; runs go on without it", footer=True),
     Key(
@@ -291,14 +301,24 @@ KEYS = (
     ),
     Key("y", "y", "copy", "teacher", "copy", "Copy the command line that shows the same"),
     Key("escape", "Esc", "leave", "teacher", "back", "From the request alone to the list; back to the run"),
+    Key("enter,space", "Enter", "change", "settings", "change", "The next value; of a key: press another", pane="list"),
+    Key("d", "d", "default", "settings", "default", "The setting at its default", pane="list"),
+    *movement("settings", "setting"),
+    Key("escape,q,f2", "Esc", "leave", "settings", "close", "Back to the screen", pane="list"),
 )
 
 
-def bindings(place: str) -> list[BindingType]:
-    """What Textual binds on a screen; "all" is for the App."""
-    return [Binding(k.keys, k.action, k.label, show=k.footer, key_display=k.shown) for k in KEYS if k.place == place]
+def bindings(place: str) -> "list[BindingType]":
+    """What Textual binds on a screen; "all" is for the App. By its id a binding is remapped."""
+    from textual.binding import Binding  # the commands that read the table do without Textual
+
+    return [
+        Binding(k.keys, k.action, k.label, show=k.footer, key_display=k.shown, id=k.name)
+        for k in KEYS
+        if k.place == place
+    ]
 
 
-def hints(place: str, pane: str) -> str:
+def hints(place: str, pane: str, keys: Sequence[Key] = KEYS) -> str:
     """The keys that belong to a pane, for its border."""
-    return "  ".join(f"{k.shown} {k.label}" for k in KEYS if k.place == place and k.pane == pane)
+    return "  ".join(f"{k.shown} {k.label}" for k in keys if k.place == place and k.pane == pane)

@@ -12,9 +12,10 @@ from textual.widgets import Footer, RichLog, Static
 
 from engine.store.browse import Live, LiveReader, with_clock
 from engine.store.runs import Order
-from screens.base import Ask, View
+from screens.base import Ask, Keep, View
 from screens.confirm import ConfirmScreen
 from screens.curves import accuracies, at_place, last, losses, memories, qualities, scaled, zoomed
+from screens.kept import LiveKept
 from screens.keys import bindings, hints
 from screens.orders import order, resume
 from screens.reader import Snapshot
@@ -22,7 +23,7 @@ from screens.stages import head, stage_table, state_line, strip
 from screens.widgets.chart import Chart, Pointed
 from screens.widgets.log_tail import LogTail
 from screens.widgets.pane_tabs import PaneTabs
-from screens.widgets.plot import UNITS, Across, Lens, Line, extent
+from screens.widgets.plot import UNITS, Across, Lens, Line, Unit, extent
 from screens.widgets.words import UNKNOWN, line
 
 
@@ -50,14 +51,15 @@ class LiveScreen(View):
     """One run, as it goes."""
 
     CSS_PATH = "live.tcss"
+    PLACE = "live"
     BINDINGS = bindings("live")
 
     def __init__(self) -> None:
         super().__init__()
         self.run_id: int | None = None
         self._live: Live | None = None
+        self.kept = LiveKept()
         self._lens = Lens(smooth=True)
-        self._second = False
 
     def compose(self) -> ComposeResult:
         """Charts above, stages and log below; on a narrow terminal one of the three at a time."""
@@ -65,7 +67,7 @@ class LiveScreen(View):
         yield Static("", id="head", markup=False)
         yield Static("", id="strip", markup=False)
         yield Static("", id="state", markup=False)
-        yield PaneTabs("charts", "stages", "log")
+        yield PaneTabs("charts", "stages", "log", front=self.kept.tab)
         with Vertical(id="charts"):
             with Horizontal(id="large"):
                 yield Chart("accuracy", id="accuracy", bounds=(0.0, 1.0))
@@ -98,6 +100,19 @@ class LiveScreen(View):
         if run_id != self.run_id:
             self.run_id = run_id
             self._live = None
+
+    def recall(self, kept: LiveKept) -> None:
+        """Look as it was left."""
+        self.kept = kept
+        across: Unit = next(unit for unit in UNITS if unit == kept.across)
+        self._lens = replace(self._lens, smooth=kept.smooth, log_y=kept.log_y, across=Across(across))
+        if self.is_mounted:
+            self.query_one(PaneTabs).bring(kept.tab)
+            self._redraw()
+
+    def blanks(self) -> dict[str, str]:
+        """The run."""
+        return {} if self.run_id is None else {"RUN": str(self.run_id)}
 
     def wanted(self) -> LiveWatch:
         """This run."""
@@ -156,7 +171,7 @@ class LiveScreen(View):
         }
         for name, first in shown.items():
             other = name in ("rate", "gradient", "memory")
-            self.query_one(f"#{name}").display = other if self._second else first
+            self.query_one(f"#{name}").display = other if self.kept.second else first
 
     def action_next_tab(self) -> None:
         """Charts, Stages, Log, and round again."""
@@ -164,16 +179,17 @@ class LiveScreen(View):
 
     def action_smooth(self) -> None:
         """Smooth the curves of single steps, or show every point."""
-        self._looked(smooth=not self._lens.smooth)
+        self._keep(smooth=not self.kept.smooth)
 
     def action_log_y(self) -> None:
         """Logarithmic axis of the losses, or not."""
-        self._looked(log_y=not self._lens.log_y)
+        self._keep(log_y=not self.kept.log_y)
 
     def action_across(self) -> None:
         """Steps, epochs or time, and round again; what was zoomed and marked is let go."""
         at = UNITS.index(self._lens.across.unit)
-        self._looked(across=Across(UNITS[(at + 1) % len(UNITS)]), window=None, cursor=None)
+        self._lens = replace(self._lens, window=None, cursor=None)
+        self._keep(across=UNITS[(at + 1) % len(UNITS)])
 
     def action_cursor(self, by: int) -> None:
         """The mark goes a fortieth of what is shown to the side; the titles tell the values there."""
@@ -197,14 +213,23 @@ class LiveScreen(View):
 
     def action_charts(self) -> None:
         """The other small charts."""
-        self._second = not self._second
-        self._redraw()
+        self._keep(second=not self.kept.second)
 
     def action_level(self) -> None:
         """The log from another level on."""
         log = self.query_one(LogTail)
         log.next_level()
         log.border_title = Content("Log" if log.level == "debug" else f"Log · {log.level} and above")
+
+    def on_tabs_tab_activated(self) -> None:
+        """Another tab."""
+        self._keep(tab=self.query_one(PaneTabs).front)
+
+    def _keep(self, **changes: Any) -> None:
+        kept = replace(self.kept, **changes)
+        if kept != self.kept:
+            self.recall(kept)
+            self.post_message(Keep("live", kept))
 
     def _looked(self, **changes: Any) -> None:
         self._lens = replace(self._lens, **changes)

@@ -93,6 +93,10 @@ class NewRunScreen(Screen[None]):
         fields.move(fields.cursor + by)
         self._about()
 
+    def on_pick_list_moved(self) -> None:
+        """A key was clicked."""
+        self._about()
+
     def action_page(self, by: int) -> None:
         """A page down or up."""
         self.action_move(by * self._fields.page)

@@ -1,28 +1,30 @@
 """The rationale screen: one question, what pulls the student beside what it is pushed from."""
 
+import shlex
 from bisect import bisect_left, bisect_right
 from dataclasses import replace
 from functools import partial
 
-from textual import events
 from textual.app import ComposeResult
-from textual.containers import Container, VerticalScroll
+from textual.containers import Container
 from textual.content import Content
 from textual.widgets import Footer, Input, Static
 
 from engine.errors import UsageError
-from engine.store.questions import TEXT_LENGTH, Candidate, Question
+from engine.store.questions import TEXT_LENGTH, Question
 from engine.store.rationale_filter import TERMS, Filter, parse
 from engine.store.rationale_notes import NOTE_LENGTH, QUESTION
 from engine.store.search import pattern
-from screens.base import Ask, Look, View
+from screens.base import Ask, Keep, Look, View
+from screens.kept import RationalesKept
 from screens.keys import bindings, hints
 from screens.rationale_reading import Found, RationalesWatch, Seen, annotate, find, into, mark, to_followed
 from screens.reader import Answer, Snapshot
 from screens.widgets.filter_line import Terms
-from screens.widgets.pair import SHOWN, Drawing, heading, layout, source
+from screens.widgets.pair import SHOWN, Drawing, heading, source
 from screens.widgets.parting import Side
 from screens.widgets.question import negatives_title, place, title, top_text
+from screens.widgets.rationale_pane import Pane, Picked
 from screens.widgets.reasons import reasons
 from screens.widgets.visits import history, visit_title
 from screens.widgets.words import count, line
@@ -40,48 +42,12 @@ LINES = {
 """What the line at the foot is for: its name, and what it says while it is empty."""
 
 
-class Pane(VerticalScroll):
-    """One side: rationales of one polarity, drawn at the width there is."""
-
-    ALLOW_MAXIMIZE = True
-
-    def __init__(self, *, id: str) -> None:
-        super().__init__(id=id)
-        self._drawn: tuple[object, ...] = ()
-        self.candidates: tuple[Candidate, ...] = ()
-        self.aside: tuple[Candidate, ...] = ()
-        self.drawing = Drawing()
-        self._starts: dict[int, int] = {}
-
-    def compose(self) -> ComposeResult:
-        """One text."""
-        yield Static("", markup=False)
-
-    def draw(self) -> None:
-        """Lay the text out, unless it is as it was."""
-        width = self.scrollable_content_region.width
-        wanted = (self.candidates, self.aside, self.drawing, width)
-        if width and wanted != self._drawn:
-            self._drawn = wanted
-            self.set_class(not self.drawing.wrap, "-unwrapped")
-            laid = layout(self.candidates, width, self.drawing, self.aside)
-            self._starts = dict(laid.starts)
-            self.query_one(Static).update(laid.content)
-
-    def go_to(self, number: int) -> None:
-        """Bring the beginning of a rationale into view."""
-        self.scroll_to(y=max(0, self._starts.get(number, 0)), animate=False)
-
-    def on_resize(self, event: events.Resize) -> None:
-        """Another width, other lines."""
-        self.draw()
-
-
 class RationalesScreen(View):
     """One question of a run at a time."""
 
     CSS_PATH = "rationales.tcss"
     AUTO_FOCUS = "#positives"
+    PLACE = "rationales"
     BINDINGS = bindings("rationales")
     VERTICAL_BREAKPOINTS = [(0, "-short"), (32, "-tall")]  # noqa: RUF012
 
@@ -99,8 +65,7 @@ class RationalesScreen(View):
         self._cursor: int | None = None
         self._drawn: tuple[int, str] | None = None
         """The question on screen: another begins at its top."""
-        self._wrap = True
-        self._differences = True
+        self.kept = RationalesKept()
 
     def compose(self) -> ComposeResult:
         """Question above, the two sides, its history below."""
@@ -123,6 +88,21 @@ class RationalesScreen(View):
         if run_id != self.run_id:
             self.run_id, self._index, self._step, self._seen = run_id, None, None, None
             self._filter, self._match, self._cursor = Filter(), "", None
+
+    def recall(self, kept: RationalesKept) -> None:
+        """Look as it was left."""
+        self.kept = kept
+        self._redraw()
+
+    def blanks(self) -> dict[str, str]:
+        """The run and the question; the rationale under the cursor."""
+        found = {} if self.run_id is None else {"RUN": str(self.run_id)}
+        if self._question is not None:
+            found["QUESTION"] = shlex.quote(self._question.example)
+        target = self._target()
+        if target is not None:
+            found["RATIONALE"] = "" if target[0] == QUESTION else str(target[0])
+        return found
 
     def wanted(self) -> RationalesWatch:
         """This question at this visit."""
@@ -162,7 +142,7 @@ class RationalesScreen(View):
         marks: dict[int, Side] = {}
         if seen.apart is not None:
             sides = (seen.apart.parting.positive, seen.apart.parting.negative)
-            if not self._differences:
+            if not self.kept.difference:
                 sides = (replace(sides[0], words=frozenset()), replace(sides[1], words=frozenset()))
             marks = {seen.apart.positive: sides[0], seen.apart.negative: sides[1]}
         drawing = Drawing(
@@ -171,7 +151,7 @@ class RationalesScreen(View):
             found=found,
             cursor=self._cursor,
             visited=question.step is not None,
-            wrap=self._wrap,
+            wrap=self.kept.wrap,
             limit=_limit(question, self.maximized is not None),
         )
         for name, candidates, aside in (
@@ -264,13 +244,15 @@ class RationalesScreen(View):
 
     def action_wrap(self) -> None:
         """Wrap, or not."""
-        self._wrap = not self._wrap
-        self._redraw()
+        self._keep(replace(self.kept, wrap=not self.kept.wrap))
 
     def action_difference(self) -> None:
         """Mark the words that differ, or only where the pair parts company."""
-        self._differences = not self._differences
-        self._redraw()
+        self._keep(replace(self.kept, difference=not self.kept.difference))
+
+    def _keep(self, kept: RationalesKept) -> None:
+        self.recall(kept)
+        self.post_message(Keep("rationales", kept))
 
     def action_maximise(self) -> None:
         """The pane alone with all of its texts, and back."""
@@ -303,6 +285,11 @@ class RationalesScreen(View):
         self._cursor = numbers[max(0, min(at + by, len(numbers) - 1))]
         self._redraw()
         pane.go_to(-1 if self._cursor is None else self._cursor)
+
+    def on_picked(self, message: Picked) -> None:
+        """Flag and note are for the rationale that was clicked."""
+        self._cursor = message.number
+        self._redraw()
 
     def _target(self) -> tuple[int, str, bool, str | None] | None:
         """Number and name of what flag and note are for, and what it has of them."""

@@ -17,7 +17,7 @@ from engine.errors import QcrdError
 from engine.store.connect import explain, open_reader
 
 POLL = 0.25
-"""Seconds between two looks."""
+"""Seconds between two looks, where nobody wants fewer."""
 BUSY_MS = 2000
 """Milliseconds to wait for a lock before saying that the database is locked."""
 
@@ -97,6 +97,8 @@ class Reader:
         self._version: int | None = None
         self._content = Snapshot(Nothing())
         self._kept: dict[str, Any] = {}
+        self.pause = POLL
+        """Seconds between two looks."""
         self._thread = threading.Thread(target=self._run, name="console reader", daemon=True)
 
     def start(self) -> None:
@@ -110,7 +112,8 @@ class Reader:
         con = self._con
         if con is not None:
             con.interrupt()
-        self._thread.join(timeout=2)
+        if self._thread.is_alive():  # it is not where the console could not even begin
+            self._thread.join(timeout=2)
 
     @property
     def alive(self) -> bool:
@@ -145,7 +148,7 @@ class Reader:
             if snapshot != last and not self._stopped:
                 last = snapshot
                 self._post(snapshot)
-            self._wake.wait(POLL)
+            self._wake.wait(self.pause)
             self._wake.clear()
         self._close()
 

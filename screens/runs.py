@@ -1,5 +1,6 @@
 """The run browser: every run in a row, filtered, sorted, as a tree, and what is known of the one under the cursor."""
 
+import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -46,6 +47,7 @@ class RunsScreen(View):
     CSS_PATH = "runs.tcss"
     AUTO_FOCUS = "RunRows"
     HORIZONTAL_BREAKPOINTS = [*View.HORIZONTAL_BREAKPOINTS, (BESIDE, "-beside")]  # noqa: RUF012
+    PLACE = "runs"
     BINDINGS = bindings("runs")
 
     def __init__(
@@ -79,6 +81,13 @@ class RunsScreen(View):
     def _tick(self) -> None:
         self.draw()
         self.post_message(Look())
+
+    def blanks(self) -> dict[str, str]:
+        """The runs that a key is for, and what the list is asked for."""
+        ids = " ".join(map(str, self.targets()))
+        found = {"RUNS": ids, "RUN": ids} if ids else {}
+        found |= {"FILTER": shlex.quote(self.kept.where)} if self.kept.where else {}
+        return {**found, "KEY": self.kept.sort} if self.kept.sort else found
 
     def wanted(self) -> RunsWatch:
         """The runs of the filter, and the scores of the one under the cursor."""
@@ -143,7 +152,7 @@ class RunsScreen(View):
             self.moment(),
             self.chosen,
             width,
-            hints("runs", "runs"),
+            hints("runs", "runs", self.keys),
         )
 
     def on_run_rows_moved(self) -> None:

@@ -63,6 +63,7 @@ class SqlScreen(View):
 
     CSS_PATH = "sql.tcss"
     AUTO_FOCUS = "#editor"
+    PLACE = "sql"
     BINDINGS = bindings("sql")
 
     def __init__(self, database: Path) -> None:
@@ -105,6 +106,11 @@ class SqlScreen(View):
         """No query outlives the console."""
         if self._job is not None:
             self._job.stop()
+
+    def blanks(self) -> dict[str, str]:
+        """The query in the editor."""
+        sql = self.query_one(SqlEditor).text.strip()
+        return {"SQL": shlex.quote(sql)} if sql else {}
 
     def wanted(self) -> SqlWatch:
         """The catalog."""

@@ -79,6 +79,7 @@ class TeacherScreen(View):
     CSS_PATH = "teacher.tcss"
     AUTO_FOCUS = "#requests"
     HORIZONTAL_BREAKPOINTS = [*View.HORIZONTAL_BREAKPOINTS, (160, "-beside")]  # noqa: RUF012
+    PLACE = "teacher"
     BINDINGS = bindings("teacher")
 
     def __init__(self) -> None:
@@ -120,6 +121,12 @@ class TeacherScreen(View):
         if run_id != self.run_id:
             self.run_id, self._all = run_id, False
             self._first_page()
+
+    def blanks(self) -> dict[str, str]:
+        """The run, the state and the request."""
+        found = {"RUN": "all" if self.wanted().run_id is None else str(self.run_id)}
+        found |= {} if self._state is None else {"STATE": self._state}
+        return found if self._request is None else {**found, "REQUEST": str(self._request)}
 
     def wanted(self) -> TeacherWatch:
         """This ledger, page and request."""

@@ -1,4 +1,4 @@
-"""attach, pause, resume, stop: orders to a run that is there, and watching it."""
+"""attach, pause, checkpoint, resume, stop: orders to a run that is there, and watching it."""
 
 import sys
 from pathlib import Path
@@ -11,7 +11,7 @@ from app.cli.options import Db, Detach, Run, database
 
 def add_to(app: typer.Typer) -> None:
     """Give the app this file's commands."""
-    for command in (attach, pause, resume, stop, annotate):
+    for command in (attach, pause, checkpoint, resume, stop, annotate):
         app.command()(command)
 
 
@@ -32,6 +32,11 @@ def attach(run: Run, db: Db = None) -> None:
 def pause(run: Run, db: Db = None) -> None:
     """Let a run wait, until `qcrd resume`."""
     _order(run, db, "pause", "pauses after its present step; `{resume}` lets it go on")
+
+
+def checkpoint(run: Run, db: Db = None) -> None:
+    """Let a run write a checkpoint now, and go on."""
+    _order(run, db, "checkpoint", "writes a checkpoint after its present step")
 
 
 def stop(run: Run, db: Db = None) -> None:
@@ -130,7 +135,7 @@ def resume(
         follow(path, run_id, worker, owner=True, after=after)
 
 
-def _order(run: str, db: Path | None, name: Literal["pause", "stop"], effect: str) -> None:
+def _order(run: str, db: Path | None, name: Literal["pause", "checkpoint", "stop"], effect: str) -> None:
     from app.cli.attach import look, worker_is_gone
     from app.cli.options import command
     from engine.errors import UsageError
@@ -143,7 +148,8 @@ def _order(run: str, db: Path | None, name: Literal["pause", "stop"], effect: st
         return
     run_id = _find(path, run)
     live = look(path, LiveReader(run_id))
-    if live.run.status not in ("queued", "running", "paused"):
+    at_work = ("running", "paused") if name == "checkpoint" else ("queued", "running", "paused")
+    if live.run.status not in at_work:
         raise UsageError(f"run {run_id} is {live.run.status}: there is nothing to {name}")
     if worker_is_gone(live):
         hint = command(path, f"resume {run_id}")
@@ -154,7 +160,7 @@ def _order(run: str, db: Path | None, name: Literal["pause", "stop"], effect: st
     print(f"run {run_id} {effect.format(resume=command(path, f'resume {run_id}'))}", file=sys.stderr)
 
 
-def _stop_group(path: Path, group_id: int, name: Literal["pause", "stop"]) -> None:
+def _stop_group(path: Path, group_id: int, name: Literal["pause", "checkpoint", "stop"]) -> None:
     from contextlib import closing
 
     from app.cli.options import command
@@ -162,9 +168,9 @@ def _stop_group(path: Path, group_id: int, name: Literal["pause", "stop"]) -> No
     from engine.store.connect import open_reader
     from engine.store.groups import read_group, stop_group
 
-    if name == "pause":
+    if name != "stop":
         raise UsageError(
-            f"g{group_id} is a group: pause its runs one by one, or `{command(path, f'stop g{group_id}')}`"
+            f"g{group_id} is a group: {name} its runs one by one, or `{command(path, f'stop g{group_id}')}`"
         )
     with closing(open_reader(path)) as connection:
         if not read_group(connection, group_id).alive:

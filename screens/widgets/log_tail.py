@@ -3,6 +3,7 @@
 import time
 from collections import deque
 
+from rich.style import Style
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -12,13 +13,17 @@ from engine.store.browse import LogLine
 from screens.widgets.words import line
 
 KEPT = 2000
-LEVELS = {"debug": "dim", "info": "", "warning": "yellow", "error": "bold red"}
+LEVELS = ("debug", "info", "warning", "error")
 
 
 class LogTail(Vertical):
     """Follows the log while its end is in sight."""
 
+    COMPONENT_CLASSES = {f"log--{level}" for level in LEVELS}  # noqa: RUF012
     DEFAULT_CSS = """
+    LogTail .log--debug { text-style: dim; }
+    LogTail .log--warning { color: $text-warning; }
+    LogTail .log--error { color: $text-error; text-style: bold; }
     LogTail RichLog { background: transparent; height: 1fr; scrollbar-size-vertical: 1; scrollbar-size-horizontal: 0;
                       scrollbar-background: $background; }
     """
@@ -35,6 +40,14 @@ class LogTail(Vertical):
         """One log, no markup."""
         yield RichLog(max_lines=KEPT, wrap=True, markup=False, highlight=False, min_width=1)
 
+    def on_mount(self) -> None:
+        """Other colours: the lines are written anew."""
+        self.watch(self.app, "theme", self._recolour, init=False)
+
+    def _recolour(self) -> None:
+        self._width = 0
+        self.call_after_refresh(self._reflow)
+
     def show(self, run_id: int, logs: tuple[LogLine, ...]) -> None:
         """Add what is new of that run's log."""
         if run_id != self._run_id:
@@ -48,8 +61,7 @@ class LogTail(Vertical):
 
     def next_level(self) -> None:
         """Only lines of the next higher level and above; after errors alone, all."""
-        order = list(LEVELS)
-        self.level = order[(order.index(self.level) + 1) % len(order)]
+        self.level = LEVELS[(LEVELS.index(self.level) + 1) % len(LEVELS)]
         self.query_one(RichLog).clear()
         self._write(self._entries)
 
@@ -69,20 +81,26 @@ class LogTail(Vertical):
         log = self.query_one(RichLog)
         follow = log.is_vertical_scroll_end
         if self._width:  # else on_resize writes it, later
-            lowest = list(LEVELS).index(self.level)
+            lowest = LEVELS.index(self.level)
+            styles = {level: self.get_component_rich_style(f"log--{level}", partial=True) for level in LEVELS}
             for entry in entries:
-                if entry.level in LEVELS and list(LEVELS).index(entry.level) < lowest:
+                if entry.level in LEVELS and LEVELS.index(entry.level) < lowest:
                     continue
-                log.write(log_text(entry), width=self._width, scroll_end=follow, animate=False)
+                log.write(
+                    log_text(entry, styles.get(entry.level, Style())),
+                    width=self._width,
+                    scroll_end=follow,
+                    animate=False,
+                )
 
 
-def log_text(entry: LogLine) -> Text:
-    """A line of the log; the level in words where it matters."""
+def log_text(entry: LogLine, style: Style) -> Text:
+    """A line of the log, its message in `style`; the level in words where it matters."""
     at = time.strftime("%H:%M:%S", time.localtime(entry.at))
     level = f"{entry.level}: " if entry.level in ("warning", "error") else ""
     text = Text()
     text.append(f"{at} ", style="dim")
     if entry.stage:
         text.append(f"{line(entry.stage, 12):<9} ", style="dim")
-    text.append(level + line(entry.message, 2000), style=LEVELS.get(entry.level, ""))
+    text.append(level + line(entry.message, 2000), style=style)
     return text

@@ -7,17 +7,28 @@ from textual.widgets import Tab, Tabs
 class PaneTabs(Tabs):
     """A tab a pane; the screen has the class `-on-NAME` of the one in front, and its style sheet does the rest."""
 
-    def __init__(self, *names: str) -> None:
-        super().__init__(*(Tab(Content(name.capitalize()), id=f"show-{name}") for name in names))
+    def __init__(self, *names: str, front: str) -> None:
+        super().__init__(
+            *(Tab(Content(name.capitalize()), id=f"show-{name}") for name in names), active=f"show-{front}"
+        )
         self._names = names
 
     def on_mount(self) -> None:
-        """The first one is in front."""
-        self._on(self._names[0])
+        """One is in front before any was activated."""
+        self._on(self.front)
+
+    @property
+    def front(self) -> str:
+        """The name of the one in front."""
+        return self.active.removeprefix("show-")
+
+    def bring(self, name: str) -> None:
+        """That one to the front."""
+        self.active = f"show-{name}"
 
     def on_tabs_tab_activated(self, event: Tabs.TabActivated) -> None:
         """Another one."""
-        self._on((event.tab.id or "").removeprefix("show-"))
+        self._on(self.front)
 
     def next(self) -> None:
         """The next, and round again; nothing where the panes fit."""

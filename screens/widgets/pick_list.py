@@ -5,7 +5,9 @@ from typing import Generic, TypeVar
 
 from rich.segment import Segment
 from rich.style import Style
+from textual import events
 from textual.geometry import Size
+from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
@@ -14,6 +16,9 @@ Row = TypeVar("Row")
 
 class PickList(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False):
     """`key` tells rows apart, so that the cursor stays on its own; `draw` gives a row's clean line and its style."""
+
+    class Moved(Message):
+        """A click put the cursor on another row."""
 
     def __init__(self, key: Callable[[Row], str], draw: Callable[[Row], tuple[str, Style]], *, id: str) -> None:
         super().__init__(id=id)
@@ -49,6 +54,13 @@ class PickList(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False)
         elif height and self.cursor >= top + height:
             self.scroll_to(y=self.cursor - height + 1, animate=False, immediate=True)
         self.refresh()
+
+    def on_click(self, event: events.Click) -> None:
+        """The cursor to the row that was clicked."""
+        at = event.y - self.gutter.top + self.scroll_offset.y
+        if 0 <= at < len(self.rows):
+            self.move(at)
+            self.post_message(self.Moved())
 
     def render_line(self, y: int) -> Strip:
         """One row, the cursor's reversed."""

@@ -28,8 +28,8 @@ class RunRows(ScrollView, can_focus=True, inherit_bindings=False):
     DEFAULT_CSS = """
     RunRows { height: 1fr; overflow-x: hidden; scrollbar-gutter: stable; scrollbar-size-vertical: 1;
               text-wrap: nowrap; }
-    RunRows > .run-rows--cursor { background: $accent 25%; }
-    RunRows:focus > .run-rows--cursor { background: $accent 45%; }
+    RunRows > .run-rows--cursor { background: $foreground 10%; }
+    RunRows:focus > .run-rows--cursor { background: $foreground 18%; }
     RunRows > .run-rows--chosen { background: $accent 12%; }
     """
 

@@ -251,6 +251,7 @@ KEYS = (
     Key("ctrl+n", "Ctrl+N", "clear", "sql", "clear", "Empty the editor; ↑ ↓ in it then go through what was run"),
     Key("e,i", "e", "edit", "sql", "edit", "From the result to the editor; Tab there completes a word", pane="result"),
     Key("y", "y", "copy", "sql", "copy", "Copy the command line that asks the same", pane="result"),
+    Key("s", "s", "sort", "sql", "sort", "Sort the rows shown by this column; again: the other way", pane="result"),
     *movement("sql", "row"),
     Key("l,right", "l →", "cell(0, 1)", "sql", "right", "Next column"),
     Key("h,left", "h ←", "cell(0, -1)", "sql", "left", "Previous column"),

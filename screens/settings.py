@@ -33,12 +33,13 @@ class SettingsScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """The list, what the one under the cursor is, and the file."""
-        with Vertical(id="box") as box:
-            box.border_title = Content("Settings")
-            yield PickList[Preference](lambda one: one.name, self._line, id="list")
+        with Vertical(id="box"):
+            settings = PickList[Preference](lambda one: one.name, self._line, id="list")
+            settings.border_title = Content("Settings")
+            yield settings
             yield Static("", id="about", markup=False)
             where = "kept until q: no file was named" if self._path is None else line(str(self._path), 300)
-            yield Static(Content.styled(where, "dim"), markup=False)
+            yield Static(Content.styled(where, "dim"), id="file", markup=False)
 
     def on_mount(self) -> None:
         """All of them."""

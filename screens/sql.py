@@ -28,7 +28,7 @@ from screens.confirm import ConfirmScreen
 from screens.keys import bindings, hints
 from screens.reader import Snapshot
 from screens.saved import SavedScreen
-from screens.widgets.grid import Grid, columns_of
+from screens.widgets.grid import Grid, columns_of, ordered
 from screens.widgets.sql_editor import Offers, SqlEditor
 from screens.widgets.words import count, line, paragraph
 
@@ -74,6 +74,9 @@ class SqlScreen(View):
         self._sql = ""
         """Of the result that is shown."""
         self._result: Result | None = None
+        self._by: int | None = None
+        """The column that the rows are sorted by; None: as the query has them."""
+        self._down = False
 
     def compose(self) -> ComposeResult:
         """Editor and catalog above, result and value below."""
@@ -148,7 +151,7 @@ class SqlScreen(View):
             self.notify(f"{count(rows)} rows in {line(str(path), 200)}", markup=False)
 
     def _draw(self, result: Result) -> None:
-        self._result = result
+        self._result, self._by = result, None
         self.query_one("#result").border_title = self._title()
         self.add_class("-answered")
         grid = self.query_one(Grid)
@@ -318,6 +321,23 @@ class SqlScreen(View):
         """The cursor down or up, right or left."""
         grid = self.query_one(Grid)
         grid.move(grid.row + rows, grid.column + columns)
+
+    def action_sort(self) -> None:
+        """The rows shown by the column under the cursor; again: the other way round."""
+        self.on_grid_titled(Grid.Titled(self.query_one(Grid).column))
+
+    def on_grid_titled(self, message: Grid.Titled) -> None:
+        """By the column that was clicked."""
+        found = self._result
+        if found is None or not found.rows:
+            return
+        self._down = not self._down if message.column == self._by else False
+        self._by = message.column
+        rows = ordered(found.rows, message.column, down=self._down)
+        arrow = "▼" if self._down else "▲"
+        names = [f"{name} {arrow}" if at == self._by else name for at, name in enumerate(found.columns)]
+        self.query_one(Grid).show(columns_of(names, rows), rows)
+        self._draw_value()
 
     def action_page(self, by: int) -> None:
         """A page down or up."""

@@ -49,7 +49,8 @@ def console(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
 ) -> None:
     """Distil the reasoning of a large language model into a small one."""
-    if db is not None:  # `qcrd --db FILE show 3` means the same as `qcrd show 3 --db FILE`
+    # `qcrd --db FILE show 3` means the same as `qcrd show 3 --db FILE`; the console's command lines still name FILE
+    if db is not None and context.invoked_subcommand is not None:
         from app.settings import DB_VARIABLE
 
         os.environ[DB_VARIABLE] = str(db)
@@ -61,7 +62,7 @@ def console(
     from app.cli.options import database
     from app.console import run as run_console
 
-    run_console(database(None))
+    run_console(database(db))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

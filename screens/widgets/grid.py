@@ -66,6 +66,17 @@ def cell(value: Any, width: int) -> str:
     return one_line(value if isinstance(value, str) else repr(value), width)
 
 
+def ordered(rows: Sequence[Sequence[Any]], column: int, *, down: bool) -> list[Sequence[Any]]:
+    """The rows by that column, as SQLite orders values: numbers, texts, blobs; NULL is last whichever way."""
+
+    def place(row: Sequence[Any]) -> tuple[int, Any]:
+        value = row[column]
+        return (isinstance(value, str) + 2 * isinstance(value, bytes), value)
+
+    known = sorted((row for row in rows if row[column] is not None), key=place, reverse=down)
+    return known + [row for row in rows if row[column] is None]
+
+
 class Grid(ScrollView, can_focus=True, inherit_bindings=False):
     """A table of values; `show` gives it others, `move` the cursor. Its keys are those of the screen."""
 
@@ -80,6 +91,13 @@ class Grid(ScrollView, can_focus=True, inherit_bindings=False):
         def control(self) -> "Grid":
             """Which grid it is of."""
             return self.grid
+
+    class Titled(Message):
+        """A column's title was clicked."""
+
+        def __init__(self, column: int) -> None:
+            super().__init__()
+            self.column = column
 
     COMPONENT_CLASSES = {"grid--header", "grid--row", "grid--cell", "grid--null"}  # noqa: RUF012
     DEFAULT_CSS = """
@@ -141,8 +159,11 @@ class Grid(ScrollView, can_focus=True, inherit_bindings=False):
         """The cursor to the cell that was clicked."""
         y = event.y - 1 + int(self.scroll_y)
         x = event.x + int(self.scroll_x)
-        if event.y and y < len(self.rows):
-            self.move(y, max(0, sum(start <= x for start in self._starts) - 1))
+        column = max(0, sum(start <= x for start in self._starts) - 1)
+        if not event.y and self._columns:
+            self.post_message(self.Titled(column))
+        elif event.y and y < len(self.rows):
+            self.move(y, column)
 
     def _lay_out(self) -> None:
         self._columns = fit(self._natural, self.scrollable_content_region.width or self.size.width)

@@ -40,7 +40,7 @@ class Pane(VerticalScroll):
 
     def on_click(self, event: events.Click) -> None:
         """The rationale that was clicked."""
-        line = event.y - self.gutter.top + self.scroll_offset.y
+        line = event.screen_y - self.region.y - self.gutter.top + self.scroll_offset.y  # the text has its own y
         above = [(start, number) for number, start in self._starts.items() if start <= line]
         if above:
             self.post_message(Picked(max(above)[1]))

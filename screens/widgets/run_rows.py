@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 
 from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
+from rich.style import Style
 from textual import events
 from textual.content import Content
 from textual.geometry import Size
@@ -19,6 +21,7 @@ from screens.widgets.words import STATUS, count, line
 
 MARKS = 2
 """Cells before the columns: chosen, starred."""
+REVERSED = Style(reverse=True)
 
 
 class RunRows(ScrollView, can_focus=True, inherit_bindings=False):
@@ -127,7 +130,11 @@ class RunRows(ScrollView, can_focus=True, inherit_bindings=False):
             style = self.visual_style
         content = self._group(row) if isinstance(row, Group) else self._run(self._runs[row])
         strips = Visual.to_strips(self, content, width, 1, style, apply_selection=False, pad=True)
-        return strips[0].adjust_cell_length(width, style.rich_style)
+        strip = strips[0].adjust_cell_length(width, style.rich_style)
+        # a visual style knows nothing of reverse, which is the cursor where there are no shades
+        if at == self.cursor_row and self.get_component_styles("run-rows--cursor").text_style.reverse:
+            strip = Strip(Segment.apply_style(strip, post_style=REVERSED), width)
+        return strip
 
     def _run(self, one: Listed) -> Content:
         chosen = one.run.id in self._chosen

@@ -56,7 +56,7 @@ async def test_every_key_at_a_wide_terminal(database: Path) -> None:
         assert "accuracy/predict" in shown(pilot)
         await press(pilot, "M", "s", "y")
         assert "accuracy/explain" in shown(pilot)
-        assert (view._smooth, view._log_y) == (False, True)
+        assert (view.kept.smooth, view.kept.log_y) == (False, True)
 
 
 async def test_narrow_it_has_tabs_and_hostile_names_do_nothing(database: Path) -> None:

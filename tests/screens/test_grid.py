@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from textual.app import App, ComposeResult
 
-from screens.widgets.grid import GAP, Grid, GridColumn, cell, columns_of, fit
+from screens.widgets.grid import GAP, Grid, GridColumn, cell, columns_of, fit, ordered
 from tests.pilot import shown
 from tests.screens.test_hostile_pilot import HOSTILE
 
@@ -108,3 +108,9 @@ async def test_hostile_values_are_drawn_harmless_and_in_their_columns() -> None:
         ]
         assert "[/] [/foo] [@click=app.quit]x[/]" in page
         assert all(cell_len(line) == 60 for line in page.splitlines())
+
+
+def test_rows_are_sorted_as_sqlite_orders_values_and_null_is_last() -> None:
+    rows = [("b",), (None,), (2,), (b"x",), (10.5,), ("a",), (-1,)]
+    assert [row[0] for row in ordered(rows, 0, down=False)] == [-1, 2, 10.5, "a", "b", b"x", None]
+    assert [row[0] for row in ordered(rows, 0, down=True)] == [b"x", "b", "a", 10.5, 2, -1, None]

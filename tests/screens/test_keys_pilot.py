@@ -16,6 +16,7 @@ from screens.new_run import NewRunScreen
 from screens.rationales import RationalesScreen
 from screens.reader import Reader, Said
 from screens.runs import RunsScreen
+from screens.settings import SettingsScreen
 from screens.sql import SqlScreen
 from screens.teacher import TeacherScreen
 from screens.widgets.log_tail import LogTail
@@ -40,6 +41,7 @@ def test_the_table_has_an_action_for_every_key_and_help_names_them_all() -> None
         "new": NewRunScreen,
         "sql": SqlScreen,
         "teacher": TeacherScreen,
+        "settings": SettingsScreen,
     }
     for key in KEYS:
         name = key.action.split("(")[0]

@@ -8,6 +8,7 @@ from textual.widgets import Tabs
 
 from app.console import Console
 from app.settings import load_kept, save_kept
+from screens.base import Compare
 from screens.help import HelpScreen
 from screens.kept import Kept, LiveKept, LookKept, RationalesKept
 from screens.live import LiveScreen
@@ -15,7 +16,9 @@ from screens.rationales import RationalesScreen
 from screens.settings import SettingsScreen
 from screens.sql import SqlScreen
 from screens.themes import THEMES
+from screens.widgets.grid import Grid
 from screens.widgets.pick_list import PickList
+from screens.widgets.sql_editor import SqlEditor
 from tests.pilot import console, press, settle, shown, until
 from tests.seeded import NOW
 
@@ -161,3 +164,36 @@ async def test_the_palette_has_each_key_of_the_screen_and_its_command_line(datab
         offered = {command.title: command for command in app.get_system_commands(app.screen)}
         assert any(title.startswith("copy: qcrd stop 8 --db") and "&& qcrd stop 7" in title for title in offered)
         assert any(title.startswith("copy: qcrd star 8 7 --db") for title in offered)
+
+
+async def test_the_mouse_chooses_sorts_and_picks(database: Path) -> None:
+    app = console(database, 8)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        await press(pilot, "3")
+        view = app.screen
+        assert isinstance(view, RationalesScreen)
+        await pilot.click("#negatives", offset=(5, 7))
+        await settle(pilot)
+        assert view.focused is view.query_one("#negatives")
+        target = view._target()
+        assert target is not None
+        assert "teacher minority" in target[1]
+        app.post_message(Compare((2, 3, 4)))
+        await pilot.pause()
+        await settle(pilot)
+        questions = app.screen.query_one(PickList)
+        await pilot.click("#questions", offset=(5, 4))
+        await settle(pilot)
+        assert questions.cursor == 3
+        await press(pilot, "5")
+        app.screen.query_one(SqlEditor).put("SELECT id, name FROM run_summary WHERE id < 4 ORDER BY id DESC")
+        await pilot.press("f5")
+        grid = app.screen.query_one(Grid)
+        await until(pilot, lambda: len(grid.rows) == 3)
+        await pilot.pause()
+        await pilot.click("#grid", offset=(1, 0))
+        await until(pilot, lambda: [row[0] for row in grid.rows] == [1, 2, 3])
+        await pilot.press("s")
+        await until(pilot, lambda: [row[0] for row in grid.rows] == [3, 2, 1])
+        assert "▼" in shown(pilot)

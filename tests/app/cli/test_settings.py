@@ -1,11 +1,13 @@
 """`qcrd settings`."""
 
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
 
 from app.cli.main import _run
+from tests.seeded import build
 
 
 @pytest.fixture
@@ -61,3 +63,15 @@ def test_a_broken_file_is_not_overwritten(config: Path, capsys) -> None:
     assert _run(["settings", "theme", "light"]) == 2
     assert "mend or delete it" in capsys.readouterr().err
     assert config.read_text() == '{"keys": {"live.pause": "P",}}'
+
+
+def test_a_checkpoint_can_be_asked_for(tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = build(tmp_path / "experiments.db")
+    assert _run(["checkpoint", "4", "--db", str(database)]) == 2
+    assert "run 4 is done: there is nothing to checkpoint" in capsys.readouterr().err
+    monkeypatch.setattr("app.cli.attach.worker_is_gone", lambda live: False)
+    assert _run(["checkpoint", "8", "--db", str(database)]) == 0
+    assert "run 8 writes a checkpoint" in capsys.readouterr().err
+    con = sqlite3.connect(database)
+    assert con.execute("SELECT run_id, name FROM orders").fetchall() == [(8, "checkpoint")]
+    con.close()

@@ -359,10 +359,11 @@ async def test_the_palette_offers_the_tables_commands(database: Path) -> None:
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await settle(pilot)
         titles = {command.title: command for command in app.get_system_commands(app.screen)}
-        assert {"pause", "checkpoint", "rationales", "theme", "quit"} <= titles.keys()
-        await titles["checkpoint"].callback()
+        assert {key.help for key in KEYS if key.place in ("live", "all")} <= titles.keys()
+        assert "Theme: light" in titles
+        await titles["Save a checkpoint now"].callback()
         await until(pilot, lambda: given_orders(database) == [(8, "checkpoint")])
-        await titles["rationales"].callback()
+        await titles["The run's rationales, positive beside negative"].callback()
         await settle(pilot)
         assert isinstance(app.screen, RationalesScreen)
 

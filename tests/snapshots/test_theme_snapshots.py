@@ -12,6 +12,7 @@ from screens.base import Compare
 from screens.kept import Kept, LookKept
 from tests.pilot import press, settle
 from tests.screens.test_settings_pilot import with_settings
+from tests.seeded_ledger import ledger
 
 SCREENS = {
     "runs": (None, ("space",)),
@@ -44,6 +45,8 @@ def check(snap_compare: Callable[..., bool], seeded: Path, tmp_path: Path, name:
             await settle(pilot)
 
     database = Path(shutil.copy(seeded, tmp_path / "experiments.db"))
+    if name == "teacher":
+        ledger(database)
     size = (columns, 24 if columns == 80 else 40)
     assert snap_compare(with_settings(database, path, run_id), terminal_size=size, run_before=drive)
 
@@ -62,6 +65,7 @@ def test_other_themes(
     columns: int,
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     check(snap_compare, seeded, tmp_path, name, theme, columns)
 
 

@@ -140,8 +140,7 @@ class Console(App[None]):
 
     def on_open(self, message: Open) -> None:
         """A run was chosen in the list."""
-        self.run_id = message.run_id
-        self.action_go("live")
+        self._to_run(message.run_id, "live")
 
     def on_keep(self, message: Keep) -> None:
         """Something is to be remembered."""
@@ -190,13 +189,22 @@ class Console(App[None]):
             if run_id is None:
                 self.notify("no run to show yet", severity="warning", markup=False)
                 return
-            self.run_id = run_id
-            self._live.open(run_id)
-            self._rationales.open(run_id)
+            self._to_run(run_id, place)
+            return
         if place == "teacher":
             if self._front() is self._runs:
                 self._runs.follow_cursor()
             self._teacher.open(self._runs.selected if self._front() is self._runs else self.run_id)
+        self._to(place)
+
+    def _to_run(self, run_id: int, place: str) -> None:
+        """To a screen of that run."""
+        self.run_id = run_id
+        self._live.open(run_id)
+        self._rationales.open(run_id)
+        self._to(place)
+
+    def _to(self, place: str) -> None:
         if self._front() is not self._views[place]:
             self.switch_screen(place)
             last = LastKept(place, self.run_id or 0, str(self._reader.database.absolute()))

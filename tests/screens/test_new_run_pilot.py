@@ -90,7 +90,7 @@ async def test_another_method_takes_the_others_settings_away_and_keys_move(datab
         form = app.screen
         assert isinstance(form, NewRunScreen)
         fields = form.query_one(PickList)
-        for key, at in (("j", 1), ("down", 2), ("k", 1), ("up", 0), ("pagedown", 15), ("pageup", 0)):
+        for key, at in (("j", 1), ("down", 2), ("k", 1), ("up", 0), ("pagedown", fields.page), ("pageup", 0)):
             await pilot.press(key)
             assert fields.cursor == at, key
         await pilot.press("right_square_bracket")

@@ -41,9 +41,17 @@ def step(
     repeats: Repeats = 5,
     threads: Threads = 0,
     micro_batch: Annotated[int, typer.Option(min=0, help="Questions computed at once; 0: all.")] = 0,
+    method: Annotated[
+        Literal["qcrd", "nat"], typer.Option(help="nat: nat's and nce's steps beside plain LoRA's instead.")
+    ] = "qcrd",
 ) -> None:
     """One training step, AdamW's update included, every negative active: fast, amortised, naive, and DSS's."""
     _prepare(threads)
+    if method == "nat":
+        from engine.bench import adapters
+
+        _show(adapters.measure(shape, batch, positives, device, repeats, micro_batch))
+        return
     from engine.bench.step import measure
 
     _show(measure(shape, batch, positives, negatives, device, repeats, micro_batch))
@@ -111,6 +119,8 @@ def _show(found: Mapping[str, Any]) -> None:
         ("to_dss", "× dss, CPU", lambda v: _two(v["cpu"])),
         ("to_dss", "× dss, least CPU", lambda v: _two(v["least"])),
         ("passes_to_dss", "× dss, no update", lambda v: _two(v["cpu"])),
+        ("to_lora", "× lora", lambda v: _two(v["wall"])),
+        ("to_lora", "× lora, CPU", lambda v: _two(v["cpu"])),
         ("to_trainer", f"× {found.get('peer')}", lambda v: _two(v["wall"])),
         ("to_trainer", f"× {found.get('peer')}, CPU", lambda v: _two(v["cpu"])),
         ("tokens_per_second", "tokens/s", lambda v: f"{v:,.0f}"),

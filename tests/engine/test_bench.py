@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from engine.bench import generate, shapes, step, timing, train
+from engine.bench import adapters, generate, shapes, step, timing, train
 from engine.bench.naive import cross_entropies, naive_scores
 from engine.bench.shares import Stopwatch
 from engine.bench.timing import Taken
@@ -48,6 +48,13 @@ def test_the_dss_peer_has_the_methods_loss(shape):
     for name, p in student.model.named_parameters():
         if name in wanted:
             torch.testing.assert_close(p.grad, wanted[name], rtol=1e-4, atol=1e-5)
+
+
+def test_nat_and_nce_are_measured_beside_plain_lora():
+    found = adapters.measure("llama-tiny", 2, 2, "cpu", 1, 0)
+    assert list(found["arms"]) == ["lora", "nat", "nce"]
+    assert found["arms"]["lora"]["to_lora"] == {"wall": 1.0, "cpu": 1.0, "least": 1.0}
+    assert all(arm["seconds"]["median"] > 0 for arm in found["arms"].values())
 
 
 @pytest.mark.parametrize("shape", ["tiny", "llama-tiny"])

@@ -4,9 +4,10 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding
@@ -17,21 +18,26 @@ from app.settings import load_kept, save_kept, settings_path
 from engine.errors import QcrdError
 from screens import themes
 from screens.base import Ask, Compare, Keep, Open, Prefer, View, draw_hints
-from screens.compare import CompareScreen
-from screens.help import HelpScreen
 from screens.kept import Kept, LastKept
 from screens.keymap import remapped
 from screens.keys import bindings
-from screens.live import LiveScreen
 from screens.preferences import changed
-from screens.rationales import RationalesScreen
 from screens.reader import Answer, Reader, Said, Snapshot, Watch
 from screens.runs import RunsScreen
-from screens.settings import SettingsScreen
-from screens.sql import SqlScreen
-from screens.teacher import TeacherScreen
 from screens.twins import TWINS, filled, twin
 from screens.widgets.words import line
+
+if TYPE_CHECKING:
+    from screens.compare import CompareScreen
+    from screens.live import LiveScreen
+    from screens.rationales import RationalesScreen
+    from screens.sql import SqlScreen
+    from screens.teacher import TeacherScreen
+
+V = TypeVar("V", bound=View)
+PLACES = ("runs", "live", "rationales", "compare", "sql", "teacher")
+LATER = (*PLACES[1:], "help", "settings")
+"""Screens that are loaded when the first frame is there."""
 
 
 class Read(Message):
@@ -69,24 +75,14 @@ class Console(App[None]):
         self.shown: Watch | None = None
         """What the screen in front shows."""
         self._runs = RunsScreen(clock, self._kept.runs, database)
-        self._live = LiveScreen()
-        self._rationales = RationalesScreen()
-        self._compare = CompareScreen()
-        self._teacher = TeacherScreen()
-        self._views: dict[str, View] = {
-            "runs": self._runs,
-            "live": self._live,
-            "rationales": self._rationales,
-            "compare": self._compare,
-            "sql": SqlScreen(database),
-            "teacher": self._teacher,
-        }
+        self._views: dict[str, View] = {"runs": self._runs}
+        """The screens that were wanted so far."""
         self._new: Screen[None] | None = None
         self._reader = Reader(database, lambda result: self.post_message(Read(result)), clock)
         self._hold()
         last = self._kept.last
         self._place_left = ""
-        if run_id is None and last.place in self._views:
+        if run_id is None and last.place in PLACES:
             here = last.database == str(database.absolute())
             if last.place not in ("live", "rationales") or (here and last.run):
                 self._place_left = last.place
@@ -99,22 +95,71 @@ class Console(App[None]):
         self._keys, _ = remapped(self._kept.keys)
         self.set_keymap({key.name: key.keys for key in self._keys if key.name in self._kept.keys})
         for name, view in self._views.items():
-            view.keys = self._keys
-            if name in ("live", "rationales", "compare"):
-                view.recall(getattr(self._kept, name))
-            if view.is_mounted:
-                draw_hints(view, name, self._keys)
+            self._equip(name, view)
         self._runs.draw()
+
+    def _equip(self, name: str, view: View) -> None:
+        view.keys = self._keys
+        if name in ("live", "rationales", "compare"):
+            view.recall(getattr(self._kept, name))
+        if view.is_mounted:
+            draw_hints(view, name, self._keys)
+
+    @cached_property
+    def _live(self) -> "LiveScreen":
+        from screens.live import LiveScreen
+
+        return self._made("live", LiveScreen())
+
+    @cached_property
+    def _rationales(self) -> "RationalesScreen":
+        from screens.rationales import RationalesScreen
+
+        return self._made("rationales", RationalesScreen())
+
+    @cached_property
+    def _compare(self) -> "CompareScreen":
+        from screens.compare import CompareScreen
+
+        return self._made("compare", CompareScreen())
+
+    @cached_property
+    def _sql(self) -> "SqlScreen":
+        from screens.sql import SqlScreen
+
+        return self._made("sql", SqlScreen(self._reader.database))
+
+    @cached_property
+    def _teacher(self) -> "TeacherScreen":
+        from screens.teacher import TeacherScreen
+
+        return self._made("teacher", TeacherScreen())
+
+    def _made(self, name: str, view: V) -> V:
+        self._views[name] = view
+        self._equip(name, view)
+        self.install_screen(view, name)
+        return view
+
+    def _view(self, place: str) -> View:
+        """The screen of that name, made when it is first wanted."""
+        view: View = getattr(self, f"_{place}")
+        return view
 
     def on_mount(self) -> None:
         """Open where asked, and start to read."""
-        for name, view in self._views.items():
-            self.install_screen(view, name)
+        self.install_screen(self._runs, "runs")
+        place = self._place_left or ("runs" if self.run_id is None else "live")
         if self.run_id is not None:
             self._runs.selected = self.run_id
-            for view in (self._live, self._rationales, self._teacher):
-                view.open(self.run_id)
-        self.push_screen(self._place_left or ("runs" if self.run_id is None else "live"))
+            if place == "live":
+                self._live.open(self.run_id)
+            elif place == "rationales":
+                self._rationales.open(self.run_id)
+            elif place == "teacher":
+                self._teacher.open(self.run_id)
+        self._view(place)
+        self.push_screen(place)
         if self._kept_problem is not None:
             self.notify(line(self._kept_problem, 400), severity="warning", markup=False)
         self._reader.start()
@@ -168,13 +213,15 @@ class Console(App[None]):
         if isinstance(result, Said):
             self.notify(line(result.text, 400), severity=result.severity, markup=False)
         elif isinstance(result, Answer):
-            self._views[result.place].answered(result)
+            self._view(result.place).answered(result)
         else:
             view = self._front()
             # the answer to what was wanted before is of no use: the next one is on its way
             if view is not None and view.is_mounted and result.watch == view.wanted():
                 view.show_problem(result.problem)
                 view.show(result)
+                if self.shown is None:
+                    self._reader.do(_load)
                 self.shown = result.watch
 
     def action_go(self, place: str) -> None:
@@ -200,12 +247,11 @@ class Console(App[None]):
     def _to_run(self, run_id: int, place: str) -> None:
         """To a screen of that run."""
         self.run_id = run_id
-        self._live.open(run_id)
-        self._rationales.open(run_id)
+        (self._live if place == "live" else self._rationales).open(run_id)
         self._to(place)
 
     def _to(self, place: str) -> None:
-        if self._front() is not self._views[place]:
+        if self._front() is not self._view(place):
             self.switch_screen(place)
             last = LastKept(place, self.run_id or 0, str(self._reader.database.absolute()))
             self.on_keep(Keep("last", last))
@@ -213,7 +259,7 @@ class Console(App[None]):
     async def action_back(self) -> None:
         """One level up; out of a search or a maximised pane first."""
         view = self._front()
-        if view is self._rationales:
+        if view is self._views.get("rationales"):
             if self._rationales.close_search():
                 return
             if self._rationales.maximized is not None:
@@ -240,10 +286,14 @@ class Console(App[None]):
 
     def action_keys_help(self) -> None:
         """All keys."""
+        from screens.help import HelpScreen
+
         self.push_screen(HelpScreen(self._place(), self._keys))
 
     def action_settings(self) -> None:
         """What can be set, keys among it."""
+        from screens.settings import SettingsScreen
+
         self.push_screen(SettingsScreen(self._kept, self._settings, self._keys))
 
     def get_key_display(self, binding: Binding) -> str:
@@ -283,6 +333,12 @@ class Console(App[None]):
     def _front(self) -> View | None:
         """The view in front, below any box that asks something."""
         return next((s for s in reversed(self.screen_stack) if isinstance(s, View)), None)
+
+
+def _load(reader: Reader) -> None:
+    """Load the other screens' code, so that they open at once."""
+    for name in LATER:
+        import_module(f"screens.{name}")
 
 
 def _remember(reader: Reader, path: Path, kept: Kept, section: str) -> None:

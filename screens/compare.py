@@ -65,6 +65,7 @@ class CompareWatch:
         found = reader.read(con)
         if found is None:
             return None
+        kept["more"] = reader.sketchy
         example = self.example
         if example is None and found.disagreements:
             example = found.disagreements[0].example

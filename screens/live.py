@@ -40,7 +40,9 @@ class LiveWatch:
         reader: LiveReader | None = kept.get("live")
         if reader is None or reader.run_id != self.run_id:
             reader = kept["live"] = LiveReader(self.run_id)
-        return reader.read(con)
+        live = reader.read(con)
+        kept["more"] = reader.sketchy
+        return live
 
     def at(self, content: Live, now: float) -> Live:
         """It may have gone stale."""

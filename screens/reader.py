@@ -28,7 +28,8 @@ class Watch(Protocol):
     def read(self, con: sqlite3.Connection, kept: dict[str, Any]) -> Any:
         """What there is to see, as an immutable value, on the reader's thread and in one read transaction.
 
-        `kept` lasts as long as the connection: what need not be read again.
+        `kept` lasts as long as the connection: what need not be read again; `kept["more"] = True` where this is only
+        what could be read at once, and the watch wants to read again.
         """
 
     def at(self, content: Any, now: float) -> Any:
@@ -148,7 +149,8 @@ class Reader:
             if snapshot != last and not self._stopped:
                 last = snapshot
                 self._post(snapshot)
-            self._wake.wait(self.pause)
+            if not self._kept.get("more"):
+                self._wake.wait(self.pause)
             self._wake.clear()
         self._close()
 
@@ -168,7 +170,7 @@ class Reader:
         try:
             con = self._connect()
             version = int(con.execute("PRAGMA data_version").fetchone()[0])
-            if version != self._version or watch != self._content.watch:
+            if version != self._version or watch != self._content.watch or self._kept.pop("more", False):
                 self._content = Snapshot(watch, self.read(watch.read))
                 self._version = version
             self._content = replace(self._content, problem=None)

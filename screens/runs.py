@@ -62,6 +62,8 @@ class RunsScreen(View):
         """The command line of the last thing done."""
         self.chosen: frozenset[int] = frozenset()
         self.selected: int | None = None
+        self._followed: int | None = None
+        """What the cursor was last seen on; `selected` is another where a run was opened by its number."""
         self._seen: RunsSeen | None = None
 
     def compose(self) -> ComposeResult:
@@ -129,7 +131,7 @@ class RunsScreen(View):
             self.chosen &= new.keys()
         self.set_class(not seen.runs.total, "-empty")
         self.draw()
-        if self.selected is not None and self.rows.under != self.selected:
+        if self.selected is not None and self.selected != self._followed:
             self.rows.move_to(self.selected)
         self.follow_cursor()
         self._preview()
@@ -162,7 +164,7 @@ class RunsScreen(View):
     def follow_cursor(self) -> None:
         """Take the run under the cursor: keys may be faster than the list's own message."""
         under = self.rows.under
-        selected = under if isinstance(under, int) else None
+        selected = self._followed = under if isinstance(under, int) else None
         if selected != self.selected:
             self.selected = selected
             if self._seen is not None:

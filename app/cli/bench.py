@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -99,6 +100,37 @@ def teacher(
     from engine.bench.teacher import measure
 
     _show(measure(calls, together, delay_ms / 1000))
+
+
+@bench.command()
+def console(
+    folder: Annotated[
+        Path | None, typer.Option(help="Keep the database there, and take the one that is; else it is made anew.")
+    ] = None,
+    runs: Annotated[int, typer.Option(min=4, help="Runs in it.")] = 1000,
+    points: Annotated[int, typer.Option(min=1000, help="Rows of metrics in all of them.")] = 10_000_000,
+    long_points: Annotated[int, typer.Option(min=1000, help="Of those in the run that is opened.")] = 1_000_000,
+    rationales: Annotated[int, typer.Option(min=100, help="Rationales, all of one run.")] = 100_000,
+    quick: Annotated[bool, typer.Option("--quick", help="Once each, for seconds: that it runs, not how fast.")] = False,
+) -> None:
+    """The console on a large database: start, keys while a run writes, opening, searching, idling, memory; goals."""
+    from app.bench.console import QUICK, Effort, measure, table
+    from app.bench.database import Sizes
+    from app.cli.output import Column, write_table
+    from engine.exchange.results import plain
+
+    found = measure(folder, Sizes(runs, points, long_points, rationales), QUICK if quick else Effort())
+    write_table(
+        table(found),
+        [
+            Column("what", lambda row: row["what"], keep=True),
+            Column("goal", lambda row: row["goal"], right=True, keep=True),
+            Column("measured", lambda row: row["measured"], right=True, keep=True),
+            Column("", lambda row: row["met"], keep=True),
+            Column("besides", lambda row: row["besides"]),
+        ],
+    )
+    print(json.dumps(plain(found)))
 
 
 def _prepare(threads: int) -> None:

@@ -107,6 +107,11 @@ class SideReader:
         self._known: tuple[Any, ...] = ()
         self._answers: tuple[list[dict[str, Difference]], tuple[Disagreement, ...], int, int] = ([], (), 0, 0)
 
+    @property
+    def sketchy(self) -> bool:
+        """Whether of long curves only some points were read so far."""
+        return any(curves.sketchy for curves in self._curves.values())
+
     def read(self, con: sqlite3.Connection) -> SideBySide | None:
         """The runs now; None where none of them is there."""
         runs = [run for run in (read_run(con, run_id) for run_id in self.run_ids) if run is not None]

@@ -203,6 +203,11 @@ class LiveReader:
         self._spent_at = -math.inf
         self._sum: Spent | None = None
 
+    @property
+    def sketchy(self) -> bool:
+        """Whether of long curves only some points were read so far."""
+        return self._curves.sketchy
+
     def read(self, con: sqlite3.Connection) -> Live | None:
         """The run now, or None if there is no such run."""
         run = read_run(con, self.run_id)

@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 
 CURVE_POINTS = 4096
 """A curve longer than this is thinned to the lowest and highest of each stretch: no screen has more columns."""
+SKETCH_POINTS = 256
+"""Points, evenly apart, that a curve longer than that is shown by until it has been read."""
+AT_ONCE = 200_000
+"""Points of longer curves that are read in one look."""
 NAME_LENGTH = 300
 """Characters read of a name."""
 
@@ -30,9 +34,15 @@ class CurveReader:
     _session: int = -1
     _points: dict[int, tuple[str, list[int], list[float], list[float]]] = field(default_factory=dict)
     _curves: dict[int, Curve] = field(default_factory=dict)
+    _sketched: set[int] = field(default_factory=set)
+
+    @property
+    def sketchy(self) -> bool:
+        """Whether there are curves of which only some points were read: the next look reads more of them."""
+        return bool(self._sketched)
 
     def read(self, con: sqlite3.Connection) -> tuple[Curve, ...]:
-        """All of the run's curves, by name."""
+        """All of the run's curves, by name; long ones are sketched at first, so that such a run opens at once."""
         found = con.execute("SELECT max(id) FROM sessions WHERE run_id = ?", (self.run_id,)).fetchone()
         session = -1 if found[0] is None else int(found[0])
         # a resumed run goes back to its checkpoint and writes later steps again
@@ -40,6 +50,7 @@ class CurveReader:
             self._session = session
             self._points.clear()
             self._curves.clear()
+            self._sketched.clear()
         rows = con.execute(
             f"SELECT s.id, substr(s.name, 1, {NAME_LENGTH}),"
             " (SELECT max(p.step) FROM points p WHERE p.series_id = s.id) FROM series s"
@@ -47,13 +58,25 @@ class CurveReader:
             (self.run_id,),
         ).fetchall()
         curves = []
+        left = AT_ONCE
         for key, name, last in rows:
             known = self._points.get(key)
             if known is None or (known[1] and (last is None or last < known[1][-1])):
                 known = self._points[key] = (name, [], [], [])
                 self._curves.pop(key, None)
+                self._sketched.discard(key)
             _, steps, values, times = known
-            if last is not None and (not steps or last > steps[-1]):
+            if last is not None and (key in self._sketched or not steps) and _long(con, key):
+                if steps and left > 0:
+                    self._sketched.discard(key)
+                    found = _extremes(con, key)
+                    left -= CURVE_POINTS + found[-1][0] - found[0][0]
+                else:
+                    self._sketched.add(key)
+                    found = _sketch(con, key)
+                steps[:], values[:], times[:] = zip(*found, strict=True)
+                self._curves.pop(key, None)
+            elif last is not None and (not steps or last > steps[-1]):
                 new = con.execute(
                     "SELECT step, CASE WHEN special IS NULL THEN value END, at FROM points"
                     " WHERE series_id = ? AND step > ? ORDER BY step",
@@ -72,6 +95,52 @@ class CurveReader:
                 self._curves[key] = Curve(name, tuple(steps), tuple(values), tuple(times))
             curves.append(self._curves[key])
         return tuple(curves)
+
+
+def _long(con: sqlite3.Connection, key: int) -> bool:
+    found = con.execute(
+        "SELECT count(*) FROM (SELECT 1 FROM points WHERE series_id = ? LIMIT ?)", (key, CURVE_POINTS + 1)
+    ).fetchone()
+    return int(found[0]) > CURVE_POINTS
+
+
+def _span(con: sqlite3.Connection, key: int) -> tuple[int, int]:
+    # each of the two is a seek; asked for together they would be a scan
+    first, last = (
+        con.execute(f"SELECT {end}(step) FROM points WHERE series_id = ?", (key,)).fetchone()[0]
+        for end in ("min", "max")
+    )
+    return first, last
+
+
+def _sketch(con: sqlite3.Connection, key: int) -> list[tuple[int, float, float]]:
+    """Step, value and time of points evenly apart, the last among them: each is one seek."""
+    first, last = _span(con, key)
+    rows = con.execute(
+        "WITH RECURSIVE n(i) AS (VALUES (0) UNION ALL SELECT i + 1 FROM n WHERE i < ?3)"
+        " SELECT DISTINCT p.step, p.value, p.at FROM n JOIN points p ON p.series_id = ?1 AND p.step ="
+        " (SELECT q.step FROM points q WHERE q.series_id = ?1 AND q.step >= ?2 + i * (?4 - ?2) / ?3"
+        "  ORDER BY q.step LIMIT 1)",
+        (key, first, SKETCH_POINTS, last),
+    ).fetchall()
+    return [(step, math.nan if value is None else value, at) for step, value, at in rows]
+
+
+def _extremes(con: sqlite3.Connection, key: int) -> list[tuple[int, float, float]]:
+    """Step, value and time of the lowest and the highest point of each stretch, and of the last point, as `thin`."""
+    first, last = _span(con, key)
+    size = max(1, math.ceil((last - first + 1) / (CURVE_POINTS // 4)))
+    # of a query with one min or max SQLite takes the other columns from that row
+    found = {
+        step: (math.nan if value is None else value, at)
+        for end in ("min", "max")
+        for step, value, at in con.execute(
+            f"SELECT step, {end}(value), at FROM points WHERE series_id = ? GROUP BY (step - ?) / ?", (key, first, size)
+        )
+    }
+    value, at = con.execute("SELECT value, at FROM points WHERE series_id = ? AND step = ?", (key, last)).fetchone()
+    found[last] = (math.nan if value is None else value, at)
+    return [(step, *found[step]) for step in sorted(found)]
 
 
 def thin(values: Sequence[float], keep: int) -> list[int]:

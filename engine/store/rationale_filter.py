@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from engine.errors import UsageError
-from engine.store.search import phrase
+from engine.store.search import HOLDS, holding, phrase
 
 TERM = re.compile(r'(\w+)(<|>|=)("[^"]*"?|\S*)|(\S+)')
 CHOICES: dict[str, tuple[str, ...]] = {
@@ -173,8 +173,8 @@ def of_rationales(wanted: Filter) -> tuple[list[str], list[Any]]:
     if wanted.text is not None:
         words = phrase(wanted.text)
         if words is None:
-            held = "(SELECT instr(lower(t.text), lower(?)) FROM texts t WHERE t.id = r.text_id) > 0"
-            conditions.append((held, (wanted.text,)))
+            held = f"EXISTS (SELECT 1 FROM texts t WHERE t.id = r.text_id AND {HOLDS})"
+            conditions.append((held, holding(wanted.text)))
         else:
             conditions.append(("r.text_id IN (SELECT rowid FROM text_words WHERE text_words MATCH ?)", (words,)))
     return [sql for sql, _ in conditions], [value for _, values in conditions for value in values]

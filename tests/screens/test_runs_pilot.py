@@ -13,6 +13,7 @@ from screens import orders
 from screens.compare import CompareScreen
 from screens.confirm import ConfirmScreen
 from screens.kept import Kept, RunsKept
+from screens.reader import Snapshot
 from screens.runs import RunsScreen
 from screens.widgets.run_rows import RunRows
 from tests.pilot import console, press, settle, shown, until
@@ -229,6 +230,16 @@ async def test_rows_keep_their_place_and_the_cursor_its_run_while_all_changes(da
         await until(pilot, lambda: "New: brand-new" in shown(pilot))
         assert listed(pilot)[:4] == [8, 6, 4, 3]
         assert (screen(pilot).selected, screen(pilot).query_one(RunRows).cursor_row) == (4, 2)
+
+
+async def test_a_key_is_not_lost_to_what_is_read_at_that_moment(database: Path) -> None:
+    async with console(database).run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        runs = screen(pilot)
+        runs.action_down()
+        runs.show(Snapshot(runs.wanted(), runs._seen))  # before the cursor's message has arrived
+        await settle(pilot)
+        assert runs.selected == runs.rows.under == ALL[1]
 
 
 async def test_a_list_longer_than_the_screen_scrolls_with_its_cursor(database: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.store.browse import LiveReader, read_run, read_runs, with_clock
-from engine.store.curves import CURVE_POINTS, thin
+from engine.store.curves import CURVE_POINTS, SKETCH_POINTS, Curve, thin
 from engine.store.questions import read_keys, read_question
 from engine.store.views import STALE_AFTER
 from tests.seeded import NOW, build
@@ -69,16 +69,39 @@ def test_curves_grow_and_follow_a_resumed_run_back(con: sqlite3.Connection) -> N
     assert back.steps[-1] == 1200
 
 
-def test_a_long_curve_is_thinned(con: sqlite3.Connection) -> None:
+def test_a_long_curve_is_sketched_then_read_to_its_extremes(con: sqlite3.Connection) -> None:
     key = con.execute("INSERT INTO series (run_id, name) VALUES (1, 'loss/long') RETURNING id").fetchone()[0]
-    con.executemany("INSERT INTO points VALUES (?, ?, ?, NULL, 0)", [(key, i, float(i == 777)) for i in range(20_000)])
-    live = LiveReader(1).read(con)
+    values = [math.sin(i / 700) + (i == 777) - 3 * (i == 15_001) for i in range(-20, 20_000)]
+    rows = [(key, i, None, "nan") if 5000 <= i < 5200 else (key, i, values[i + 20], None) for i in range(-20, 20_000)]
+    con.executemany("INSERT INTO points VALUES (?, ?, ?, ?, 7)", rows)
+
+    def curve(of: LiveReader) -> Curve:
+        live = of.read(con)
+        found = None if live is None else live.curve("loss/long")
+        assert found is not None
+        assert list(found.steps) == sorted(set(found.steps))
+        assert (found.steps[0], found.steps[-1]) == (-20, 19_999)
+        assert all(math.isnan(v) if 5000 <= s < 5200 else v == values[s + 20]
+                   for s, v in zip(found.steps, found.values, strict=True))  # fmt: skip
+        return found
+
+    reader = LiveReader(1)
+    sketch = curve(reader)
+    assert SKETCH_POINTS <= len(sketch.steps) <= SKETCH_POINTS + 1
+    assert reader.sketchy
+    whole = curve(reader)
+    assert not reader.sketchy
+    assert len(whole.steps) <= CURVE_POINTS
+    size = math.ceil(20_020 / (CURVE_POINTS // 4))
+    for start in range(0, 20_020, size):
+        real = [v for i, v in enumerate(values[start : start + size], start - 20) if not 5000 <= i < 5200]
+        if real:
+            assert {min(real), max(real)} <= set(whole.values)
+    assert any(math.isnan(v) for v in whole.values)
+    con.execute("INSERT INTO points VALUES (?, 20000, 0.5, NULL, 7)", (key,))
+    live = reader.read(con)
     assert live is not None
-    curve = live.curve("loss/long")
-    assert curve is not None
-    assert len(curve.steps) <= CURVE_POINTS
-    assert max(curve.values) == 1.0
-    assert curve.steps[-1] == 19_999
+    assert live.curve("loss/long").steps == (*whole.steps, 20_000)  # type: ignore[union-attr]
 
 
 @given(st.lists(st.one_of(st.floats(-5, 5), st.just(math.nan)), max_size=200), st.integers(2, 50))

@@ -5,6 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from app import start
 from tests.seeded import build
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,7 +29,7 @@ async def main():
         await pilot.pause()
 
 asyncio.run(main())
-heavy = {"torch", "transformers", "litellm", "datasets", "pandas", "numpy", "sqlite_utils", "pydantic"}
+heavy = {"torch", "transformers", "litellm", "datasets", "pandas", "numpy", "sqlite_utils", "pydantic", "typer"}
 print(sorted(heavy & sys.modules.keys()))
 """
 
@@ -53,3 +56,31 @@ def test_without_colour_and_with_the_terminals_own(tmp_path: Path) -> None:
     database = build(tmp_path / "experiments.db")
     assert frame(database, NO_COLOR="1") == "[]"
     assert frame(database, "ansi-dark") == "[]"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "database"),
+    [
+        ([], ""),
+        (["--db", "x.db"], "x.db"),
+        (["--db=x.db"], "x.db"),
+        (["--db"], None),
+        (["--db="], None),
+        (["--db", "x.db", "runs"], None),
+        (["--db=x.db", "--debug"], None),
+        (["runs"], None),
+        (["--help"], None),
+    ],
+)
+def test_what_asks_for_the_console_alone(arguments: list[str], database: str | None) -> None:
+    assert start.console_alone(arguments) == database
+
+
+def test_without_a_terminal_it_is_the_command_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["qcrd"])
+    with pytest.raises(SystemExit) as ended:
+        start.main()
+    assert ended.value.code == 2
+    assert "Usage: qcrd" in capsys.readouterr().err

@@ -109,7 +109,7 @@ def measure(folder: Path | None, sizes: Sizes, effort: Effort) -> dict[str, Any]
         found |= bench.starts()
         found["keys"] = bench.keys()
         found["rationales"] = bench.rationales()
-        found["idle"] = {"list": bench.idle("done"), "paused run": bench.idle("paused")}
+        found["idle"] = bench.idle()
         found["memory"] = bench.replay()
         reset(database, sizes)
         return found | {"load_at_the_end": os.getloadavg()}
@@ -227,7 +227,7 @@ class _Bench:
             terminal.press("\r")
             terminal.wait("[⠁-⣿]{5}")
             terminal.watch(self.effort.pause)
-            found["live"] = self._changes(terminal, "h", r"at step ([\d\s]+\d)")
+            found["live"] = self._changes(terminal, 15 * "h" + 15 * "l", r"at step ([\d\s]+\d)")
         return {name: spread(times) for name, times in found.items()}
 
     def _go(self, terminal: Terminal, run: int) -> None:
@@ -242,22 +242,24 @@ class _Bench:
         """Down the list and up again: how long until the next name has the cursor's colours."""
         terminal.watch(self.effort.pause)
         times, names = [], [f"bench-{self.sizes.runs - i}" for i in range(1 + min(20, self.sizes.runs - 2))]
-        terminal.press("jk")
-        terminal.wait(rf"run {self.sizes.runs}\b")
-        styles = {name: re.findall(rf"\x1b\[([\d;]+)m{name}  ", terminal.coloured)[-1] for name in names[:2]}
-        if styles[names[0]] == styles[names[1]]:
+        terminal.wait(rf"m{names[-1]}  ", coloured=True)
+        # the cursor begins on the first row; the last of these has not seen it yet
+        cursor, plain = (
+            re.findall(rf"\x1b\[([\d;]+)m{name}  ", terminal.coloured)[-1] for name in (names[0], names[-1])
+        )
+        if cursor == plain:
             raise QcrdError("the list's cursor has no colour of its own here: unset NO_COLOR")
         round_trip = [*[("j", name) for name in names[1:]], *[("k", name) for name in names[-2::-1]]]
         for key, name in itertools.islice(itertools.cycle(round_trip), self.effort.keys):
             pressed = terminal.press(key)
-            times.append(terminal.wait(rf"\x1b\[{styles[names[0]]}m{name}  ", coloured=True) - pressed)
+            times.append(terminal.wait(rf"\x1b\[{cursor}m{name}  ", coloured=True) - pressed)
             terminal.watch(0.05)
         return times
 
-    def _changes(self, terminal: Terminal, key: str, told: str) -> list[float]:
-        """The key again and again, and how long until another value was told."""
+    def _changes(self, terminal: Terminal, keys: str, told: str) -> list[float]:
+        """The keys again and again, and how long until another value was told."""
         times, before = [], ""
-        for _ in range(self.effort.keys):
+        for key in itertools.islice(itertools.cycle(keys), self.effort.keys):
             other = told.replace("(", rf"((?!{re.escape(before)}\D)", 1) if before else told
             pressed = terminal.press(key)
             times.append(terminal.wait(other) - pressed)
@@ -266,18 +268,22 @@ class _Bench:
             terminal.watch(0.05)
         return times
 
-    def idle(self, status: str) -> float:
-        """Seconds of CPU time a second: of the list where nothing is written, or of a paused run whose heart beats."""
-        reset(self.database, self.sizes, status)
-        beats = self._writer(0, 3600) if status == "paused" else _nobody()
-        with beats, self.console() as terminal:
-            if status == "paused":
+    def idle(self) -> dict[str, float]:
+        """Seconds of CPU time a second: of the list where nothing is written, and of a paused run whose heart beats."""
+        reset(self.database, self.sizes, "paused")
+        with self.console() as terminal:
+            shares = {"list": self._share(terminal)}
+            with self._writer(0, 3600):
                 self._go(terminal, self.sizes.live_run)
                 terminal.press("\r")
-            terminal.watch(2 * self.effort.pause)
-            before, began = terminal.cpu(), time.perf_counter()
-            terminal.watch(self.effort.idle_seconds)
-            return (terminal.cpu() - before) / (time.perf_counter() - began)
+                shares["paused run"] = self._share(terminal)
+        return shares
+
+    def _share(self, terminal: Terminal) -> float:
+        terminal.watch(2 * self.effort.pause)
+        before, began = terminal.cpu(), time.perf_counter()
+        terminal.watch(self.effort.idle_seconds)
+        return (terminal.cpu() - before) / (time.perf_counter() - began)
 
     def replay(self) -> dict[str, int]:
         """Bytes held on the live screen before, in the middle of and after an hour of events; and the most."""
@@ -337,11 +343,6 @@ class _Bench:
             yield
         finally:
             process.communicate(timeout=60)
-
-
-@contextmanager
-def _nobody() -> Iterator[None]:
-    yield
 
 
 def _timed(call: Callable[[], object]) -> tuple[float, float]:

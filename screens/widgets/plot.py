@@ -1,9 +1,10 @@
 """A line chart in braille as text: two by four dots a cell. Pure functions."""
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import groupby
 from typing import Literal
 
@@ -87,32 +88,15 @@ def render(
     A point that is not finite (or not positive on a logarithmic axis) is a gap. `bounds`: what the axis spans at least.
     Steps before 0 (the discriminator's pre-training) are drawn only while there is no training step.
     """
-    trained = any(line.curve is not None and line.curve.steps and line.curve.steps[-1] > 0 for line in lines)
-    log_y = lens.log_y
-    drawn = [(line, _finite(line.curve, lens, 0 if trained else -math.inf)) for line in lines if line.curve is not None]
-    values = [v for _, points in drawn for _, v in points if v is not None]
-    if not values or height < 2 or width < 12:
+    drawn = _drawing(tuple(lines), width, height, replace(lens, cursor=None), bounds)
+    if drawn is None:
         return [EMPTY][:height]
-    low, high = _range(min(values), max(values), None if log_y else bounds)
-    labels = {0: high, height - 2: low}
-    if height >= 6:
-        labels[(height - 2) // 2] = high / 2 + low / 2
-    named = _labels(labels, high - low, log_y)
-    margin = max(len(label) for label in named.values()) + 1
-    columns, rows = width - margin - 1, height - 1
-    if columns < 4:
-        return [EMPTY]
-    first, last = lens.window or extent(lines, lens.across)
-    bits = [[0] * columns for _ in range(rows)]
-    styles: list[list[str]] = [[""] * columns for _ in range(rows)]
-    ends: list[tuple[int, int, Line]] = []
-    for line, points in drawn:
-        end = _plot(points, line.style, bits, styles, (first, last), (low, high))
-        if end is not None and line.letter:
-            ends.append((*end, line))
+    first, last = drawn.across
+    rows, columns, margin = len(drawn.bits), len(drawn.bits[0]), drawn.margin
+    bits, styles, named = drawn.bits, drawn.styles, drawn.labels
     letters: dict[tuple[int, int], Line] = {}
-    if len(drawn) > 1:
-        for x, y, line in ends:
+    if drawn.several:
+        for x, y, line in drawn.ends:
             place = (y, min(x + 1, columns - 1))
             # those that end together stand below each other, at the bottom above
             free = [row for row in (*range(y, rows), *range(y - 1, -1, -1)) if (row, place[1]) not in letters]
@@ -137,6 +121,53 @@ def render(
     axis = " " * margin + axis
     out.append(Content.styled(axis, "dim"))
     return out
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A chart without what the mark adds."""
+
+    labels: dict[int, str]
+    """Of the vertical axis, by row."""
+    margin: int
+    across: tuple[float, float]
+    bits: list[list[int]]
+    """Of each cell, by row."""
+    styles: list[list[str]]
+    ends: tuple[tuple[int, int, Line], ...]
+    """The cell (x, y) of the last point of each line with a letter."""
+    several: bool
+
+
+@lru_cache(maxsize=8)  # a moved mark draws the charts of a screen again, with the same curves
+def _drawing(
+    lines: tuple[Line, ...], width: int, height: int, lens: Lens, bounds: tuple[float, float] | None
+) -> Drawn | None:
+    """The dots; None where there are no points, or no room."""
+    trained = any(line.curve is not None and line.curve.steps and line.curve.steps[-1] > 0 for line in lines)
+    log_y = lens.log_y
+    drawn = [(line, _finite(line.curve, lens, 0 if trained else -math.inf)) for line in lines if line.curve is not None]
+    values = [v for _, points in drawn for _, v in points if v is not None]
+    if not values or height < 2 or width < 12:
+        return None
+    low, high = _range(min(values), max(values), None if log_y else bounds)
+    labels = {0: high, height - 2: low}
+    if height >= 6:
+        labels[(height - 2) // 2] = high / 2 + low / 2
+    named = _labels(labels, high - low, log_y)
+    margin = max(len(label) for label in named.values()) + 1
+    columns, rows = width - margin - 1, height - 1
+    if columns < 4:
+        return None
+    first, last = lens.window or extent(lines, lens.across)
+    bits = [[0] * columns for _ in range(rows)]
+    styles: list[list[str]] = [[""] * columns for _ in range(rows)]
+    ends: list[tuple[int, int, Line]] = []
+    for line, points in drawn:
+        end = _plot(points, line.style, bits, styles, (first, last), (low, high))
+        if end is not None and line.letter:
+            ends.append((*end, line))
+    return Drawn(named, margin, (first, last), bits, styles, tuple(ends), len(drawn) > 1)
 
 
 def extent(lines: Sequence[Line], across: Across) -> tuple[float, float]:
@@ -165,18 +196,21 @@ def _finite(curve: Curve | None, lens: Lens, since: float) -> list[tuple[float, 
     points: list[tuple[float, float | None]] = []
     mean: float | None = None
     kept = min(0.97, max(0.0, 1 - 50 / max(1, len(curve.steps))))  # a mean over about a fiftieth of the curve
-    for step, x, raw in zip(curve.steps, lens.across.of(curve), curve.values, strict=True):
-        if step < since:
-            continue
-        if not math.isfinite(raw):
-            points.append((x, None))
-            continue
-        value = max(-LARGEST, min(raw, LARGEST))
+    first = 0 if since == -math.inf else bisect_left(curve.steps, since)
+    for x, raw in zip(lens.across.of(curve)[first:], curve.values[first:], strict=True):
+        if not -LARGEST <= raw <= LARGEST:
+            if not math.isfinite(raw):
+                points.append((x, None))
+                continue
+            value = math.copysign(LARGEST, raw)
+        else:
+            value = raw
         if lens.smooth:
-            mean = value if mean is None else kept * mean + (1 - kept) * value
-        shown = value if mean is None else mean
+            value = mean = value if mean is None else kept * mean + (1 - kept) * value
         if low <= x <= high:  # smoothed over all before it, wherever the window begins
-            points.append((x, (math.log10(shown) if shown > 0 else None) if lens.log_y else shown))
+            points.append((x, value))
+    if lens.log_y:
+        return [(x, math.log10(v) if v is not None and v > 0 else None) for x, v in points]
     return points
 
 
@@ -220,19 +254,26 @@ def _plot(
     span, height = (across[1] - across[0]) or 1.0, up[1] - up[0]
     at: tuple[int, int] | None = None
     end: tuple[int, int] | None = None
+    lowest = highest = 0
     for step, value in points:
         if value is None:
             at = None
             continue
         x = round((step - across[0]) / span * (wide - 1))
         y = round((up[1] - value) / height * (tall - 1))
+        if at is not None and x == at[0]:  # of very many points most stand where there are dots already
+            if lowest <= y <= highest:
+                at = end = (x, y)
+                continue
+            lowest, highest = min(lowest, y), max(highest, y)
+        else:
+            lowest = highest = y
         for dot_x, dot_y in _between(at, (x, y)):
             cell_x, cell_y = dot_x // 2, dot_y // 4
             bits[cell_y][cell_x] |= DOTS[dot_x % 2][dot_y % 4]
             styles[cell_y][cell_x] = style
-        at = (x, y)
-        end = (x // 2, y // 4)
-    return end
+        at = end = (x, y)
+    return None if end is None else (end[0] // 2, end[1] // 4)
 
 
 def _between(start: tuple[int, int] | None, stop: tuple[int, int]) -> list[tuple[int, int]]:

@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-CURVE_POINTS = 4096
+CURVE_POINTS = 2048
 """A curve longer than this is thinned to the lowest and highest of each stretch: no screen has more columns."""
 SKETCH_POINTS = 256
 """Points, evenly apart, that a curve longer than that is shown by until it has been read."""

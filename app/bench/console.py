@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
 
 from app.bench.database import Sizes, ensure, reset
@@ -170,7 +170,7 @@ class _Bench:
     sizes: Sizes
     effort: Effort
     config: Path
-    """An empty folder of settings, so that nobody's filter is in the way."""
+    """A folder for settings, of each console its own: nothing that another was left like is in the way."""
 
     def console(self) -> Terminal:
         """A console that shows its first rows."""
@@ -181,7 +181,7 @@ class _Bench:
     def _terminal(self, code: str, *arguments: str) -> Terminal:
         return Terminal(
             [sys.executable, "-c", code, *arguments],
-            {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p), CONFIG_VARIABLE: str(self.config)},
+            {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p), CONFIG_VARIABLE: mkdtemp(dir=self.config)},
         )
 
     def starts(self) -> dict[str, Any]:

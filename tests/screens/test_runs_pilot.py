@@ -236,7 +236,7 @@ async def test_a_key_is_not_lost_to_what_is_read_at_that_moment(database: Path) 
     async with console(database).run_test(size=(120, 40)) as pilot:
         await settle(pilot)
         runs = screen(pilot)
-        runs.action_down()
+        runs.rows.move_cursor(1)
         runs.show(Snapshot(runs.wanted(), runs._seen))  # before the cursor's message has arrived
         await settle(pilot)
         assert runs.selected == runs.rows.under == ALL[1]

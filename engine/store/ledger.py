@@ -281,7 +281,8 @@ def begin_rows(
         turns = message = None
         if asked.messages:
             # worked examples are the same for every question, so that they are stored once
-            turns, message = store_texts(db, [json.dumps(list(asked.messages[:-1])), asked.messages[-1]["content"]])
+            parts = json.dumps(list(asked.messages[:-1])), asked.messages[-1]["content"]
+            turns, message = store_texts(db, parts, "messages")
         row = db.execute(
             "INSERT INTO requests (run_id, purpose, example, model, asked, slots, state, input_tokens,"
             " greatest_usd, created_at, turns_id, message_id) VALUES (?, ?, ?, ?, ?, ?, 'sent', ?, ?, ?, ?, ?)",
@@ -364,6 +365,7 @@ def _stored(db: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, Stored
 
 def _use(db: sqlite3.Connection, run_id: int, rows: Iterable[tuple[str, int, int]]) -> None:
     db.executemany(
-        "INSERT OR REPLACE INTO run_samples (run_id, example, slot, sample_id) VALUES (?, ?, ?, ?)",
+        "INSERT INTO run_samples (run_id, example, slot, sample_id) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET sample_id = excluded.sample_id",
         ((run_id, example, slot, sample_id) for example, slot, sample_id in rows),
     )

@@ -136,6 +136,11 @@ def ended(ledger: Ledger, job: int, error: str | None = None) -> Future[None]:
     return _set(ledger, "state = 'ended', ended_at = ?, error = ?", time.time(), error, job)
 
 
+def note_status(db: sqlite3.Connection, job: int, status: str) -> None:
+    """What the provider says of the batch, on any connection: a cancelled one keeps no other run waiting."""
+    db.execute("UPDATE batches SET status = ? WHERE id = ?", (status, job))
+
+
 def give_up(db: sqlite3.Connection, job: int, why: str) -> None:
     """Its answers are lost: its requests are in doubt, as after a kill."""
     now = time.time()

@@ -8,6 +8,7 @@ import json
 import sqlite3
 import time
 import zlib
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -72,6 +73,16 @@ class Sent:
 
     request: int
     attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Requests that a run has in batches at a provider, without an answer yet."""
+
+    run_id: int
+    alive: bool
+    """Whether it has a worker, which fetches them."""
+    requests: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +152,23 @@ class Ledger:
                     return int(other)
             db.executemany("INSERT INTO claims (run_id, asked) VALUES (?, ?)", [(self.run_id, key) for key in keys])
             return None
+
+        return self.writer.call(run)
+
+    def with_others(self, keys: Collection[bytes]) -> Future[list[Held]]:
+        """What other runs have of these questions in batches at a provider, the oldest run first."""
+
+        def run(db: sqlite3.Connection) -> list[Held]:
+            rows = db.execute(
+                f"SELECT q.run_id, {alive('r')}, q.asked FROM batches b JOIN runs r ON r.id = b.run_id"
+                " JOIN attempts a ON a.batch_id = b.id AND a.state = 'sent' JOIN requests q ON q.id = a.request_id"
+                # one whose submission may have arrived is there; one that was never sent, or is cancelled, is not
+                " WHERE (b.state = 'submitted' OR b.state <> 'ended' AND b.tried_at IS NOT NULL) AND b.run_id <> ?"
+                " AND b.status IS NOT 'cancelled' AND b.status IS NOT 'cancelling' ORDER BY q.run_id",
+                (self.run_id,),
+            )
+            found = Counter((run_id, bool(lives)) for run_id, lives, asked in rows if bytes(asked) in keys)
+            return [Held(run_id, lives, count) for (run_id, lives), count in found.items()]
 
         return self.writer.call(run)
 

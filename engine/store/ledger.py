@@ -8,7 +8,6 @@ import json
 import sqlite3
 import time
 import zlib
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -73,16 +72,6 @@ class Sent:
 
     request: int
     attempt: int
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """Requests that a run has in batches at a provider, without an answer yet."""
-
-    run_id: int
-    alive: bool
-    """Whether it has a worker, which fetches them."""
-    requests: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,23 +141,6 @@ class Ledger:
                     return int(other)
             db.executemany("INSERT INTO claims (run_id, asked) VALUES (?, ?)", [(self.run_id, key) for key in keys])
             return None
-
-        return self.writer.call(run)
-
-    def with_others(self, keys: Collection[bytes]) -> Future[list[Held]]:
-        """What other runs have of these questions in batches at a provider, the oldest run first."""
-
-        def run(db: sqlite3.Connection) -> list[Held]:
-            rows = db.execute(
-                f"SELECT q.run_id, {alive('r')}, q.asked FROM batches b JOIN runs r ON r.id = b.run_id"
-                " JOIN attempts a ON a.batch_id = b.id AND a.state = 'sent' JOIN requests q ON q.id = a.request_id"
-                # one whose submission may have arrived is there; one that was never sent, or is cancelled, is not
-                " WHERE (b.state = 'submitted' OR b.state <> 'ended' AND b.tried_at IS NOT NULL) AND b.run_id <> ?"
-                " AND b.status IS NOT 'cancelled' AND b.status IS NOT 'cancelling' ORDER BY q.run_id",
-                (self.run_id,),
-            )
-            found = Counter((run_id, bool(lives)) for run_id, lives, asked in rows if bytes(asked) in keys)
-            return [Held(run_id, lives, count) for (run_id, lives), count in found.items()]
 
         return self.writer.call(run)
 
@@ -269,9 +241,13 @@ class Ledger:
                 ("failed" if fault else "done", now, f"{fault.kind}: {fault.message}" if fault else None, sent.attempt),
             )
             db.execute("UPDATE requests SET state = ? WHERE id = ?", (state, sent.request))
-            for key, _, completion in bought:
-                _insert_sample(db, key, model, completion, now, sent.attempt, response)
-            stored = _stored(db, [key for key, _, _ in bought])
+            mine = {
+                key: _insert_sample(db, key, model, completion, now, sent.attempt, response)
+                for key, _, completion in bought
+            }
+            stored = {key: one for key, one in mine.items() if one is not None}
+            if len(stored) < len(mine):
+                stored |= _stored(db, [key for key, one in mine.items() if one is None])
             _use(db, self.run_id, ((e, slot, stored[key].id) for e in examples for key, slot, _ in bought))
             return stored
 
@@ -355,15 +331,21 @@ def _insert_sample(
     now: float,
     attempt_id: int | None = None,
     response_id: int | None = None,
-) -> None:
+) -> Stored | None:
+    """None: there is one of that key already."""
     (text_id,) = store_texts(db, [completion.text])
     reasoning_id = store_texts(db, [completion.reasoning])[0] if completion.reasoning else None
     counts = (completion.input_tokens, completion.output_tokens)
-    db.execute(
+    added = db.execute(
         "INSERT OR IGNORE INTO samples "
         "(key, model, text_id, finish, input_tokens, output_tokens, attempt_id, created_at, response_id, reasoning_id) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (key, model, text_id, completion.finish, *counts, attempt_id, now, response_id, reasoning_id),
+    )
+    if not added.rowcount or added.lastrowid is None:
+        return None
+    return Stored(
+        added.lastrowid, storable(completion.text), storable(completion.reasoning) if completion.reasoning else None
     )
 
 

@@ -7,7 +7,7 @@ from engine.errors import AtLimit, QcrdError
 from engine.records import Example, Sample
 from engine.spec.run import RunSpec
 from engine.spec.teachers import TeacherConfig
-from engine.store.batches import unsettled
+from engine.store.batches import unsettled, with_others
 from engine.store.ledger import Ledger
 from engine.teacher.batches.buying import buy_in_batches
 from engine.teacher.budget import budget_of
@@ -147,7 +147,7 @@ def _claim(requests: Sequence[Request], ledger: Ledger, orders: Orders, say: Cal
 
 def _in_a_batch(wanted: Collection[bytes], ledger: Ledger) -> int | None:
     """A living run that has some of it in a batch at its provider, claimed or not. Raises as `_claim` does."""
-    held = ledger.with_others(wanted).result()
+    held = with_others(ledger, wanted).result()
     if held:
         ledger.claim(()).result()  # theirs, once they look: with both held, each would wait for the other
     for one in held:

@@ -32,7 +32,7 @@ Purpose = Literal["sample", "judge"]
 class Writes(Protocol):
     """What the ledger needs of `store.writer.Writer`."""
 
-    def call(self, fn: Callable[[sqlite3.Connection], T]) -> Future[T]:
+    def call(self, fn: Callable[[sqlite3.Connection], T], among_many: bool = False) -> Future[T]:
         """Runs fn within the writer's transaction; the future resolves after the commit."""
         ...
 
@@ -189,7 +189,7 @@ class Ledger:
     def begin(self, asked: Asked, attempt: int, request: int | None = None) -> Future[Sent]:
         """A try, number `attempt` of its request (a new one where None), is about to be sent."""
 
-        return self.writer.call(lambda db: begin_rows(db, self.run_id, asked, attempt, request))
+        return self.writer.call(lambda db: begin_rows(db, self.run_id, asked, attempt, request), among_many=True)
 
     def fail(self, sent: Sent, fault: Fault, last: bool) -> Future[None]:
         """The try brought nothing; `last`: there will be no other."""
@@ -201,7 +201,7 @@ class Ledger:
             )
             db.execute("UPDATE requests SET state = ? WHERE id = ?", ("failed" if last else "pending", sent.request))
 
-        return self.writer.call(run)
+        return self.writer.call(run, among_many=True)
 
     def finish(
         self,
@@ -251,7 +251,7 @@ class Ledger:
             _use(db, self.run_id, ((e, slot, stored[key].id) for e in examples for key, slot, _ in bought))
             return stored
 
-        return self.writer.call(run)
+        return self.writer.call(run, among_many=True)
 
     def use(self, rows: Sequence[tuple[str, int, int]]) -> Future[None]:
         """This run uses samples that are stored already: (example, slot, sample id)."""

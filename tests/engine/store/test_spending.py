@@ -53,7 +53,7 @@ class Book:
         self.open: list[tuple[Ledger, Sent, Asked, int]] = []
         self.keys: list[bytes] = []
 
-    def call(self, fn: Callable[[sqlite3.Connection], T]) -> "Future[T]":
+    def call(self, fn: Callable[[sqlite3.Connection], T], among_many: bool = False) -> "Future[T]":
         done: Future[T] = Future()
         done.set_result(fn(self.db))
         return done

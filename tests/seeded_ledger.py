@@ -5,7 +5,8 @@ import sqlite3
 import zlib
 from pathlib import Path
 
-from tests.seeded import NOW, question, text_id
+from engine.store.texts import store_texts
+from tests.seeded import NOW, question
 
 TURNS = [
     {"role": "system", "content": "Solve the problem step by step."},
@@ -47,7 +48,7 @@ def request(
 ) -> None:
     """One request with its tries: where there is a fault, the first of them."""
     key, text, gold = question(i % 40)
-    asked = text_id(con, json.dumps(TURNS)), text_id(con, text)
+    asked = store_texts(con, [json.dumps(TURNS), text], "messages")
     number = con.execute(
         "INSERT INTO requests (run_id, purpose, example, model, asked, slots, state, input_tokens, greatest_usd,"
         " created_at, turns_id, message_id) VALUES (?, 'sample', ?, 'gpt-4o-mini', x'00', '[0, 1]', ?, 80, 0.0007,"

@@ -13,7 +13,7 @@ from types import FrameType
 
 import typer
 
-from app.cli.options import command
+from app.cli.options import command, with_database
 from app.cli.progress import Display, display
 from app.settings import CLAIM_SECONDS, POLL_SECONDS
 from engine.errors import ANOTHER_RUN, Interrupted, QcrdError
@@ -61,7 +61,7 @@ def finish(database: Path, run_id: int) -> None:
     live = look(database, LiveReader(run_id))
     if live.run.status == "failed":
         hint = command(database, f"resume {run_id}")
-        reason = (live.run.error or "no reason was stored").rstrip(".")
+        reason = with_database((live.run.error or "no reason was stored").rstrip("."), database)
         tries_again = "" if reason.endswith(ANOTHER_RUN) else f"; `{hint}` tries again"
         raise QcrdError(f"run {run_id} failed: {reason}{tries_again}")
     if live.run.status == "interrupted":
@@ -69,7 +69,8 @@ def finish(database: Path, run_id: int) -> None:
         at = f" at step {live.run.step}" if live.run.step else ""
         can_go_on = f"run {run_id} stopped{at} and can go on: `{hint}`"
         # at a limit of its own, which a resume alone does not move
-        print(f"run {run_id} stopped: {one_line(live.run.error)}" if live.run.error else can_go_on, file=sys.stderr)
+        limit = f"run {run_id} stopped: {with_database(one_line(live.run.error), database)}" if live.run.error else None
+        print(limit or can_go_on, file=sys.stderr)
         raise typer.Exit(130)
     from app.cli.summary import print_summary
 
@@ -129,7 +130,7 @@ def _watch(
         live = look(database, reader)
         for line in live.logs:
             if line.id > after and line.level == "warning":  # an error ends the run, and is said then
-                screen.note(f"{line.level}: {line.message}")
+                screen.note(f"{line.level}: {with_database(line.message, database)}")
         after = max(after, live.logs[-1].id if live.logs else 0)
         screen.update(live)
         if asked.hangup:

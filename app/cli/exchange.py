@@ -130,7 +130,7 @@ def _tell(found: "Imported", teachers: list[str]) -> None:
         (found.broken, "lines cannot be used", found.broken_named),
     ):
         if count:
-            print(f"{count} {what}:", file=sys.stderr)
+            print(f"{count} {what if count > 1 else what.replace('lines', 'line')}:", file=sys.stderr)
             for name in named:
                 print(f"  {one_line(name)}", file=sys.stderr)
             if count > len(named):

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli import bench, compare, exchange, marks, prompts, read, run, sample, settings, steer
+from app.cli import bench, compare, exchange, marks, options, prompts, read, run, sample, settings, steer
 
 app = typer.Typer(
     name="qcrd",
@@ -54,6 +54,7 @@ def console(
         from app.settings import DB_VARIABLE
 
         os.environ[DB_VARIABLE] = str(db)
+    options.in_front = db
     if context.invoked_subcommand is not None:
         return
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
@@ -91,7 +92,8 @@ def _run(arguments: Sequence[str]) -> int:
     except QcrdError as error:
         if "--debug" in arguments:
             raise
-        _say(str(error), "" if error.exit_code == 130 else "error: ")
+        line = options.with_database(str(error), options.named_database(arguments))
+        _say(line, "" if error.exit_code == 130 else "error: ")
         return error.exit_code
     except (typer.Abort, EOFError):
         return 130

@@ -1,5 +1,9 @@
 """The arguments and options that several commands share, and what they are turned into."""
 
+import re
+import shlex
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,6 +23,13 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Lay one key over the file, e.g. training.lr=1e-4; repeatable."),
 ]
+OF_A_RUN = re.compile(
+    r"`qcrd ((?:resume|requests|cancel-batch|attach|stop|pause|show|logs|runs|rationales|misses|reparse|compare)"
+    r"\b[^`]*)`"
+)
+"""Hints that mean a run of the database in use, as the engine words them, which does not know how that was named."""
+in_front: Path | None = None
+"""The --db before the command's name, which is in the environment of this process alone."""
 
 
 def database(db: Path | None) -> Path:
@@ -32,9 +43,21 @@ def command(database: Path, words: str) -> str:
     """A command line that the user can copy: --db is there where it is needed."""
     from engine.store.connect import database_path
 
-    if database == database_path(None).absolute():
+    if in_front is None and database == database_path(None).absolute():
         return f"qcrd {words}"
-    return f"qcrd {words} --db {database}"
+    return f"qcrd {words} --db {shlex.quote(str(database))}"
+
+
+def with_database(line: str, database: Path) -> str:
+    """A line of the engine's, stored or raised, with --db in the hints that need it."""
+    return OF_A_RUN.sub(lambda found: found[0] if "--db" in found[1] else f"`{command(database, found[1])}`", line)
+
+
+def named_database(arguments: Sequence[str]) -> Path:
+    """The database that a command line uses, whichever command it is."""
+    given = [b for a, b in pairwise(arguments) if a == "--db"]
+    given += [a.removeprefix("--db=") for a in arguments if a.startswith("--db=")]
+    return database(Path(given[-1]) if given else None)
 
 
 def output_format(json: bool, jsonl: bool, csv: bool) -> Format:

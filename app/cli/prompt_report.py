@@ -1,7 +1,9 @@
 """What try-prompt, misses and reparse show a person. Model text is cleaned where it is printed."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.cli.options import command
 from app.cli.output import Column, write_table
 from app.cli.tables import measure, text
 from engine.text import clean, in_dollars, one_line
@@ -14,7 +16,7 @@ END = 400
 """Characters of a text's end that are shown: that is where answers stand."""
 
 
-def print_misses(run_id: int, found: Misses, limit: int) -> None:
+def print_misses(run_id: int, found: Misses, limit: int, database: Path) -> None:
     """Counts by rule, then the ends of what was missed."""
     rules = [{"rule": rule, "samples": count} for rule, count in found.rules.items()]
     write_table(rules, [Column("rule", lambda r: r["rule"]), Column("samples", _samples, right=True)])
@@ -27,7 +29,8 @@ def print_misses(run_id: int, found: Misses, limit: int) -> None:
     if cut := sum(m.finish == "length" for m in found.missed):
         print(f"\n{cut} of {len(found.missed)} were cut off (finish length): raise teacher.max_tokens")
     if found.missed:
-        print(f"\na better rule: `qcrd reparse {run_id} --set 'data.answer_pattern=…'` shows what it would change")
+        tries = command(database, f"reparse {run_id} --set 'data.answer_pattern=…'")
+        print(f"\na better rule: `{tries}` shows what it would change")
 
 
 def print_reparsed(run_id: int, found: Reparsed, limit: int) -> None:

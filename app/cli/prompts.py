@@ -65,13 +65,14 @@ def misses(run: Run = "last", limit: Limit = 20, json: Json = False, db: Db = No
     from engine.store.queries import find_run
     from engine.voting.reparse import misses as read
 
-    with closing(open_reader(database(db))) as connection:
+    path = database(db)
+    with closing(open_reader(path)) as connection:
         run_id = int(find_run(connection, run)["id"])
         found = read(connection, run_id)
     if json:
         print(words.dumps(plain({"run": run_id, **asdict(found)}), indent=2))
     else:
-        print_misses(run_id, found, limit)
+        print_misses(run_id, found, limit, path)
 
 
 def reparse(run: Run = "last", sets: Set = None, limit: Limit = 20, json: Json = False, db: Db = None) -> None:

@@ -76,10 +76,11 @@ def show(run: Run = "last", json: Json = False, jsonl: Jsonl = False, csv: Csv =
     from engine.store.queries import find_run
 
     form = output_format(json, jsonl, csv)
-    with closing(open_reader(database(db))) as connection:
+    path = database(db)
+    with closing(open_reader(path)) as connection:
         found = document(connection, find_run(connection, run))
     if form == "table":
-        print_document(found)
+        print_document(found, path)
     elif form == "csv":
         write_csv(flat(found), sys.stdout)
     else:
@@ -235,7 +236,7 @@ def logs(
         run_id = int(find_run(connection, run)["id"])
         rows = [dict(row) for row in log_tail(connection, run_id, limit=limit or 1_000_000)]
     if form == "table":
-        print_log(rows)
+        print_log(rows, path)
     else:
         write_rows(rows, form, [])
     if follow:

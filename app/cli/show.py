@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from app.cli.options import Format
+from app.cli.options import Format, command, with_database
 from app.cli.output import Column, Row, write_table
 from app.cli.tables import FACTS, SCORES, SPEND, STAGES, marks, text
 from app.settings import POLL_SECONDS
@@ -49,12 +49,12 @@ def flat(found: Any, path: str = "") -> list[dict[str, Any]]:
     return [{"key": path, "value": found}]
 
 
-def print_document(found: dict[str, Any]) -> None:
+def print_document(found: dict[str, Any], database: Path) -> None:
     """A run for a person."""
     run = found["run"]
     print(f"run {run['id']}: {one_line(run['name'])}, {run['status']}")
     if run["error"]:
-        print(f"  error: {one_line(run['error'])}")
+        print(f"  error: {with_database(one_line(run['error']), database)}")
     if marked := marks(run, 4000):
         print(f"  {marked}")
     print(
@@ -83,7 +83,8 @@ def print_document(found: dict[str, Any]) -> None:
         if rows:
             print(f"\n{title}")
             write_table(rows, columns)
-    print(f"\nfolder {text(run['folder'])}; the whole spec: `qcrd show {run['id']} --json`")
+    whole = command(database, f"show {run['id']} --json")
+    print(f"\nfolder {text(run['folder'])}; the whole spec: `{whole}`")
 
 
 def print_pairs(rows: Sequence[Row]) -> None:
@@ -132,12 +133,12 @@ def _remarks(row: Row, prefix: str) -> None:
         print("  " + " ".join(part for part in ("⚑" * bool(flag), note and f"✎ {one_line(note)}") if part))
 
 
-def print_log(rows: Sequence[Row]) -> None:
+def print_log(rows: Sequence[Row], database: Path) -> None:
     """Lines of a log; a traceback stands below its line."""
     for row in rows:
         at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row["at"]))
         stage = f"{row['stage']}: " if row["stage"] else ""
-        print(f"{at}  {row['level']:<7}  {stage}{one_line(row['message'])}")
+        print(f"{at}  {row['level']:<7}  {stage}{with_database(one_line(row['message']), database)}")
         if row["detail"]:
             _indented(row["detail"])
 
@@ -153,7 +154,7 @@ def follow_log(database: Path, run_id: int, after: int, form: Format) -> None:
                 for row in rows:
                     print(json.dumps(plain(row)))
             else:
-                print_log(rows)
+                print_log(rows, database)
             sys.stdout.flush()
             after = rows[-1]["id"] if rows else after
             if status not in ("queued", "running", "paused"):

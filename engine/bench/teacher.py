@@ -187,7 +187,7 @@ class _Memory:
         migrate(self.db)
         self.db.execute("COMMIT")
 
-    def call(self, fn: Callable[[sqlite3.Connection], T]) -> "Future[T]":
+    def call(self, fn: Callable[[sqlite3.Connection], T], among_many: bool = False) -> "Future[T]":
         return _done(fn(self.db))
 
 

@@ -6,12 +6,14 @@ What comes of a line goes through `Ledger.finish` and `Ledger.fail`, as for a re
 import json
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Literal
 
 from engine.store.ledger import Asked, Ledger, Purpose, Sent, begin_rows
+from engine.store.views import alive
 
 BatchState = Literal["written", "uploaded", "submitted"]
 
@@ -47,6 +49,16 @@ class Job:
     """Lines that it was written with."""
     lines: tuple[Line, ...]
     """Those that are not settled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Requests that a run has in batches at a provider, without an answer yet."""
+
+    run_id: int
+    alive: bool
+    """Whether it has a worker, which fetches them."""
+    requests: int
 
 
 def write(ledger: Ledger, tag: str, model: str, asked: Sequence[tuple[Asked, int, int | None]]) -> Future[Job]:
@@ -108,6 +120,24 @@ def _lines(db: sqlite3.Connection, batch: int) -> tuple[Line, ...]:
     )
 
 
+def with_others(ledger: Ledger, keys: Collection[bytes]) -> Future[list[Held]]:
+    """What other runs have of these questions in batches at a provider, the oldest run first."""
+
+    def run(db: sqlite3.Connection) -> list[Held]:
+        rows = db.execute(
+            f"SELECT q.run_id, {alive('r')}, q.asked FROM batches b JOIN runs r ON r.id = b.run_id"
+            " JOIN attempts a ON a.batch_id = b.id AND a.state = 'sent' JOIN requests q ON q.id = a.request_id"
+            # one whose submission may have arrived is there; one that was never sent, or is cancelled, is not
+            " WHERE (b.state = 'submitted' OR b.state <> 'ended' AND b.tried_at IS NOT NULL) AND b.run_id <> ?"
+            " AND b.status IS NOT 'cancelled' AND b.status IS NOT 'cancelling' ORDER BY q.run_id",
+            (ledger.run_id,),
+        )
+        found = Counter((run_id, bool(lives)) for run_id, lives, asked in rows if bytes(asked) in keys)
+        return [Held(run_id, lives, count) for (run_id, lives), count in found.items()]
+
+    return ledger.writer.call(run)
+
+
 def uploaded(ledger: Ledger, job: int, input_file: str) -> Future[None]:
     """The provider has the input file."""
     return _set(ledger, "state = 'uploaded', input_file = ?", input_file, job)
@@ -134,6 +164,11 @@ def seen(
 def ended(ledger: Ledger, job: int, error: str | None = None) -> Future[None]:
     """All its lines are settled."""
     return _set(ledger, "state = 'ended', ended_at = ?, error = ?", time.time(), error, job)
+
+
+def note_status(db: sqlite3.Connection, job: int, status: str) -> None:
+    """What the provider says of the batch, on any connection: a cancelled one keeps no other run waiting."""
+    db.execute("UPDATE batches SET status = ? WHERE id = ?", (status, job))
 
 
 def give_up(db: sqlite3.Connection, job: int, why: str) -> None:

@@ -133,7 +133,6 @@ def _prepare(conn: sqlite3.Connection, path: Path, checkpoints: bool) -> None:
     _require_ours_or_empty(conn, path)
     _enter_wal(conn, path)
     conn.execute("PRAGMA synchronous = FULL")  # a commit survives a power cut: samples are paid for
-    conn.execute("PRAGMA foreign_keys = ON")
     conn.execute(f"PRAGMA wal_autocheckpoint = {1000 if checkpoints else 0}")  # pages
     conn.execute(f"PRAGMA journal_size_limit = {64 << 20}")
     version = _version(conn)
@@ -151,6 +150,7 @@ def _prepare(conn: sqlite3.Connection, path: Path, checkpoints: bool) -> None:
             if conn.in_transaction:
                 conn.execute("ROLLBACK")
             raise
+    conn.execute("PRAGMA foreign_keys = ON")  # now: a migration that takes away rows would look for children of each
 
 
 def _enter_wal(conn: sqlite3.Connection, path: Path) -> None:

@@ -32,7 +32,7 @@ Purpose = Literal["sample", "judge"]
 class Writes(Protocol):
     """What the ledger needs of `store.writer.Writer`."""
 
-    def call(self, fn: Callable[[sqlite3.Connection], T]) -> Future[T]:
+    def call(self, fn: Callable[[sqlite3.Connection], T], among_many: bool = False) -> Future[T]:
         """Runs fn within the writer's transaction; the future resolves after the commit."""
         ...
 
@@ -189,7 +189,7 @@ class Ledger:
     def begin(self, asked: Asked, attempt: int, request: int | None = None) -> Future[Sent]:
         """A try, number `attempt` of its request (a new one where None), is about to be sent."""
 
-        return self.writer.call(lambda db: begin_rows(db, self.run_id, asked, attempt, request))
+        return self.writer.call(lambda db: begin_rows(db, self.run_id, asked, attempt, request), among_many=True)
 
     def fail(self, sent: Sent, fault: Fault, last: bool) -> Future[None]:
         """The try brought nothing; `last`: there will be no other."""
@@ -201,7 +201,7 @@ class Ledger:
             )
             db.execute("UPDATE requests SET state = ? WHERE id = ?", ("failed" if last else "pending", sent.request))
 
-        return self.writer.call(run)
+        return self.writer.call(run, among_many=True)
 
     def finish(
         self,
@@ -241,13 +241,17 @@ class Ledger:
                 ("failed" if fault else "done", now, f"{fault.kind}: {fault.message}" if fault else None, sent.attempt),
             )
             db.execute("UPDATE requests SET state = ? WHERE id = ?", (state, sent.request))
-            for key, _, completion in bought:
-                _insert_sample(db, key, model, completion, now, sent.attempt, response)
-            stored = _stored(db, [key for key, _, _ in bought])
+            mine = {
+                key: _insert_sample(db, key, model, completion, now, sent.attempt, response)
+                for key, _, completion in bought
+            }
+            stored = {key: one for key, one in mine.items() if one is not None}
+            if len(stored) < len(mine):
+                stored |= _stored(db, [key for key, one in mine.items() if one is None])
             _use(db, self.run_id, ((e, slot, stored[key].id) for e in examples for key, slot, _ in bought))
             return stored
 
-        return self.writer.call(run)
+        return self.writer.call(run, among_many=True)
 
     def use(self, rows: Sequence[tuple[str, int, int]]) -> Future[None]:
         """This run uses samples that are stored already: (example, slot, sample id)."""
@@ -281,7 +285,8 @@ def begin_rows(
         turns = message = None
         if asked.messages:
             # worked examples are the same for every question, so that they are stored once
-            turns, message = store_texts(db, [json.dumps(list(asked.messages[:-1])), asked.messages[-1]["content"]])
+            parts = json.dumps(list(asked.messages[:-1])), asked.messages[-1]["content"]
+            turns, message = store_texts(db, parts, "messages")
         row = db.execute(
             "INSERT INTO requests (run_id, purpose, example, model, asked, slots, state, input_tokens,"
             " greatest_usd, created_at, turns_id, message_id) VALUES (?, ?, ?, ?, ?, ?, 'sent', ?, ?, ?, ?, ?)",
@@ -326,15 +331,21 @@ def _insert_sample(
     now: float,
     attempt_id: int | None = None,
     response_id: int | None = None,
-) -> None:
+) -> Stored | None:
+    """None: there is one of that key already."""
     (text_id,) = store_texts(db, [completion.text])
     reasoning_id = store_texts(db, [completion.reasoning])[0] if completion.reasoning else None
     counts = (completion.input_tokens, completion.output_tokens)
-    db.execute(
+    added = db.execute(
         "INSERT OR IGNORE INTO samples "
         "(key, model, text_id, finish, input_tokens, output_tokens, attempt_id, created_at, response_id, reasoning_id) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (key, model, text_id, completion.finish, *counts, attempt_id, now, response_id, reasoning_id),
+    )
+    if not added.rowcount or added.lastrowid is None:
+        return None
+    return Stored(
+        added.lastrowid, storable(completion.text), storable(completion.reasoning) if completion.reasoning else None
     )
 
 
@@ -364,6 +375,7 @@ def _stored(db: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, Stored
 
 def _use(db: sqlite3.Connection, run_id: int, rows: Iterable[tuple[str, int, int]]) -> None:
     db.executemany(
-        "INSERT OR REPLACE INTO run_samples (run_id, example, slot, sample_id) VALUES (?, ?, ?, ?)",
+        "INSERT INTO run_samples (run_id, example, slot, sample_id) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET sample_id = excluded.sample_id",
         ((run_id, example, slot, sample_id) for example, slot, sample_id in rows),
     )

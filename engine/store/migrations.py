@@ -1,28 +1,10 @@
-"""The steps from an empty file to the present schema, applied with sqlite-utils in one transaction.
-
-A step that has been released is never edited: add another, and raise `schema.SCHEMA_VERSION`.
-"""
+"""The schema's steps, applied with sqlite-utils in one transaction."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from engine.store.schema import (
-    APPLICATION_ID,
-    BATCH_TABLES,
-    CLAIM_TABLES,
-    FIRST_TABLES,
-    GROUP_TABLES,
-    IMPORT_TABLES,
-    LEDGER_TABLES,
-    MARK_TABLES,
-    MESSAGE_TABLES,
-    RATIONALE_NOTES,
-    REASONING_TABLES,
-    REASONS,
-    SCHEMA_VERSION,
-    TEXT_WORDS,
-)
+from engine.store.schema import APPLICATION_ID, SCHEMA_VERSION, STEPS
 from engine.store.views import VIEWS
 
 if TYPE_CHECKING:
@@ -35,71 +17,16 @@ def migrate(conn: sqlite3.Connection) -> None:
     from sqlite_utils.migrations import Migrations
 
     steps = Migrations("qcrd")
-    steps(name="0001_first_schema")(_first_schema)
-    steps(name="0002_groups")(_groups)
-    steps(name="0003_ledger")(_ledger)
-    steps(name="0004_reasons")(_reasons)
-    steps(name="0005_reasoning")(_reasoning)
-    steps(name="0006_imports")(_imports)
-    steps(name="0007_batches")(_batches)
-    steps(name="0008_claims")(_claims)
-    steps(name="0009_marks")(_marks)
-    steps(name="0010_rationale_notes")(_rationale_notes)
-    steps(name="0011_text_words")(_text_words)
-    steps(name="0012_messages")(_messages)
+    for name, script in STEPS.items():
+        steps(name=name)(_step(script))
     steps.apply(Database(conn, recursive_triggers=False, execute_plugins=False))
     _make_views(conn)
     conn.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     conn.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
-def _first_schema(db: "Database") -> None:
-    _run(db.conn, FIRST_TABLES)
-
-
-def _groups(db: "Database") -> None:
-    _run(db.conn, GROUP_TABLES)
-
-
-def _ledger(db: "Database") -> None:
-    _run(db.conn, LEDGER_TABLES)
-
-
-def _reasons(db: "Database") -> None:
-    _run(db.conn, REASONS)
-
-
-def _reasoning(db: "Database") -> None:
-    _run(db.conn, REASONING_TABLES)
-
-
-def _imports(db: "Database") -> None:
-    _run(db.conn, IMPORT_TABLES)
-
-
-def _batches(db: "Database") -> None:
-    _run(db.conn, BATCH_TABLES)
-
-
-def _claims(db: "Database") -> None:
-    _run(db.conn, CLAIM_TABLES)
-
-
-def _marks(db: "Database") -> None:
-    _run(db.conn, MARK_TABLES)
-
-
-def _rationale_notes(db: "Database") -> None:
-    _run(db.conn, RATIONALE_NOTES)
-
-
-def _text_words(db: "Database") -> None:
-    _run(db.conn, TEXT_WORDS)
-    db.conn.execute("INSERT INTO text_words (text_words) VALUES ('rebuild')")  # of what is there already
-
-
-def _messages(db: "Database") -> None:
-    _run(db.conn, MESSAGE_TABLES)
+def _step(script: str) -> Callable[["Database"], None]:
+    return lambda db: _run(db.conn, script)
 
 
 def _make_views(conn: sqlite3.Connection) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from engine.store.views import STALE_AFTER, spend_sql
+from engine.store.views import STALE_AFTER
 
 STATES = ("pending", "sent", "done", "failed", "in_doubt")
 """Of a request; between two tries, under way, answered, given up, and: its worker ended before the answer came."""
@@ -219,13 +219,16 @@ def _now(row: RequestRow, living: set[int]) -> RequestRow:
 
 def read_ledger(con: sqlite3.Connection, run_id: int | None, state: str | None, page: int) -> LedgerSeen:
     """The ledger of a run, or of all; of the list the requests of one state (or all), newest first, page from 0."""
-    of, key = ("WHERE {}run_id = ?", (run_id,)) if run_id is not None else ("WHERE 1", ())
+    # of all runs: one by one, since each has its part of an index
+    of, key = (
+        ("WHERE {}run_id = ?", (run_id,)) if run_id is not None else ("WHERE {}run_id IN (SELECT id FROM runs)", ())
+    )
     counts = con.execute(f"SELECT state, count(*) FROM requests {of.format('')} GROUP BY state", key).fetchall()
     doubt = con.execute(
         f"SELECT {GREATEST.format('')} FROM requests {of.format('')} AND state = 'in_doubt'", key
     ).fetchone()[0]
     tries, retries = con.execute(
-        f"SELECT count(*), coalesce(sum(attempt > 1), 0) FROM attempts {of.format('')}", key
+        f"SELECT coalesce(sum(tries), 0), coalesce(sum(retries), 0) FROM spending {of.format('')}", key
     ).fetchone()
     answered = con.execute(
         "SELECT ended_at, ended_at - sent_at FROM"
@@ -241,7 +244,7 @@ def read_ledger(con: sqlite3.Connection, run_id: int | None, state: str | None, 
         retries=retries,
         answered=tuple(answered),
         failures=_failures(con, of.format("a."), key),
-        spending=_spending(con, run_id),
+        spending=_spending(con, of.format(""), key),
         budgets=_budgets(con, run_id),
         batches=_batches(con, of.format(""), key),
         listed=_listed(con, run_id, state, page),
@@ -274,13 +277,12 @@ def _failures(con: sqlite3.Connection, where: str, key: Sequence[Any]) -> tuple[
     return tuple(Failure(kind, status, tries, last) for kind, status, tries, last, _ in rows)
 
 
-def _spending(con: sqlite3.Connection, run_id: int | None) -> tuple[Spending, ...]:
-    where = "" if run_id is None else "WHERE run_id = :run"
+def _spending(con: sqlite3.Connection, where: str, key: Sequence[Any]) -> tuple[Spending, ...]:
     rows = con.execute(
         f"SELECT run_id, substr(model, 1, {TEXT}), calls, failed_calls, bought_samples, input_tokens, output_tokens,"
-        f" price_usd, unknown_prices, in_doubt, in_doubt_usd, reused_samples FROM ({spend_sql(where)})"
+        f" price_usd, unknown_prices, in_doubt, in_doubt_usd, reused_samples FROM teacher_spend {where}"
         " ORDER BY run_id DESC, model",
-        {"run": run_id} if run_id is not None else {},
+        key,
     )
     return tuple(Spending(*row) for row in rows)
 
@@ -346,8 +348,8 @@ def read_request(con: sqlite3.Connection, request: int) -> RequestSeen | None:
         (seen.example, seen.run_id),
     ).fetchone()
     sent = con.execute(
-        "SELECT t.text, m.text FROM requests q JOIN texts t ON t.id = q.turns_id JOIN texts m ON m.id = q.message_id"
-        " WHERE q.id = ?",
+        "SELECT t.text, m.text FROM requests q JOIN messages t ON t.id = q.turns_id"
+        " JOIN messages m ON m.id = q.message_id WHERE q.id = ?",
         (request,),
     ).fetchone()
     tries = con.execute(

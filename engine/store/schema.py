@@ -4,7 +4,18 @@ Keys are given by the worker, not by SQLite, wherever a resumed run writes the s
 free of duplicates. What is tailed by id has AUTOINCREMENT, since SQLite may give a deleted rowid out again.
 """
 
-SCHEMA_VERSION = 10
+from engine.store.ledger_tables import (
+    BATCH_TABLES,
+    CLAIM_TABLES,
+    IMPORT_TABLES,
+    LEDGER_TABLES,
+    MESSAGE_TABLES,
+    MESSAGES_APART,
+    REASONING_TABLES,
+)
+from engine.store.spending_tables import SPENDING_TABLES
+
+SCHEMA_VERSION = 11
 """Also in PRAGMA user_version, so that a reader can tell without sqlite-utils."""
 APPLICATION_ID = 0x71637264
 """In PRAGMA application_id: "qcrd", so that another program's database is never taken for ours."""
@@ -269,106 +280,8 @@ CREATE TABLE sampled_answers (          -- evaluation.samples answers to each qu
 ALTER TABLE stages ADD COLUMN seconds REAL NOT NULL DEFAULT 0;  -- worked on by all processes, up to the last change
 """
 
-LEDGER_TABLES = """
-CREATE TABLE requests (                 -- slots of one question that are bought together; written before it is sent
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    run_id INTEGER NOT NULL REFERENCES runs(id),
-    purpose TEXT NOT NULL,              -- sample; judge
-    example TEXT NOT NULL,
-    model TEXT NOT NULL,
-    asked BLOB NOT NULL,                -- a sample's key but for its slot: model, messages, settings
-    slots TEXT NOT NULL,                -- JSON list of their numbers
-    state TEXT NOT NULL CHECK (state IN ('pending', 'sent', 'done', 'failed', 'in_doubt')),
-    input_tokens INTEGER,               -- estimated
-    greatest_usd REAL,                  -- greatest possible cost of one try; null: the price is unknown
-    created_at REAL NOT NULL
-);
-CREATE INDEX requests_run ON requests (run_id, state);
-ALTER TABLE attempts ADD COLUMN request_id INTEGER REFERENCES requests(id);
-ALTER TABLE attempts ADD COLUMN greatest_usd REAL;
-ALTER TABLE attempts ADD COLUMN greatest_tokens INTEGER;  -- input and output
-ALTER TABLE attempts ADD COLUMN billed INTEGER;  -- 1: answered, 0: refused or never seen; null: nobody can tell
-CREATE INDEX attempts_request ON attempts (request_id);
-CREATE TABLE responses (                -- what came back, whole, before anything read it
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    attempt_id INTEGER NOT NULL UNIQUE REFERENCES attempts(id),
-    received_at REAL NOT NULL,
-    model TEXT,                         -- as the provider named it
-    provider_id TEXT,                   -- the provider's own id of it
-    input_tokens INTEGER,               -- these three as billed; null where the provider did not say
-    output_tokens INTEGER,
-    reasoning_tokens INTEGER,           -- of output_tokens
-    price_usd REAL,                     -- null: unknown
-    raw BLOB                            -- the answer as JSON, zlib; null: of an older version of qcrd
-);
-ALTER TABLE samples ADD COLUMN response_id INTEGER REFERENCES responses(id);  -- null: recorded outputs, not bought
-CREATE INDEX samples_response ON samples (response_id);
-INSERT INTO responses (attempt_id, received_at, input_tokens, output_tokens)
-SELECT a.id, coalesce(a.ended_at, a.sent_at), sum(s.input_tokens), sum(s.output_tokens)
-FROM attempts a JOIN samples s ON s.attempt_id = a.id GROUP BY a.id;
-UPDATE samples SET response_id = (SELECT r.id FROM responses r WHERE r.attempt_id = samples.attempt_id);
-UPDATE attempts SET billed = CASE state WHEN 'done' THEN 1 WHEN 'failed' THEN
-    CASE WHEN error = 'the worker ended before the answer came' THEN NULL ELSE 0 END END;
-"""
-
 REASONS = """
 ALTER TABLE rationales ADD COLUMN reason TEXT;  -- of a dropped one: see docs/schema.md; else null
-"""
-
-REASONING_TABLES = """
-ALTER TABLE samples ADD COLUMN reasoning_id INTEGER REFERENCES texts(id);  -- hidden reasoning, apart from the answer
-"""
-
-IMPORT_TABLES = """
-CREATE TABLE imports (                  -- a file of recorded outputs that samples were taken from
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    file TEXT NOT NULL,                 -- as it was named
-    hash TEXT NOT NULL,                 -- SHA-256 of its bytes
-    layout TEXT NOT NULL,               -- qcrd, distilabel, openai-batch
-    created_at REAL NOT NULL,
-    UNIQUE (hash, file, layout)
-);
-CREATE TABLE imported_samples (
-    sample_id INTEGER PRIMARY KEY REFERENCES samples(id),
-    import_id INTEGER NOT NULL REFERENCES imports(id),
-    line INTEGER NOT NULL,              -- of the file, or the row of a Parquet file, from 1
-    model TEXT                          -- as the file names it; null: it does not
-);
-CREATE INDEX imported_samples_import ON imported_samples (import_id);
-"""
-
-BATCH_TABLES = """
-CREATE TABLE batches (                  -- jobs of a provider's batch API; written before anything is sent
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    run_id INTEGER NOT NULL REFERENCES runs(id),
-    tag TEXT NOT NULL UNIQUE,           -- ours, in the metadata of the provider's batch: how it is found again
-    model TEXT NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('written', 'uploaded', 'submitted', 'ended')),
-    provider_id TEXT,                   -- these four as the provider names them
-    input_file TEXT,
-    output_file TEXT,
-    error_file TEXT,
-    status TEXT,                        -- as the provider last said: validating, in_progress, completed, expired, ...
-    lines INTEGER NOT NULL,             -- requests in it
-    lines_done INTEGER NOT NULL DEFAULT 0,    -- these two as the provider counts
-    lines_failed INTEGER NOT NULL DEFAULT 0,
-    created_at REAL NOT NULL,
-    tried_at REAL,                      -- when its submission was last sent, answered or not
-    submitted_at REAL,
-    ended_at REAL,                      -- when all of its lines were settled
-    error TEXT                          -- one line: why the provider refused it
-);
-CREATE INDEX batches_run ON batches (run_id, state);
-ALTER TABLE attempts ADD COLUMN batch_id INTEGER REFERENCES batches(id);  -- null: a request of its own
-CREATE INDEX attempts_batch ON attempts (batch_id) WHERE batch_id IS NOT NULL;
-"""
-
-CLAIM_TABLES = """
-CREATE TABLE claims (                   -- what a run is buying now: another that needs it waits for it
-    run_id INTEGER NOT NULL REFERENCES runs(id),
-    asked BLOB NOT NULL,                -- as in requests
-    PRIMARY KEY (run_id, asked)
-) WITHOUT ROWID;
 """
 
 MARK_TABLES = """
@@ -409,24 +322,25 @@ CREATE TRIGGER texts_indexed AFTER INSERT ON texts BEGIN
     INSERT INTO text_words (rowid, text) VALUES (new.id, new.text);
 END;
 CREATE INDEX rationales_text ON rationales (run_id, text_id);
+INSERT INTO text_words (text_words) VALUES ('rebuild');  -- of what is there already
 """
 
-MESSAGE_TABLES = """
-ALTER TABLE requests ADD COLUMN turns_id INTEGER REFERENCES texts(id);  -- JSON list of all messages but the last
-ALTER TABLE requests ADD COLUMN message_id INTEGER REFERENCES texts(id);  -- the last one's text; null: not kept then
-"""
-
-TABLES = (
-    FIRST_TABLES
-    + GROUP_TABLES
-    + LEDGER_TABLES
-    + REASONS
-    + REASONING_TABLES
-    + IMPORT_TABLES
-    + BATCH_TABLES
-    + CLAIM_TABLES
-    + MARK_TABLES
-    + RATIONALE_NOTES
-    + TEXT_WORDS
-    + MESSAGE_TABLES
-)
+STEPS = {
+    "0001_first_schema": FIRST_TABLES,
+    "0002_groups": GROUP_TABLES,
+    "0003_ledger": LEDGER_TABLES,
+    "0004_reasons": REASONS,
+    "0005_reasoning": REASONING_TABLES,
+    "0006_imports": IMPORT_TABLES,
+    "0007_batches": BATCH_TABLES,
+    "0008_claims": CLAIM_TABLES,
+    "0009_marks": MARK_TABLES,
+    "0010_rationale_notes": RATIONALE_NOTES,
+    "0011_text_words": TEXT_WORDS,
+    "0012_messages": MESSAGE_TABLES,
+    "0013_messages_apart": MESSAGES_APART,
+    "0014_spending": SPENDING_TABLES,
+}
+"""From an empty file to the present schema, by the name that a database remembers. One that has been released is never
+edited: add another, and raise SCHEMA_VERSION."""
+TABLES = "".join(STEPS.values())

@@ -5,7 +5,6 @@ import sqlite3
 from engine.store.queries import Rows
 from engine.store.recorder import Recorder
 from engine.store.runs import worker_is_gone
-from engine.store.views import spend_sql
 
 FACTS = {
     "calls": "calls",
@@ -25,8 +24,8 @@ def spend(conn: sqlite3.Connection, run_id: int) -> Rows:
     verdicts = """
         SELECT sum(r.state = 'done') FROM requests r
         WHERE r.run_id = s.run_id AND r.model = s.model AND r.purpose = 'judge'"""
-    rows = f"SELECT s.*, ({verdicts}) AS verdicts FROM ({spend_sql('WHERE run_id = :run')}) s ORDER BY s.model"
-    return conn.execute(rows, {"run": run_id}).fetchall()
+    rows = f"SELECT s.*, ({verdicts}) AS verdicts FROM teacher_spend s WHERE s.run_id = ? ORDER BY s.model"
+    return conn.execute(rows, (run_id,)).fetchall()
 
 
 def requests_of(conn: sqlite3.Connection, run_id: int | None, state: str | None) -> Rows:

@@ -18,18 +18,17 @@ def text_hash(text: str) -> bytes:
     return hashlib.sha256(storable(text).encode()).digest()[:16]
 
 
-def store_texts(conn: sqlite3.Connection, texts: Iterable[str]) -> list[int]:
-    """The ids of the texts, in order, each stored unless it is there already. Within the caller's transaction."""
+def store_texts(conn: sqlite3.Connection, texts: Iterable[str], table: str = "texts") -> list[int]:
+    """The ids of the texts, in order, each stored unless it is there already. Within the caller's transaction.
+
+    `table`: texts, or messages for what is sent to a teacher.
+    """
     ids: list[int] = []
     for text in texts:
         key = text_hash(text)
-        row = conn.execute("SELECT id FROM texts WHERE hash = ?", (key,)).fetchone()
+        row = conn.execute(f"SELECT id FROM {table} WHERE hash = ?", (key,)).fetchone()
         if row is None:
-            ids.append(_insert(conn, key, storable(text)))
-        else:
-            ids.append(int(row[0]))
+            added = f"INSERT INTO {table} (hash, text) VALUES (?, ?) RETURNING id"
+            row = conn.execute(added, (key, storable(text))).fetchone()
+        ids.append(int(row[0]))
     return ids
-
-
-def _insert(conn: sqlite3.Connection, key: bytes, text: str) -> int:
-    return int(conn.execute("INSERT INTO texts (hash, text) VALUES (?, ?) RETURNING id", (key, text)).fetchone()[0])

@@ -54,35 +54,24 @@ def alive(run: str) -> str:
     )
 
 
-def spend_sql(of_run: str) -> str:
-    """The view teacher_spend; `of_run`: a WHERE on run_id, which SQLite would not carry into the view by itself."""
-    never_sent = NEVER_SENT.replace("a.", "").replace("batch_id", "batch")
-    return f"""
+SPEND = f"""
 SELECT
-    run_id, model, sum(call) AS calls, sum(failed) AS failed_calls, sum(bought) AS bought_samples,
-    sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens, sum(reasoning_tokens) AS reasoning_tokens,
-    sum(price_usd) AS price_usd, sum(unknown) AS unknown_prices, sum(doubt) AS in_doubt, sum(doubt_usd) AS in_doubt_usd,
-    sum(reused) AS reused_samples, sum(reused_usd) AS reused_usd
-FROM (
-    SELECT
-        run_id, model, NOT {never_sent} AS call, state = 'failed' AND NOT {never_sent} AS failed, 0 AS bought,
-        input_tokens, output_tokens,
-        reasoning_tokens, price_usd, billed IS 1 AND price_usd IS NULL AS unknown,
-        in_doubt AS doubt, CASE WHEN in_doubt THEN greatest_usd END AS doubt_usd, 0 AS reused, NULL AS reused_usd
-    FROM teacher_requests {of_run}
-    UNION ALL
-    SELECT
-        run_id, model, 0, 0, mine, NULL, NULL, NULL, NULL, 0, 0, NULL, NOT mine, CASE WHEN NOT mine THEN price END
+    s.run_id, s.model, s.calls, s.failed_calls, s.bought AS bought_samples, s.input_tokens, s.output_tokens,
+    s.reasoning_tokens, s.price_usd, s.unknown_prices, coalesce(d.tries, 0) AS in_doubt, d.usd AS in_doubt_usd,
+    s.reused AS reused_samples, CASE WHEN s.reused_priced > 0 THEN s.reused_usd END AS reused_usd
+FROM spending s
+LEFT JOIN (
+    SELECT l.run_id, coalesce(q.model, l.teacher) AS model, count(*) AS tries, sum(l.greatest_usd) AS usd
     FROM (
-        SELECT DISTINCT u.run_id AS run_id, s.model, s.id, coalesce(a.run_id = u.run_id, 0) AS mine,
-            CASE WHEN a.run_id = u.run_id THEN NULL
-                 ELSE p.price_usd / (SELECT count(*) FROM samples o WHERE o.response_id = p.id) END AS price
-        FROM run_samples u
-        JOIN samples s ON s.id = u.sample_id
-        LEFT JOIN responses p ON p.id = s.response_id
-        LEFT JOIN attempts a ON a.id = p.attempt_id
-        {of_run.replace("run_id", "u.run_id")}))
-GROUP BY run_id, model""".strip()
+        SELECT a.run_id, a.request_id, a.greatest_usd, r.teacher
+        FROM attempts a INDEXED BY attempts_doubtful JOIN runs r ON r.id = a.run_id
+        WHERE a.billed IS NULL AND a.state <> 'sent'
+        UNION ALL
+        SELECT a.run_id, a.request_id, a.greatest_usd, r.teacher
+        FROM attempts a INDEXED BY attempts_open JOIN runs r ON r.id = a.run_id
+        WHERE a.state = 'sent' AND a.batch_id IS NULL AND a.billed IS NULL AND NOT {alive("r")}) l
+    LEFT JOIN requests q ON q.id = l.request_id
+    GROUP BY 1, 2) d ON d.run_id = s.run_id AND d.model = s.model""".strip()
 
 
 VIEWS = f"""
@@ -176,5 +165,5 @@ LEFT JOIN requests q ON q.id = a.request_id
 LEFT JOIN responses p ON p.attempt_id = a.id;
 
 CREATE VIEW teacher_spend AS
-{spend_sql("")};
+{SPEND};
 """

@@ -1,6 +1,7 @@
 """The one thread of a worker that writes: everything queued goes into one transaction, a few times a second."""
 
 import contextlib
+import math
 import sqlite3
 import threading
 import time
@@ -20,6 +21,8 @@ Row = Sequence[Any]
 
 DELAY = 0.2
 """Seconds that rows may wait for company before they are committed."""
+COMPANY = 0.01
+"""Seconds that a call may wait where many come at once: a commit takes as much CPU time as a request's rows."""
 BATCH_ROWS = 20_000
 """Rows that are committed without waiting for more."""
 QUEUE_ROWS = 200_000
@@ -61,7 +64,7 @@ class Writer:
         self._inode = _inode(self.path)
         self._items: deque[_Item] = deque()
         self._rows = 0
-        self._hurried = False
+        self._due = math.inf  # when what waits is written at the latest, by time.monotonic
         self._closing = False
         self._error: QcrdError | None = None
         self._dead = False
@@ -71,20 +74,21 @@ class Writer:
 
     def execute(self, sql: str, params: Row | Mapping[str, Any] = ()) -> None:
         """Queue one statement."""
-        self._put(_Item(lambda conn: conn.execute(sql, params), 1))
+        self._put(_Item(lambda conn: conn.execute(sql, params), 1), DELAY)
 
     def many(self, sql: str, rows: Sequence[Row]) -> None:
         """Queue one statement for many rows, not to be changed afterwards: all are written or, where it fails, none."""
         if rows:
-            self._put(_Item(lambda conn: conn.executemany(sql, rows), len(rows)))
+            self._put(_Item(lambda conn: conn.executemany(sql, rows), len(rows)), DELAY)
 
-    def call(self, function: Callable[[sqlite3.Connection], T]) -> "Future[T]":
+    def call(self, function: Callable[[sqlite3.Connection], T], among_many: bool = False) -> "Future[T]":
         """Run `function` in the next transaction, at once; the future has its result when that is committed.
 
-        What it raises goes to the future alone, and what it had written is taken back. It must not commit.
+        `among_many`: others like it come within milliseconds, so that it waits for them. What it raises goes to the
+        future alone, and what it had written is taken back. It must not commit.
         """
         future: Future[T] = Future()
-        self._put(_Item(function, 1, future), hurry=True)
+        self._put(_Item(function, 1, future), COMPANY if among_many else 0.0)
         return future
 
     def flush(self) -> None:
@@ -112,7 +116,7 @@ class Writer:
             if error is None:  # an error on its way out must not be hidden by this one
                 raise
 
-    def _put(self, item: _Item, *, hurry: bool = False) -> None:
+    def _put(self, item: _Item, within: float) -> None:
         with self._changed:
             while self._rows >= QUEUE_ROWS and self._error is None and not self._closing:
                 self._changed.wait()
@@ -121,8 +125,9 @@ class Writer:
                 raise QcrdError(f"the writer of {self.path} is closed")
             self._items.append(item)
             self._rows += item.rows
-            self._hurried = self._hurried or hurry
-            if hurry or len(self._items) == 1 or self._rows >= BATCH_ROWS:
+            due = time.monotonic() + within
+            if due < self._due or self._rows >= BATCH_ROWS:
+                self._due = min(due, self._due)
                 self._changed.notify_all()
 
     def _raise_error(self) -> None:
@@ -145,16 +150,15 @@ class Writer:
         with self._changed:
             while not self._items and not self._closing:
                 self._changed.wait()
-            until = time.monotonic() + DELAY
-            while not (self._hurried or self._closing or self._rows >= BATCH_ROWS):
-                left = until - time.monotonic()
+            while not (self._closing or self._rows >= BATCH_ROWS):
+                left = self._due - time.monotonic()
                 if left <= 0:
                     break
                 self._changed.wait(left)
             batch = [_settled(item) for item in self._items]
             self._items.clear()
             self._rows = 0
-            self._hurried = False
+            self._due = math.inf
             self._changed.notify_all()
             return batch
 

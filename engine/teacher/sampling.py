@@ -1,13 +1,13 @@
 """K samples for each example: those in the database are reused, the others bought; all are stored on return."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
-from engine.errors import AtLimit
+from engine.errors import AtLimit, QcrdError
 from engine.records import Example, Sample
 from engine.spec.run import RunSpec
 from engine.spec.teachers import TeacherConfig
-from engine.store.batches import unsettled
+from engine.store.batches import unsettled, with_others
 from engine.store.ledger import Ledger
 from engine.teacher.batches.buying import buy_in_batches
 from engine.teacher.budget import budget_of
@@ -126,11 +126,15 @@ def reuse(requests: Sequence[Request], ledger: Ledger, keep: bool = True) -> int
 
 def _claim(requests: Sequence[Request], ledger: Ledger, orders: Orders, say: Callable[[str, str], None]) -> int:
     """This run's alone to buy on return, as far as it is missing then: waits for a living run that is buying any of it,
-    since both would pay; orders are obeyed meanwhile. How many samples others have bought since the last look."""
+    since both would pay; orders are obeyed meanwhile. How many samples others have bought since the last look.
+
+    Raises QcrdError where a run that ended has left some with a provider: they are on the bill, and its to fetch."""
     said, found = False, 0
     while wanted := {r.key for r in requests if r.missing}:
         other = ledger.claim(wanted).result()
         found += reuse(requests, ledger)  # claimed or not: what was being bought a moment ago may be there now
+        if other is None:
+            other = _in_a_batch({r.key for r in requests if r.missing}, ledger)
         if other is None:
             break
         if not said:
@@ -139,6 +143,21 @@ def _claim(requests: Sequence[Request], ledger: Ledger, orders: Orders, say: Cal
         orders.poll()
         time.sleep(LOOK)
     return found
+
+
+def _in_a_batch(wanted: Collection[bytes], ledger: Ledger) -> int | None:
+    """A living run that has some of it in a batch at its provider, claimed or not. Raises as `_claim` does."""
+    held = with_others(ledger, wanted).result()
+    if held:
+        ledger.claim(()).result()  # theirs, once they look: with both held, each would wait for the other
+    for one in held:
+        if not one.alive:
+            raise QcrdError(
+                f"{one.requests} of its requests are with the provider already, in a batch that run {one.run_id} left "
+                f"there: `qcrd resume {one.run_id}` fetches the answers, which this run then has for nothing; after "
+                f"`qcrd cancel-batch {one.run_id}` it buys them itself"
+            )
+    return held[0].run_id if held else None
 
 
 def _settle_doubts(

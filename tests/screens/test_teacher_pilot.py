@@ -129,12 +129,13 @@ async def test_hostile_texts(bought: Path) -> None:
             raw = zlib.compress((json.dumps({"said": text}) if kind != "braces" else text).encode())
             for sql, value in (
                 ("UPDATE requests SET model = ?, example = ?1 WHERE id IN (55, 56)", text),
+                ("UPDATE spending SET model = ? WHERE run_id = 8 AND model <> ?1", text),
                 ("UPDATE attempts SET error = 'server: ' || ?, status = 500 WHERE request_id IN (55, 56)", text),
                 ("UPDATE attempts SET state = 'failed' WHERE ?1 <> '' AND request_id = 55", text),
                 ("UPDATE responses SET raw = ? WHERE id IN (53, 54)", raw),
                 ("UPDATE responses SET model = ?, provider_id = ?1 WHERE id IN (53, 54)", text),
                 ("UPDATE batches SET status = ?, error = ?1", text),
-                ("UPDATE texts SET text = ? || id WHERE id = (SELECT message_id FROM requests WHERE id = 55)", text),
+                ("UPDATE messages SET text = ? || id WHERE id = (SELECT message_id FROM requests WHERE id = 55)", text),
             ):
                 con.execute(sql, (value,))
             con.commit()
@@ -151,7 +152,7 @@ def test_what_looks_like_a_key_is_not_shown(bought: Path) -> None:
     echoed = "your key sk-abcdefghijkl is wrong"
     con.execute("UPDATE attempts SET error = ? WHERE request_id = 5", (f"key: {echoed}",))
     con.execute("UPDATE responses SET raw = ?", (zlib.compress(json.dumps({"error": echoed}).encode()),))
-    con.execute("UPDATE texts SET text = ? WHERE id = (SELECT message_id FROM requests WHERE id = 5)", (echoed,))
+    con.execute("UPDATE messages SET text = ? WHERE id = (SELECT message_id FROM requests WHERE id = 5)", (echoed,))
     seen, found = with_clock(read_ledger(con, 8, None, 0), NOW), read_request(con, 5)
     con.close()
     assert found is not None

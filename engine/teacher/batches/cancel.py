@@ -6,7 +6,7 @@ from pathlib import Path
 
 from engine.errors import QcrdError
 from engine.spec.teachers import TeacherConfig
-from engine.store.batches import give_up, unsettled_rows
+from engine.store.batches import give_up, note_status, unsettled_rows
 from engine.store.connect import open_reader, write
 from engine.teacher.batches import api
 from engine.teacher.batches.api import ENDED
@@ -36,4 +36,6 @@ def cancel(teacher: TeacherConfig, database: Path, run_id: int) -> Iterator[str]
             write(database, lambda conn, number=job.id, said=why: give_up(conn, number, said))  # type: ignore[misc]
             yield f"{name}: the provider does not know it; its {len(job.lines)} requests are in doubt from now on"
         else:
+            said = seen.status
+            write(database, lambda conn, number=job.id, status=said: note_status(conn, number, status))  # type: ignore[misc]
             yield f"{name} is {seen.status}: {seen.done} of {job.size} requests answered"

@@ -40,7 +40,7 @@ def test_what_was_imported_is_told(tmp_path: Path, qcrd: Command) -> None:
     assert "samples of openai/theirs for" in first.stdout
     assert "the file names m[/] as the writer of" in first.stderr
     assert "outputs.jsonl:31: q30" in first.stderr
-    assert "1 lines cannot be used:\n  outputs.jsonl:32: not a JSON object" in first.stderr
+    assert "1 line cannot be used:\n  outputs.jsonl:32: not a JSON object" in first.stderr
     again = qcrd("import-samples", "outputs.jsonl", "--spec", "run.toml", "--json", stub=False)
     found = json.loads(again.stdout)
     assert (found["new"], found["known"], found["teacher"]) == (0, 2 * found["questions"], "openai/theirs")

@@ -78,7 +78,7 @@ import os
 from pathlib import Path
 from engine.store import migrations
 from engine.store.connect import open_writer
-first_half = list(migrations.statements(migrations.FIRST_TABLES))[:12]
+first_half = list(migrations.statements(migrations.STEPS["0001_first_schema"]))[:12]
 def dies(conn, script):
     for statement in first_half:
         conn.execute(statement)

@@ -43,6 +43,23 @@ def test_rows_are_written_in_order_and_flush_waits_for_them(path: Path) -> None:
     assert names(path) == ["one", "two", "three", "four"]
 
 
+def test_calls_among_many_share_a_commit_and_one_that_is_not_hurries_them(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "COMPANY", 600.0)
+    done: list[str] = []
+    with Writer(path) as writer:
+        writer._conn.set_trace_callback(done.append)
+        waiting = [writer.call(lambda db, i=i: db.execute(ADD, (str(i), str(i))), among_many=True) for i in range(5)]
+        assert done == []
+        assert writer.call(lambda db: 7).result() == 7
+        assert all(future.done() for future in waiting)
+        assert done.count("COMMIT") == 1
+        last = writer.call(lambda db: db.execute(ADD, ("5", "5")), among_many=True)
+    assert last.done()
+    assert names(path) == list("012345")
+
+
 def test_rows_are_committed_without_a_flush(path: Path) -> None:
     with Writer(path) as writer:
         writer.execute(ADD, ("1", "one"))

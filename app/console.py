@@ -184,7 +184,8 @@ class Console(App[None]):
         self._reader.do(message.job)
 
     def on_open(self, message: Open) -> None:
-        """A run was chosen in the list."""
+        """A run was chosen in the list, or was begun: the cursor goes there too."""
+        self._runs.selected = message.run_id
         self._to_run(message.run_id, "live")
 
     def on_keep(self, message: Keep) -> None:

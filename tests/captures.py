@@ -1,0 +1,104 @@
+"""Draws every screen of the console from real runs, as docs/*.svg: `python -m tests.captures [DATABASE]`.
+
+Without a database two runs of the built-in experiment are trained first, which takes a while. The newest done run of
+qcrd is shown, and compared with the newest done run of another method.
+"""
+
+import asyncio
+import subprocess
+import sys
+import tempfile
+from contextlib import closing
+from pathlib import Path
+
+from textual.pilot import Pilot
+
+from app.console import Console
+from engine.store.connect import open_reader
+from screens.base import Compare
+from screens.runs import RunsScreen
+from tests.app.cli.cli_processes import command_line, environment
+from tests.pilot import press, settle, until
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+SIZE = (120, 40)
+QUERY = (
+    "SELECT name, method, explain_accuracy, predict_accuracy, seconds\nFROM run_summary ORDER BY explain_accuracy DESC"
+)
+NEWEST = "SELECT max(id) FROM runs WHERE status = 'done' AND method {} 'qcrd'"
+TRAINED = ("data.arithmetic.test=1000", "evaluation.followed=100")
+
+
+def main() -> None:
+    """One command draws all."""
+    if len(sys.argv) > 1:
+        asyncio.run(draw(Path(sys.argv[1]).resolve()))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(draw(train(Path(folder))))
+
+
+def train(folder: Path) -> Path:
+    """A database with a run of qcrd, and one of the same samples without negatives."""
+    sets = [word for key in TRAINED for word in ("--set", key)]
+    for name in ("positives", "qcrd"):
+        (folder / "run.toml").write_text(f'name = "arithmetic-{name}"\n[method]\nname = "{name}"\n')
+        subprocess.run(command_line("run", "run.toml", *sets), cwd=folder, env=environment(stub=False), check=True)
+    return folder / "experiments.db"
+
+
+async def draw(database: Path) -> None:
+    """Each screen, as a user comes to it by keys."""
+    with closing(open_reader(database)) as con:
+        qcrd, other = (int(con.execute(NEWEST.format(sign)).fetchone()[0] or 0) for sign in ("=", "<>"))
+    if not qcrd or not other:
+        sys.exit(f"{database}: a done run of qcrd and one of another method are needed")
+    with tempfile.TemporaryDirectory() as nothing:
+        await first_run(Path(nothing) / "experiments.db")
+    app = Console(database)
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        runs = app.screen
+        assert isinstance(runs, RunsScreen)
+        runs.rows.move_to(qcrd)
+        await save(pilot, "runs")
+        await press(pilot, "2")
+        await save(pilot, "live")
+        await press(pilot, "3", "F")
+        await pilot.press(*"polarity=negative chosen active", "enter")
+        await settle(pilot)
+        await save(pilot, "rationales")
+        app.post_message(Compare((other, qcrd)))
+        await pilot.pause()
+        await save(pilot, "compare")
+        await press(pilot, "5")
+        app.screen.query("TextArea").first().load_text(QUERY)  # type: ignore[attr-defined]
+        await pilot.press("f5")
+        await until(pilot, lambda: app.screen.query_one("#result").border_title is not None)
+        await save(pilot, "sql")
+        await press(pilot, "escape", "6")
+        await save(pilot, "teacher")
+        await press(pilot, "1")
+        await pilot.press("n")
+        await pilot.pause(1)
+        await save(pilot, "new_run")
+
+
+async def first_run(database: Path) -> None:
+    """The console in a folder where nothing was done yet."""
+    app = Console(database)
+    async with app.run_test(size=(100, 24)) as pilot:
+        await save(pilot, "first_run")
+
+
+async def save(pilot: Pilot[None], name: str) -> None:
+    """The screen as it stands, once what it wants has come."""
+    await pilot.pause(0.5)
+    if name != "new_run":
+        await settle(pilot)
+    (DOCS / f"{name}.svg").write_text(pilot.app.export_screenshot(title="qcrd"), encoding="utf-8")
+    print(DOCS / f"{name}.svg")
+
+
+if __name__ == "__main__":
+    main()

@@ -111,7 +111,7 @@ async def walk(pilot: Pilot[None]) -> list[str]:
     """What every place shows on the way, help and palette as well."""
     pages = []
     assert VISITS.keys() == PLACES.keys() - {"all"}
-    for place, keys in VISITS.items():
+    for keys in VISITS.values():
         for key in keys:
             await pilot.press(key)
             await pilot.pause(0.02)

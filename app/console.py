@@ -217,9 +217,9 @@ class Console(App[None]):
             self._view(result.place).answered(result)
         else:
             view = self._front()
-            # the answer to what was wanted before is of no use: the next one is on its way
-            if view is not None and view.is_mounted and result.watch == view.wanted():
-                view.show_problem(result.problem)
+            # an answer to what was wanted before is of no use: the next one is on its way; a view that closes is empty
+            if view is not None and view.is_mounted and view.children and result.watch == view.wanted():
+                view.show_problem(result.problem, quiet=result.absent)
                 view.show(result)
                 if self.shown is None:
                     self._reader.do(_load)

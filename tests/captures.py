@@ -5,10 +5,10 @@ qcrd is shown, and compared with the newest done run of another method.
 """
 
 import asyncio
+import contextlib
 import subprocess
 import sys
 import tempfile
-from contextlib import closing
 from pathlib import Path
 
 from textual.pilot import Pilot
@@ -26,6 +26,14 @@ QUERY = (
     "SELECT name, method, explain_accuracy, predict_accuracy, seconds\nFROM run_summary ORDER BY explain_accuracy DESC"
 )
 NEWEST = "SELECT max(id) FROM runs WHERE status = 'done' AND method {} 'qcrd'"
+FOLLOWED = """SELECT v.example FROM votes v
+JOIN last_visits l ON l.run_id = v.run_id AND l.example = v.example AND l.chosen AND l.active
+JOIN rationales r ON r.run_id = l.run_id AND r.number = l.number AND r.polarity = 'negative'
+JOIN texts t ON t.id = r.text_id AND length(t.text) > 60
+WHERE v.run_id = :run AND v.followed AND l.step = (SELECT max(m.step) FROM last_visits m
+      WHERE m.run_id = v.run_id AND m.example = v.example)
+ORDER BY r.source = 'self' DESC, v.position"""
+"""Questions whose chosen pair says something: a whole negative that the loss still pushes away."""
 TRAINED = ("data.arithmetic.test=1000", "evaluation.followed=100")
 
 
@@ -49,12 +57,13 @@ def train(folder: Path) -> Path:
 
 async def draw(database: Path) -> None:
     """Each screen, as a user comes to it by keys."""
-    with closing(open_reader(database)) as con:
+    with contextlib.closing(open_reader(database)) as con:
         qcrd, other = (int(con.execute(NEWEST.format(sign)).fetchone()[0] or 0) for sign in ("=", "<>"))
     if not qcrd or not other:
         sys.exit(f"{database}: a done run of qcrd and one of another method are needed")
-    with tempfile.TemporaryDirectory() as nothing:
-        await first_run(Path(nothing) / "experiments.db")
+        followed = con.execute(FOLLOWED, {"run": qcrd}).fetchone()
+    with tempfile.TemporaryDirectory() as nothing, contextlib.chdir(nothing):
+        await first_run(Path("experiments.db"))
     app = Console(database)
     async with app.run_test(size=SIZE) as pilot:
         await settle(pilot)
@@ -64,9 +73,9 @@ async def draw(database: Path) -> None:
         await save(pilot, "runs")
         await press(pilot, "2")
         await save(pilot, "live")
-        await press(pilot, "3", "F")
-        await pilot.press(*"polarity=negative chosen active", "enter")
-        await settle(pilot)
+        await press(pilot, "3", "slash")
+        await pilot.press(*(followed[0] if followed else "0"), "enter")
+        await pilot.pause(1)
         await save(pilot, "rationales")
         app.post_message(Compare((other, qcrd)))
         await pilot.pause()

@@ -30,6 +30,7 @@ async def test_no_database_says_what_to_do_and_one_that_appears_is_shown(seeded:
     async with app.run_test(size=(120, 40)) as pilot:
         await settle(pilot)
         assert "no database at" in shown(pilot)
+        assert "✗" not in shown(pilot)  # nothing is wrong
         assert "No run yet" in shown(pilot)
         shutil.copy(seeded, tmp_path / "made.db")
         (tmp_path / "made.db").rename(database)

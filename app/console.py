@@ -282,6 +282,7 @@ class Console(App[None]):
             from screens.new_run import NewRunScreen  # the spec's models take a while to import
 
             self._new = NewRunScreen(self._reader.database)
+            self.install_screen(self._new, "new")  # not removed when it is left: put up again it would not be painted
         self.push_screen(self._new)
         self.call_after_refresh(draw_hints, self._new, "new", self._keys)
 

@@ -32,7 +32,7 @@ JOIN rationales r ON r.run_id = l.run_id AND r.number = l.number AND r.polarity 
 JOIN texts t ON t.id = r.text_id AND length(t.text) > 60
 WHERE v.run_id = :run AND v.followed AND l.step = (SELECT max(m.step) FROM last_visits m
       WHERE m.run_id = v.run_id AND m.example = v.example)
-ORDER BY r.source = 'self' DESC, v.position"""
+ORDER BY r.source = 'self' DESC, l.cross_entropy"""
 """Questions whose chosen pair says something: a whole negative that the loss still pushes away."""
 TRAINED = ("data.arithmetic.test=1000", "evaluation.followed=100")
 
@@ -59,9 +59,9 @@ async def draw(database: Path) -> None:
     """Each screen, as a user comes to it by keys."""
     with contextlib.closing(open_reader(database)) as con:
         qcrd, other = (int(con.execute(NEWEST.format(sign)).fetchone()[0] or 0) for sign in ("=", "<>"))
+        followed = con.execute(FOLLOWED, {"run": qcrd}).fetchone()
     if not qcrd or not other:
         sys.exit(f"{database}: a done run of qcrd and one of another method are needed")
-        followed = con.execute(FOLLOWED, {"run": qcrd}).fetchone()
     with tempfile.TemporaryDirectory() as nothing, contextlib.chdir(nothing):
         await first_run(Path("experiments.db"))
     app = Console(database)

@@ -38,6 +38,8 @@ QUICK: Story = (
     ("?", "Esc close"),
     ("escape", "!Esc close"),
     ("1", "run 1"),
+    ("n", 'name = "first"'),
+    ("escape", "run 1"),
 )
 SMALL: Story = (
     *FORM,

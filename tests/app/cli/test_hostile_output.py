@@ -27,7 +27,19 @@ PRINTS = {
     "note": ("note", "4"),
 }
 """What is run of each, in every form it has."""
-ACTS = {"annotate", "archive", "star", "tag", "pause", "stop", "export-samples", "init", "cancel-batch"}
+ACTS = {
+    "annotate",
+    "archive",
+    "star",
+    "tag",
+    "pause",
+    "stop",
+    "checkpoint",
+    "export-samples",
+    "init",
+    "cancel-batch",
+    "settings",
+}
 """Those that print names of runs and files at most, with errors through the one place of app/cli/main.py."""
 ELSEWHERE = {
     "run": "test_running.py: its log, followed",

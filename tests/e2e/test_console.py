@@ -85,7 +85,7 @@ SECOND: Story = (
     *typed("name", "pairs", 'name = "pairs"'),
     ("G [ [ [", "─ training ─"),
     ("[ [ [ [", "─ method ─"),
-    ("j enter", 'name = "orpo"'),
+    ("j enter", '"orpo"'),
     ("R", "✓ done pairs"),
 )
 COMPARED: Story = (

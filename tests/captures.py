@@ -15,7 +15,7 @@ from textual.pilot import Pilot
 
 from app.console import Console
 from engine.store.connect import open_reader
-from screens.base import Compare
+from screens.base import Compare, View
 from screens.runs import RunsScreen
 from tests.app.cli.cli_processes import command_line, environment
 from tests.pilot import press, settle, until
@@ -64,7 +64,11 @@ async def draw(database: Path) -> None:
         sys.exit(f"{database}: a done run of qcrd and one of another method are needed")
     with tempfile.TemporaryDirectory() as nothing, contextlib.chdir(nothing):
         await first_run(Path("experiments.db"))
-    app = Console(database)
+        await screens(Console(database, settings=Path("console.json")), qcrd, other, followed[0] if followed else "0")
+
+
+async def screens(app: Console, qcrd: int, other: int, followed: str) -> None:
+    """All of them, with these runs and that question."""
     async with app.run_test(size=SIZE) as pilot:
         await settle(pilot)
         runs = app.screen
@@ -74,7 +78,7 @@ async def draw(database: Path) -> None:
         await press(pilot, "2")
         await save(pilot, "live")
         await press(pilot, "3", "slash")
-        await pilot.press(*(followed[0] if followed else "0"), "enter")
+        await pilot.press(*followed, "enter")
         await pilot.pause(1)
         await save(pilot, "rationales")
         app.post_message(Compare((other, qcrd)))
@@ -88,9 +92,11 @@ async def draw(database: Path) -> None:
         await press(pilot, "escape", "6")
         await save(pilot, "teacher")
         await press(pilot, "1")
-        await pilot.press("n")
-        await pilot.pause(1)
-        await save(pilot, "new_run")
+        for key, name in (("f2", "settings"), ("n", "new_run")):
+            await pilot.press(key)
+            await pilot.pause(1)
+            await save(pilot, name)
+            await press(pilot, "escape")
 
 
 async def first_run(database: Path) -> None:
@@ -103,7 +109,7 @@ async def first_run(database: Path) -> None:
 async def save(pilot: Pilot[None], name: str) -> None:
     """The screen as it stands, once what it wants has come."""
     await pilot.pause(0.5)
-    if name != "new_run":
+    if isinstance(pilot.app.screen, View):
         await settle(pilot)
     (DOCS / f"{name}.svg").write_text(pilot.app.export_screenshot(title="qcrd"), encoding="utf-8")
     print(DOCS / f"{name}.svg")

@@ -98,7 +98,9 @@ COMPARED: Story = (
     ("'SELECT name, method FROM runs'", "FROM runs"),
     ("f5", "2 rows"),
     ("escape", "? help"),
-    ("6", "ledger"),
+    ("6", "requests · all"),
+    ("f2", "keys.all.runs"),
+    ("escape", "!keys.all.runs"),
     ("2", "✓ done"),
     ("1", "Runs · 2"),
 )

@@ -11,7 +11,7 @@ from screens.kept import RunsKept
 from tests.pilot import console, press, settle, shown, until
 from tests.screens.test_hostile_pilot import VISITS
 
-SIZES = ((20, 5), (3, 2), (120, 40))
+SIZES = ((20, 5), (120, 40))
 ASKING = {
     "help": (("question_mark",), ("escape",)),
     "confirm": (("j", "x"), ("n",)),
@@ -100,6 +100,7 @@ async def test_a_terminal_that_changes_its_size_while_something_asks(database: P
             assert "arithmetic-qcrd-b" in shown(pilot), name
 
 
+@pytest.mark.slow
 async def test_every_place_stands_a_terminal_of_twenty_by_five(database: Path) -> None:
     app = console(database)
     async with app.run_test(size=(20, 5)) as pilot:

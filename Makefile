@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test slow study lint format clean
+.PHONY: demo test slow study captures lint format clean
 
 demo: $(READY)
 	$(BIN)/qcrd demo
@@ -17,6 +17,9 @@ slow: $(READY)
 
 study: $(READY)
 	$(BIN)/python studies/study.py studies/first_figures.toml
+
+captures: $(READY)
+	$(BIN)/python -m tests.captures
 
 lint: $(READY)
 	$(BIN)/ruff format --check .

@@ -184,7 +184,8 @@ class Console(App[None]):
         self._reader.do(message.job)
 
     def on_open(self, message: Open) -> None:
-        """A run was chosen in the list."""
+        """A run was chosen in the list, or was begun: the cursor goes there too."""
+        self._runs.selected = message.run_id
         self._to_run(message.run_id, "live")
 
     def on_keep(self, message: Keep) -> None:
@@ -216,9 +217,9 @@ class Console(App[None]):
             self._view(result.place).answered(result)
         else:
             view = self._front()
-            # the answer to what was wanted before is of no use: the next one is on its way
-            if view is not None and view.is_mounted and result.watch == view.wanted():
-                view.show_problem(result.problem)
+            # an answer to what was wanted before is of no use: the next one is on its way; a view that closes is empty
+            if view is not None and view.is_mounted and view.children and result.watch == view.wanted():
+                view.show_problem(result.problem, quiet=result.absent)
                 view.show(result)
                 if self.shown is None:
                     self._reader.do(_load)
@@ -281,6 +282,7 @@ class Console(App[None]):
             from screens.new_run import NewRunScreen  # the spec's models take a while to import
 
             self._new = NewRunScreen(self._reader.database)
+            self.install_screen(self._new, "new")  # not removed when it is left: put up again it would not be painted
         self.push_screen(self._new)
         self.call_after_refresh(draw_hints, self._new, "new", self._keys)
 

@@ -13,6 +13,10 @@ class UsageError(QcrdError):
     exit_code = 2
 
 
+class NoDatabase(UsageError):
+    """There is no database yet, or an empty file: whatever writes first makes it."""
+
+
 class SpecError(UsageError):
     """The run's own spec is at fault: it is stored with the run, so to resume meets the same error again."""
 

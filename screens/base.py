@@ -14,6 +14,9 @@ from screens.keys import KEYS, Key, hints
 from screens.reader import Answer, Reader, Said, Snapshot, Watch
 from screens.widgets.words import line
 
+SLOW = 0.7
+"""Seconds that nothing is said of a screen that has not been read yet."""
+
 
 class Look(Message):
     """The screen in front wants to see something else."""
@@ -74,6 +77,7 @@ class View(Screen[None]):
     View { layout: vertical; }
     #problem { display: none; height: auto; padding: 0 1; background: $error 30%; }
     #problem.-shown { display: block; }
+    #problem.-quiet { background: $surface; }
     """
 
     @abstractmethod
@@ -102,16 +106,26 @@ class View(Screen[None]):
         """The line that `show_problem` fills; each screen puts it first."""
         return Static("", id="problem", markup=False)
 
-    def show_problem(self, text: str | None) -> None:
-        """Say why nothing (or nothing newer) can be read; None: all is well."""
+    def show_problem(self, text: str | None, *, quiet: bool = False) -> None:
+        """Say why nothing (or nothing newer) can be read; None: all is well. `quiet`: it is no fault."""
         banner = self.query_one("#problem", Static)
         banner.set_class(text is not None, "-shown")
+        banner.set_class(quiet, "-quiet")
         if text is not None:
-            banner.update(Content(f"✗ {line(text, 500)}"))
+            banner.update(Content(line(text, 500) if quiet else f"✗ {line(text, 500)}"))
 
     def on_screen_resume(self) -> None:
         """In front again: look here."""
         self.post_message(Look())
+        self.set_timer(SLOW, self._still_reading)
+
+    def _still_reading(self) -> None:
+        """What takes a while is said: an empty pane would be taken for the answer."""
+        if self.is_current and getattr(self.app, "shown", None) != self.wanted():
+            banner = self.query_one("#problem", Static)
+            if not banner.has_class("-shown"):
+                banner.add_class("-shown", "-quiet")
+                banner.update(Content("reading the database …"))
 
 
 ELSEWHERE = {("live", "log"): "#log-pane", ("live", "speed"): "#speed, #memory", ("sql", "editor"): "#editor-pane"}

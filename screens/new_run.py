@@ -2,6 +2,7 @@
 
 import sqlite3
 import tempfile
+import tomllib
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,7 @@ class NewRunScreen(Screen[None]):
         self._checked: tuple[str, list[tuple[str, str]], list[str]] | None = None
         """The TOML that was looked at, and what was found."""
         self._trial: Content | None = None
+        self._under_way = ""
         self._start = 0
 
     def compose(self) -> ComposeResult:
@@ -163,7 +165,7 @@ class NewRunScreen(Screen[None]):
         if self._problem is not None:
             self.notify(self._problem, severity="error", markup=False)
             return
-        self.notify("looking: nothing is asked or paid", markup=False)
+        self._wait_for("looking: nothing is asked or paid …")
         self.run_worker(self._look_at_cost, thread=True, exclusive=True, group="cost")
 
     def action_try(self) -> None:
@@ -238,7 +240,7 @@ class NewRunScreen(Screen[None]):
         self.notify(f"wrote {file}: `qcrd run {file}` runs it", markup=False)
 
     def _try(self) -> None:
-        self.notify("asking the teacher", markup=False)
+        self._wait_for("asking the teacher …")
         self.run_worker(self._ask, thread=True, exclusive=True, group="try")
 
     def _ask(self) -> None:
@@ -253,8 +255,13 @@ class NewRunScreen(Screen[None]):
         if not worker.is_cancelled:
             self.app.call_from_thread(self._tried, found)
 
+    def _wait_for(self, what: str) -> None:
+        """Say so until it is there: a process of its own takes a while to begin."""
+        self._under_way = what
+        self._result()
+
     def _tried(self, found: Content) -> None:
-        self._trial = found
+        self._trial, self._under_way = found, ""
         self._result()
 
     def _look_at_cost(self) -> None:
@@ -270,7 +277,7 @@ class NewRunScreen(Screen[None]):
             self.app.call_from_thread(self._cost_is_known, toml, lines, problems)
 
     def _cost_is_known(self, toml: str, lines: list[tuple[str, str]], problems: list[str]) -> None:
-        self._checked = (toml, lines, problems)
+        self._checked, self._under_way = (toml, lines, problems), ""
         self._result()
 
     def _cost_lines(self) -> list[tuple[str, str]]:
@@ -279,6 +286,9 @@ class NewRunScreen(Screen[None]):
     def _set(self, key: str, value: str) -> None:
         if key == "method.name":  # what was set for one method means nothing to another
             self._given = {k: v for k, v in self._given.items() if not k.startswith("method.")}
+        self._check({**self._given, key: value})
+        if self._problem is None:
+            value = as_toml(value, next(f.value for f in self._fields.rows if f.key == key))
         self._given[key] = value
         self._check()
 
@@ -292,7 +302,7 @@ class NewRunScreen(Screen[None]):
             self._spec = read_spec({}, [f"{key}={value}" for key, value in given.items()], "the form", Path.cwd())
             self._problem = None
         except QcrdError as error:
-            self._problem = str(error)
+            self._problem = str(error).removeprefix("--set ").removeprefix("the form: ")
         wrong = self.query_one("#wrong", Static)
         wrong.set_class(self._problem is not None, "-shown")
         wrong.update(Content(f"✗ {line(self._problem, 400)}" if self._problem else ""))
@@ -327,7 +337,7 @@ class NewRunScreen(Screen[None]):
 
     def _result(self) -> None:
         toml = to_toml(self._spec)
-        parts: list[Content] = []
+        parts = [Content.styled(self._under_way, "dim"), Content("")] if self._under_way else []
         if self._checked is not None:
             of, lines, problems = self._checked
             parts.append(
@@ -368,6 +378,15 @@ def trial_text(found: dict[str, Any]) -> Content:
         Content.styled(f"{found['calls']} calls, {price}; {found['reused']} answers were there already", "dim")
     )
     return Content("\n").join(parts)
+
+
+def as_toml(typed: str, taken: str) -> str:
+    """What was typed where TOML reads it so, else what it was taken for: tiny is "tiny"."""
+    try:
+        same = tomllib.loads(f"x = {typed}") == tomllib.loads(f"x = {taken}")
+    except tomllib.TOMLDecodeError:
+        same = False
+    return typed if same else taken
 
 
 def changed_toml(given: dict[str, str]) -> str:

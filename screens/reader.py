@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from engine.errors import QcrdError
+from engine.errors import NoDatabase, QcrdError
 from engine.store.connect import explain, open_reader
 
 POLL = 0.25
@@ -56,6 +56,8 @@ class Snapshot:
     """What the watch read; None: nothing could be read yet."""
     problem: str | None = None
     """Why nothing (or nothing newer) can be read: one line with what to do."""
+    absent: bool = False
+    """There is no database yet, or nothing in it: a run will make it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,19 +175,19 @@ class Reader:
             if version != self._version or watch != self._content.watch or self._kept.pop("more", False):
                 self._content = Snapshot(watch, self.read(watch.read))
                 self._version = version
-            self._content = replace(self._content, problem=None)
+            self._content = replace(self._content, problem=None, absent=False)
         except QcrdError as error:
-            self._forget(watch, str(error))
+            self._forget(watch, str(error), absent=isinstance(error, NoDatabase))
         except sqlite3.Error as error:
             self._forget(watch, str(explain(error, self.database, "reading")))
         except OSError as error:
             self._forget(watch, f"cannot read {self.database}: {error.strerror}")
         return self._with_clock(self._content)
 
-    def _forget(self, watch: Watch, problem: str) -> None:
+    def _forget(self, watch: Watch, problem: str, *, absent: bool = False) -> None:
         """Keep what was read for this view, with the reason why it does not move; connect anew next time."""
         kept = self._content if self._content.watch == watch else Snapshot(watch)
-        self._content = replace(kept, problem=problem)
+        self._content = replace(kept, problem=problem, absent=absent)
         self._close()
 
     def _with_clock(self, snapshot: Snapshot) -> Snapshot:

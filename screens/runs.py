@@ -116,7 +116,8 @@ class RunsScreen(View):
         seen: RunsSeen | None = snapshot.content
         if seen is None:
             if snapshot.problem is not None and self._seen is None:
-                self.add_class("-empty")
+                self.set_class(snapshot.absent, "-empty")
+                self._pane.nothing("no runs could be read: what is wrong stands above")
             return
         before, self._seen = self._seen, seen
         if before is None or seen.runs is not before.runs:

@@ -47,7 +47,7 @@ def shown(pilot: Pilot[None]) -> str:
 
 async def until(pilot: Pilot[None], wanted: Callable[[], bool]) -> None:
     """Wait for something that comes from the reader's thread."""
-    give_up = time.monotonic() + 20
+    give_up = time.monotonic() + 60  # a process of its own may be waited for, on a busy machine
     while not wanted():
         assert time.monotonic() < give_up, f"never came; on screen:\n{shown(pilot)}"
         await pilot.pause(0.02)

@@ -96,7 +96,8 @@ def print_pairs(rows: Sequence[Row]) -> None:
         print(f"  gold {text(row['gold'])} · vote {text(row['vote'])}")
         for sign, side in (("+", "positive"), ("−", "negative")):
             if row[side] is not None:
-                marks = [_numbers(row, f"{side}_"), row[f"{side}_source"], f"answer {text(row[f'{side}_answer'])}"]
+                source = one_line(row[f"{side}_source"])
+                marks = [_numbers(row, f"{side}_"), source, f"answer {text(row[f'{side}_answer'])}"]
                 if side == "negative" and not row["active"]:
                     marks.append("silent")
                 print(f"{sign} {' · '.join(marks)}")
@@ -115,8 +116,9 @@ def print_rationales(rows: Sequence[Row]) -> None:
             print(f"{one_line(row['example'])} · gold {text(row['gold'])} · vote {text(row['vote'])}")
             _indented(row["question"])
             _remarks(row, "question_")
-        why = f" ({row['reason']})" if row["reason"] else ""
-        marks = [row["polarity"] + why, row["source"], f"answer {text(row['answer'])} ({row['rule']})"]
+        why = f" ({one_line(row['reason'])})" if row["reason"] else ""
+        read = f"answer {text(row['answer'])} ({one_line(row['rule'])})"
+        marks = [row["polarity"] + why, one_line(row["source"]), read]
         if row["iteration"]:
             marks.append(f"iteration {row['iteration']}")
         if row["step"] is not None:
@@ -137,7 +139,7 @@ def print_log(rows: Sequence[Row], database: Path) -> None:
     """Lines of a log; a traceback stands below its line."""
     for row in rows:
         at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row["at"]))
-        stage = f"{row['stage']}: " if row["stage"] else ""
+        stage = f"{one_line(row['stage'])}: " if row["stage"] else ""
         print(f"{at}  {row['level']:<7}  {stage}{with_database(one_line(row['message']), database)}")
         if row["detail"]:
             _indented(row["detail"])

@@ -35,24 +35,35 @@ def spec_fields(spec: RunSpec) -> list[SpecField]:
     return list(_fields(spec, ""))
 
 
-def _fields(section: Section, before: str) -> Iterator[SpecField]:
+def _fields(section: Section, before: str, instead: FieldInfo | None = None) -> Iterator[SpecField]:
+    """`instead`: the field that holds the section, where it could be of other kinds as well."""
     if before:
         yield SpecField(before.removesuffix("."), "", (), "", "", " ".join((type(section).__doc__ or "").split()))
     fields = type(section).model_fields
     for name, f in fields.items():
         if not is_table(f):
             default = f.get_default(call_default_factory=True, validated_data={})
+            chooses = instead is not None and name == instead.discriminator
+            takes = f.annotation
+            if instead is not None and chooses:
+                takes, default = _all_names(instead), getattr(instead.get_default(call_default_factory=True), name)
             yield SpecField(
                 f"{before}{name}",
-                kind(f).replace("`", ""),
-                _choices(f.annotation),
+                (_type(takes) if chooses else kind(f)).replace("`", ""),
+                _choices(takes),
                 _written(getattr(section, name)),
                 _written(default),
                 " ".join((f.description or "").split()) or "Which method; the keys below are its own.",
             )
     for name, f in fields.items():
         if is_table(f):
-            yield from _fields(getattr(section, name), f"{before}{name}.")
+            yield from _fields(getattr(section, name), f"{before}{name}.", f if f.discriminator else None)
+
+
+def _all_names(union: FieldInfo) -> Any:
+    """What the key can be that tells the kinds of a section apart."""
+    names = [get_args(one.model_fields[str(union.discriminator)].annotation)[0] for one in get_args(union.annotation)]
+    return Literal[tuple(names)]
 
 
 def _written(value: Any) -> str:

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from engine.errors import QcrdError, UsageError
+from engine.errors import NoDatabase, QcrdError, UsageError
 from engine.store.filesystem import refuse_network_filesystem
 from engine.store.schema import APPLICATION_ID, SCHEMA_VERSION
 
@@ -34,7 +34,7 @@ def open_reader(path: Path) -> sqlite3.Connection:
     Raises UsageError where there is no qcrd database of the present schema version, QcrdError where it cannot be read.
     """
     if not path.exists():
-        raise UsageError(
+        raise NoDatabase(
             f"no database at {path}: run `qcrd demo` or `qcrd run SPEC` here, or name one with --db FILE (or QCRD_DB)"
         )
     if path.is_dir():
@@ -195,7 +195,7 @@ def _require_version(conn: sqlite3.Connection, path: Path, version: int) -> None
             "upgrade qcrd, or name another database with --db FILE"
         )
     if version == 0 or not tables:
-        raise UsageError(f"{path} is empty: run `qcrd demo` or `qcrd run SPEC` here, or name another with --db FILE")
+        raise NoDatabase(f"{path} is empty: run `qcrd demo` or `qcrd run SPEC` here, or name another with --db FILE")
     if version < SCHEMA_VERSION:
         raise UsageError(
             f"{path} has schema version {version}, older than this qcrd's {SCHEMA_VERSION}: the next command that "

@@ -1,5 +1,7 @@
 """What is shown where there is no run yet: the built-in experiment, one key away."""
 
+from textual.app import ComposeResult
+from textual.containers import Center
 from textual.content import Content
 from textual.widgets import Static
 
@@ -8,21 +10,29 @@ from screens.base import Ask
 
 EMPTY = (
     "No run yet.\n\n"
-    "Enter   starts the built-in experiment: a tiny model learns arithmetic from a noisy teacher,\n"
-    "        wrong rationales beside right ones; no key, no download, minutes on two CPU cores\n"
-    "n       a run of your own: your questions, any teacher, what it will cost\n\n"
-    "In a terminal: qcrd demo, or qcrd init run.toml and qcrd run run.toml\n"
+    "Enter  starts the built-in experiment: a tiny model learns\n"
+    "       arithmetic from a noisy teacher, wrong rationales\n"
+    "       beside right ones; no key, no download, minutes on\n"
+    "       two CPU cores\n\n"
+    "n      a run of your own: your questions, any teacher,\n"
+    "       what it will cost\n\n"
+    "In a terminal: qcrd demo, or qcrd init run.toml and\n"
+    "qcrd run run.toml\n"
 )
 AGAIN = 5.0
 """Seconds until it can be begun again, should it not have come into being."""
 
 
-class FirstRun(Static):
+class FirstRun(Center):
     """The words, and the start."""
 
     def __init__(self) -> None:
-        super().__init__(Content(EMPTY), id="empty")
+        super().__init__(id="empty")
         self._begun = False
+
+    def compose(self) -> ComposeResult:
+        """The words."""
+        yield Static(Content(EMPTY))
 
     def begin(self) -> None:
         """Start the built-in experiment; Enter twice is one run."""

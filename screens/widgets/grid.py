@@ -201,12 +201,12 @@ class Grid(ScrollView, can_focus=True, inherit_bindings=False):
         row = self.rows[at]
         here = at == self.row
         if here:
-            base += self.get_component_rich_style("grid--row", partial=True)
+            base += self.get_component_rich_style("grid--row")  # whole: a part has no shares of a colour
         null = self.get_component_rich_style("grid--null", partial=True)
         texts = [cell(value, column.width) for value, column in zip(row, self._columns, strict=True)]
         styles = [base + null if value is None else base for value in row]
         if here and self._cell_cursor:
-            styles[self.column] += self.get_component_rich_style("grid--cell", partial=True)
+            styles[self.column] += self.get_component_rich_style("grid--cell")
         return self._segments(texts, base, styles)
 
     def _segments(self, texts: Sequence[str], base: Style, styles: Sequence[Style] = ()) -> list[Segment]:

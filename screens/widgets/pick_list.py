@@ -68,5 +68,6 @@ class PickList(ScrollView, Generic[Row], can_focus=True, inherit_bindings=False)
         if at >= len(self.rows):
             return Strip.blank(width, self.rich_style)
         text, style = self._draw(self.rows[at])
-        base = self.rich_style + Style(reverse=at == self.cursor)
-        return Strip([Segment(text, base + style)]).adjust_cell_length(width, base)
+        here = Style(reverse=True, dim=False) if at == self.cursor else Style()
+        base = self.rich_style + here
+        return Strip([Segment(text, base + style + here)]).adjust_cell_length(width, base)

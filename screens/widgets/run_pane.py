@@ -34,7 +34,7 @@ class RunPane(Vertical):
         """Titles, rows, and the two lines."""
         yield Header()
         yield RunRows()
-        yield Static(Content("reading the runs …"), id="none", markup=False)
+        yield Static(Content("reading the runs …"), id="none", markup=False, classes="-shown")
         yield Static("", id="wrong", markup=False)
 
     def show(
@@ -64,6 +64,10 @@ class RunPane(Vertical):
         if around != self._around:
             self._around = around
             self.border_title, self.border_subtitle = Content(around[0]), Content(around[1])
+
+    def nothing(self, text: str) -> None:
+        """Say why there are no rows."""
+        self._say("#none", text)
 
     def _rows(
         self,

@@ -91,6 +91,8 @@ async def test_a_cursor_out_of_sight_to_the_side_scrolls() -> None:
         assert shown(pilot).startswith("column0")
         await pilot.click(Grid, offset=(12, 1))
         assert grid.column == 1
+        for segment in grid._row(grid.row, grid.rich_style):  # what is under the cursor can be read
+            assert segment.style.color != segment.style.bgcolor
 
 
 async def test_hostile_values_are_drawn_harmless_and_in_their_columns() -> None:

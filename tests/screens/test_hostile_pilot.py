@@ -4,8 +4,13 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from textual.pilot import Pilot
 
+from screens.keys import PLACES
 from tests.pilot import console, press, settle, shown
+from tests.poison import escapes
+from tests.poison import poison as poison_all
+from tests.seeded_ledger import ledger
 
 HOSTILE = {
     "markup": "[/] [/foo] [@click=app.quit]x[/] [bold red]loud",
@@ -88,3 +93,43 @@ async def test_a_text_that_is_not_utf8_is_shown_with_a_mark(database: Path) -> N
     async with app.run_test(size=(120, 40)) as pilot:
         await settle(pilot)
         assert "f\ufffdo" in shown(pilot)
+
+
+VISITS = {
+    "runs": ("j", "S", "escape", "1"),
+    "live": ("2", "t", "t", "v"),
+    "rationales": ("3", "J", "d", "w"),
+    "compare": ("1", "j", "space", "space", "c", "t", "t"),
+    "sql": ("5", *"SELECT", "space", "*", "space", *"FROM", "space", *"logs", "f5", "escape", "j", "l"),
+    "teacher": ("6", "enter", "j", "escape", "escape"),
+    "new": ("1", "n", "escape"),
+    "settings": ("f2", "j", "escape"),
+}
+"""Keys that lead to each place, and about in it."""
+
+
+async def walk(pilot: Pilot[None]) -> list[str]:
+    """What every place shows on the way, help and palette as well."""
+    pages = []
+    assert VISITS.keys() == PLACES.keys() - {"all"}
+    for keys in VISITS.values():
+        for key in keys:
+            await pilot.press(key)
+            await pilot.pause(0.02)
+            pages.append(shown(pilot))
+        await settle(pilot)
+        pages.append(shown(pilot))
+    await pilot.press("question_mark")
+    pages.append(shown(pilot))
+    await pilot.press("escape")
+    return pages
+
+
+async def test_no_place_lets_hostile_text_through(database: Path) -> None:
+    poison_all(ledger(database))
+    app = console(database)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await settle(pilot)
+        pages = await walk(pilot)
+        assert not [page for page in pages if escapes(page)]
+        assert sum("[/]" in page for page in pages) > 15

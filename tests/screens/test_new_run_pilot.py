@@ -36,6 +36,9 @@ def test_the_form_has_every_key_with_its_help_and_default() -> None:
     assert fields["data.labels"].choices == ('"teacher"', '"gold"')
     assert fields["compute.compile"].choices == ("true", "false")
     assert all(f.help for f in fields.values())
+    dss = {f.key: f for f in spec_fields(RunSpec.model_validate({"method": {"name": "dss"}}))}["method.name"]
+    assert {'"dss"', '"qcrd"', '"positives"'} < set(dss.choices) == set(fields["method.name"].choices)
+    assert (dss.value, dss.default) == ('"dss"', '"qcrd"')
     assert "method.loss.beta" in fields
     assert "method.loss.beta" not in {f.key for f in spec_fields(RunSpec.model_validate({"method": {"name": "dss"}}))}
 
@@ -62,6 +65,11 @@ async def test_what_is_typed_is_checked_kept_and_written(
         assert form._problem is None
         await pilot.press("enter")
         assert "lr = 5e-4" in shown(pilot)
+        go_to(form, "name")
+        await pilot.press("enter")
+        await type_in(pilot, "arithmetic-qcrd")  # as one types it; the file needs quotes
+        await pilot.press("enter")
+        assert 'name = "arithmetic-qcrd"' in shown(pilot)
         go_to(form, "data.labels")
         await pilot.press("enter")
         assert 'labels = "gold"' in shown(pilot)
@@ -172,6 +180,9 @@ async def test_a_builtin_teacher_starts_at_once(database: Path, monkeypatch: pyt
         await pilot.press("R")
         await until(pilot, lambda: isinstance(app.screen, LiveScreen))
         assert started == [10]
+        assert app.run_id == 10  # and not the one that the cursor was on
+        await press(pilot, "1")
+        assert "arithmetic-qcrd  run 10" in shown(pilot)
 
 
 def test_a_dry_run_of_a_process_of_its_own(tmp_path: Path) -> None:

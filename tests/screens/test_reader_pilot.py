@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.runs import launch
-from engine.store.schema import APPLICATION_ID, TABLES
+from engine.store.schema import APPLICATION_ID, SCHEMA_VERSION, TABLES
 from engine.store.views import STALE_AFTER, VIEWS
 from screens.live import LiveScreen, LiveWatch
 from screens.rationales import RationalesWatch
@@ -30,6 +30,7 @@ async def test_no_database_says_what_to_do_and_one_that_appears_is_shown(seeded:
     async with app.run_test(size=(120, 40)) as pilot:
         await settle(pilot)
         assert "no database at" in shown(pilot)
+        assert "✗" not in shown(pilot)  # nothing is wrong
         assert "No run yet" in shown(pilot)
         shutil.copy(seeded, tmp_path / "made.db")
         (tmp_path / "made.db").rename(database)
@@ -39,7 +40,7 @@ async def test_no_database_says_what_to_do_and_one_that_appears_is_shown(seeded:
 
 async def test_an_empty_database_says_how_to_begin(tmp_path: Path) -> None:
     database = tmp_path / "experiments.db"
-    change(database, f"{TABLES}{VIEWS}PRAGMA user_version=1; PRAGMA application_id={APPLICATION_ID};")
+    change(database, f"{TABLES}{VIEWS}PRAGMA user_version={SCHEMA_VERSION}; PRAGMA application_id={APPLICATION_ID};")
     app = console(database)
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await settle(pilot)

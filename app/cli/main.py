@@ -11,7 +11,21 @@ from typing import Annotated
 
 import typer
 
-from app.cli import bench, compare, exchange, marks, options, prompts, read, run, sample, settings, steer
+from app.cli import (
+    bench,
+    compare,
+    try_it,
+    exchange,
+    marks,
+    options,
+    prompts,
+    read,
+    run,
+    sample,
+    settings,
+    steer,
+    try_it,
+)
 
 app = typer.Typer(
     name="qcrd",

@@ -17,7 +17,8 @@ from textual.screen import Screen
 from app.settings import load_kept, save_kept, settings_path
 from engine.errors import QcrdError
 from screens import themes
-from screens.base import Ask, Compare, Keep, Open, Prefer, View, draw_hints
+from screens.background import Finished
+from screens.base import Ask, Compare, Export, Keep, Open, Prefer, TryIt, View, draw_hints
 from screens.kept import Kept, LastKept
 from screens.keymap import remapped
 from screens.keys import bindings
@@ -29,14 +30,16 @@ from screens.widgets.words import line
 
 if TYPE_CHECKING:
     from screens.compare import CompareScreen
+    from screens.exporting import Exports
     from screens.live import LiveScreen
     from screens.rationales import RationalesScreen
     from screens.sql import SqlScreen
     from screens.teacher import TeacherScreen
+    from screens.try_it import TryScreen
 
 V = TypeVar("V", bound=View)
 PLACES = ("runs", "live", "rationales", "compare", "sql", "teacher")
-LATER = (*PLACES[1:], "help", "settings")
+LATER = (*PLACES[1:], "try_it", "help", "settings")
 """Screens that are loaded when the first frame is there."""
 
 
@@ -135,6 +138,18 @@ class Console(App[None]):
 
         return self._made("teacher", TeacherScreen())
 
+    @cached_property
+    def _try(self) -> "TryScreen":
+        from screens.try_it import TryScreen
+
+        return self._made("try", TryScreen(self._reader.database))
+
+    @cached_property
+    def _exports(self) -> "Exports":
+        from screens.exporting import Exports
+
+        return Exports(self, self._reader.database)
+
     def _made(self, name: str, view: V) -> V:
         self._views[name] = view
         self._equip(name, view)
@@ -165,7 +180,11 @@ class Console(App[None]):
         self._reader.start()
 
     def on_unmount(self) -> None:
-        """Let no thread keep the process alive."""
+        """Let no thread keep the process alive, and no process outlive it."""
+        if "_exports" in self.__dict__:
+            self._exports.stop()
+        if "try" in self._views:
+            self._try.close()
         self._reader.stop()
 
     @property
@@ -187,6 +206,21 @@ class Console(App[None]):
         """A run was chosen in the list, or was begun: the cursor goes there too."""
         self._runs.selected = message.run_id
         self._to_run(message.run_id, "live")
+
+    def on_try_it(self, message: TryIt) -> None:
+        """A run's student is to be asked."""
+        self.run_id = message.run_id
+        self._try.open(message.run_id, message.example, self._place() or "runs")
+        self._to("try")
+
+    def on_export(self, message: Export) -> None:
+        """A run's student is to be taken away."""
+        self._exports.ask(message.run_id, message.name)
+
+    def on_finished(self, message: Finished) -> None:
+        """A query or an export is over; queries are their screen's."""
+        if "_exports" in self.__dict__:
+            self._exports.finished(message)
 
     def on_keep(self, message: Keep) -> None:
         """Something is to be remembered."""
@@ -254,6 +288,8 @@ class Console(App[None]):
     def _to(self, place: str) -> None:
         if self._front() is not self._view(place):
             self.switch_screen(place)
+            if place == "try":  # of a run that is named by what led there
+                return
             last = LastKept(place, self.run_id or 0, str(self._reader.database.absolute()))
             self.on_keep(Keep("last", last))
 

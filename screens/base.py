@@ -30,6 +30,22 @@ class Open(Message):
         self.run_id = run_id
 
 
+class TryIt(Message):
+    """Ask a run's student; `example`: this question of its data."""
+
+    def __init__(self, run_id: int, example: str | None = None) -> None:
+        super().__init__()
+        self.run_id, self.example = run_id, example
+
+
+class Export(Message):
+    """Export a run's student."""
+
+    def __init__(self, run_id: int, name: str) -> None:
+        super().__init__()
+        self.run_id, self.name = run_id, name
+
+
 class Compare(Message):
     """Lay runs beside each other; the first is what the others are compared with."""
 
@@ -128,7 +144,12 @@ class View(Screen[None]):
                 banner.update(Content("reading the database …"))
 
 
-ELSEWHERE = {("live", "log"): "#log-pane", ("live", "speed"): "#speed, #memory", ("sql", "editor"): "#editor-pane"}
+ELSEWHERE = {
+    ("live", "log"): "#log-pane",
+    ("live", "speed"): "#speed, #memory",
+    ("sql", "editor"): "#editor-pane",
+    ("try", "ask"): "#ask-pane",
+}
 """Panes whose widget is not called as they are; the list of runs writes its own border."""
 
 

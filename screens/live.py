@@ -12,7 +12,7 @@ from textual.widgets import Footer, RichLog, Static
 
 from engine.store.browse import Live, LiveReader, with_clock
 from engine.store.runs import Order
-from screens.base import Ask, Keep, View
+from screens.base import Ask, Export, Keep, TryIt, View
 from screens.confirm import ConfirmScreen
 from screens.curves import accuracies, at_place, last, losses, memories, qualities, scaled, zoomed
 from screens.kept import LiveKept
@@ -134,6 +134,7 @@ class LiveScreen(View):
         state = self.query_one("#state", Static)
         state.set_class(bool(text), "-shown")
         state.set_class(live.run.status == "failed", "-failed")
+        state.set_class(live.run.status == "done", "-done")
         state.update(text)
         self._draw_charts(live)
         self.query_one("#stages Static", Static).update(stage_table(live))
@@ -309,6 +310,16 @@ class LiveScreen(View):
             self.post_message(Ask(partial(resume, run_id=self.run_id)))
         elif status:
             self._refuse("resume", status)
+
+    def action_try_it(self) -> None:
+        """Ask its student."""
+        if self.run_id is not None:
+            self.post_message(TryIt(self.run_id))
+
+    def action_export(self) -> None:
+        """Export its student."""
+        if self.run_id is not None and self._live is not None:
+            self.post_message(Export(self.run_id, self._live.run.name))
 
     def _status(self) -> str | None:
         return None if self._live is None or self._live.run.id != self.run_id else self._live.run.status

@@ -15,7 +15,7 @@ from engine.store.questions import TEXT_LENGTH, Question
 from engine.store.rationale_filter import TERMS, Filter, parse
 from engine.store.rationale_notes import NOTE_LENGTH, QUESTION
 from engine.store.search import pattern
-from screens.base import Ask, Keep, Look, View
+from screens.base import Ask, Keep, Look, TryIt, View
 from screens.kept import RationalesKept
 from screens.keys import bindings, hints
 from screens.rationale_reading import Found, RationalesWatch, Seen, annotate, find, into, mark, to_followed
@@ -241,6 +241,11 @@ class RationalesScreen(View):
         if not question.followed and len(question.visits) < 2:
             self.notify("only the last visit of this question is kept: it is not among the followed", markup=False)
         self.post_message(Look())
+
+    def action_try_it(self) -> None:
+        """Ask the student this question."""
+        if self.run_id is not None and self._question is not None:
+            self.post_message(TryIt(self.run_id, self._question.example))
 
     def action_wrap(self) -> None:
         """Wrap, or not."""

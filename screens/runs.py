@@ -15,7 +15,7 @@ from engine.store.complete import Words
 from engine.store.run_list import Listed
 from screens import deeds, orders
 from screens.arrange import Group
-from screens.base import Ask, Compare, Keep, Look, Open, View
+from screens.base import Ask, Compare, Export, Keep, Look, Open, TryIt, View
 from screens.columns import COLUMNS, Moment
 from screens.confirm import ConfirmScreen
 from screens.deeds import Deed
@@ -331,6 +331,20 @@ class RunsScreen(View):
             return
         self.twin = words("compare", ids)
         self.post_message(Compare(ids))
+
+    def action_try_it(self) -> None:
+        """Ask the student of the run under the cursor."""
+        self.follow_cursor()
+        if self.selected is not None:
+            self.twin = f"try {self.selected}"
+            self.post_message(TryIt(self.selected))
+
+    def action_export(self) -> None:
+        """Export the student of the run under the cursor."""
+        self.follow_cursor()
+        if self.selected is not None:
+            self.twin = f"export {self.selected}"
+            self.post_message(Export(self.selected, self.runs[self.selected].run.name))
 
     def action_archived(self) -> None:
         """Show what was put away, or hide it."""

@@ -79,6 +79,8 @@ def state_line(live: Live) -> Content:
         return Content("◌ queued: no worker has taken it yet; r starts one")
     if live.waiting and run.status in ("running", "paused"):
         return Content(f"asked to {', '.join(live.waiting)}: the run takes it up between two steps")
+    if run.status == "done" and run.steps:
+        return Content("✓ done: a asks its student questions, E exports it as a Hugging Face folder")
     if run.status == "paused":
         return Content(f"‖ paused at step {count(run.step)}: p lets it go on")
     return Content("")

@@ -89,12 +89,24 @@ def majority_class(labels: Sequence[str]) -> str | None:
     return Counter(labels).most_common(1)[0][0] if labels else None
 
 
+def alike(kind: AnswerKind, answers: Sequence[str]) -> list[list[str]]:
+    """Clusters as the teacher's answers are put in: each is compared with the first member of each cluster."""
+    clusters: list[list[str]] = []
+    for text in answers:
+        home = next((c for c in clusters if equal(kind, c[0], text)), None)
+        if home is None:
+            clusters.append([text])
+        else:
+            home.append(text)
+    return clusters
+
+
 def judge_sampled(
     kind: AnswerKind, wanted: dict[str, str | None], rounds: Sequence[Sequence[Answered]]
 ) -> dict[str, Sampled]:
     """By example id: what of `rounds` of sampled answers to the same questions is right; those without gold left out.
 
-    Answers are clustered as the teacher's are: each compared with the first member of each cluster.
+    The majority is that of `alike`'s largest cluster, the earliest among equals.
     """
     found: dict[str, Sampled] = {}
     for answers in zip(*rounds, strict=True):
@@ -104,13 +116,7 @@ def judge_sampled(
             continue
         given = [a.answer for a in answers if a.answer is not None]
         right = {text: equal(kind, gold, text) for text in set(given)}  # equal texts once: latex takes its time
-        clusters: list[list[str]] = []
-        for text in given:
-            home = next((c for c in clusters if equal(kind, c[0], text)), None)
-            if home is None:
-                clusters.append([text])
-            else:
-                home.append(text)
+        clusters = alike(kind, given)
         majority = bool(clusters) and right[max(clusters, key=len)[0]]
         found[example] = Sampled(len(answers), sum(right[text] for text in given), majority)
     return found

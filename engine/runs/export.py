@@ -10,10 +10,9 @@ from engine.spec.template import to_toml
 from engine.students.seam import Student
 
 
-def export(student: Student, folder: Path, spec: RunSpec, scores: Sequence[str], data_hash: str) -> Path:
-    """Writes config, weights, tokeniser and README.md to `folder`/student; it appears whole or not at all."""
-    final = folder / "student"
-    beside = folder / "student.partial"
+def export(student: Student, final: Path, spec: RunSpec, scores: Sequence[str], data_hash: str) -> Path:
+    """Writes config, weights, tokeniser and README.md to the folder `final`; it appears whole or not at all."""
+    beside = final.with_name(final.name + ".partial")
     try:
         shutil.rmtree(beside, ignore_errors=True)
         student.save(beside)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import engine
 from engine.errors import QcrdError, UsageError
@@ -27,6 +27,13 @@ def run_folder(database: Path, run_id: int) -> Path:
     if row is None:
         raise UsageError(f"there is no run {run_id}: `qcrd runs` lists them")
     return database.absolute().parent / str(row["folder"])
+
+
+def has_student(database: Path, run_id: int) -> bool:
+    """Whether the run has a checkpoint, or its exported student."""
+    folder = run_folder(database, run_id)
+    whole = (one for one in folder.glob("checkpoints/step-*") if one.suffix != ".partial")
+    return any(whole) or (folder / "student" / "config.json").is_file()
 
 
 def worker_log(database: Path, run_id: int) -> Path:
@@ -79,6 +86,32 @@ def run_trial(database: Path, spec: Path, questions: int, stop: Callable[[], boo
     if "error" in found:
         raise QcrdError(found["error"])
     return found
+
+
+def run_export(database: Path, run_id: int, folder: Path, stop: Callable[[], bool]) -> Path:
+    """A run's best student exported to a folder by a process of its own; the folder's absolute path.
+
+    `stop` ends it; what it has not finished is called FOLDER.partial. Raises QcrdError where it fails.
+    """
+    arguments = [database.absolute(), run_id, folder.absolute()]
+    found = _told("engine.runs.exporting", arguments, stop, f"`qcrd export {run_id} FOLDER` says more")
+    if "error" in found:
+        raise QcrdError(found["error"])
+    return Path(found["folder"])
+
+
+def start_inference(database: Path, errors: IO[bytes]) -> subprocess.Popen[bytes]:
+    """A process that answers questions to students (`engine.runs.inference`) until its standard input is closed.
+
+    What it and its libraries print goes to `errors`. Raises OSError where it cannot be started.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "engine.runs.inference", str(database.absolute())],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        env=_environment(),
+    )
 
 
 def _told(module: str, arguments: Sequence[object], stop: Callable[[], bool], more: str) -> dict[str, Any]:

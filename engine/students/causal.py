@@ -4,7 +4,7 @@ What is read of a prompt is all but its last token; that one and the target are 
 token is predicted alike. Prompts are padded on the right: causality alone keeps their real tokens from looking at pads.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +19,7 @@ from engine.students import adapters, distil
 from engine.students.scoring import counted, in_buckets, padded, pooled, token_mean
 from engine.students.seam import Tokens, cut
 from engine.students.text import cut_target, disarmed, remembered
-from engine.students.writing import texts, write
+from engine.students.writing import growing, texts, write
 
 KINDS = ("llama", "qwen2", "qwen3", "gpt2")
 """Model types whose masks, positions and caches are as this file takes them to be; tests hold each."""
@@ -222,12 +222,29 @@ class CausalStudent:
     def _generate(
         self, prompts: Sequence[Tokens], rows: Tensor, max_new: int, temperature: float, draws: Tensor | None
     ) -> list[list[int]]:
+        writing, token = self._writing(prompts, rows, max_new)
+        with self._autocast():
+            return write(writing, token, self._logits, self._eos, max_new, temperature, draws)
+
+    def stream(self, prompt: Tokens, max_new: int) -> Iterator[str]:
+        return growing(self, lambda: self._begin(prompt, max_new), self._eos, max_new)
+
+    def _begin(self, prompt: Tokens, max_new: int) -> tuple[Callable[[Tensor], Tensor], Tensor]:
+        writing, token = self._writing([prompt], torch.zeros(1, dtype=torch.long, device=self.device), max_new)
+
+        def step(last: Tensor) -> Tensor:
+            with self._autocast():
+                return self._logits(writing.step(last))
+
+        return step, token
+
+    def _writing(self, prompts: Sequence[Tokens], rows: Tensor, max_new: int) -> tuple["Writing", Tensor]:
+        """Row j is to go on from prompts[rows[j]]; and that one's last token."""
         pairs = self._read(prompts)
         before = torch.tensor([len(p) - 1 for p in prompts], device=self.device)[rows]
         token = torch.tensor([p[-1] for p in prompts], device=self.device)[rows]
         with self._autocast():
-            writing = Writing(self, pairs, rows, before, max_new)
-            return write(writing, token, self._logits, self._eos, max_new, temperature, draws)
+            return Writing(self, pairs, rows, before, max_new), token
 
     def parameter_groups(self, lr: float, weight_decay: float) -> list[dict[str, Any]]:
         trained = [p for p in self.model.parameters() if p.requires_grad]

@@ -1,6 +1,6 @@
 """What the methods ask of a student, be it encoder-decoder or causal."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -95,6 +95,10 @@ class Student(Protocol):
 
         `draws`: (prompts, max_new) uniform numbers in [0, 1) on the CPU, one for each token; None: greedy.
         """
+        ...
+
+    def stream(self, prompt: Tokens, max_new: int) -> Iterator[str]:
+        """The greedy text after each token; the last is what `generate` gives."""
         ...
 
     def parameter_groups(self, lr: float, weight_decay: float) -> list[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """A T5-type student: the encoder reads a prompt once, the decoder scores many targets against it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +13,7 @@ from engine.students import adapters, distil, t5_stack
 from engine.students.scoring import counted, in_buckets, padded, pooled, token_mean
 from engine.students.seam import Tokens, cut
 from engine.students.text import cut_target, disarmed, remembered
-from engine.students.writing import texts, write
+from engine.students.writing import growing, texts, write
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,13 +136,29 @@ class T5Student:
     def _generate(
         self, prompts: Sequence[Tokens], rows: Tensor, max_new: int, temperature: float, draws: Tensor | None
     ) -> list[list[int]]:
+        writing, token = self._writing(prompts, rows, max_new)
+        with self._autocast():
+            return write(writing, token, self._logits, self.model.config.eos_token_id, max_new, temperature, draws)
+
+    def stream(self, prompt: Tokens, max_new: int) -> Iterator[str]:
+        return growing(self, lambda: self._begin(prompt, max_new), self.model.config.eos_token_id, max_new)
+
+    def _begin(self, prompt: Tokens, max_new: int) -> tuple[Callable[[Tensor], Tensor], Tensor]:
+        writing, token = self._writing([prompt], torch.zeros(1, dtype=torch.long, device=self.device), max_new)
+
+        def step(last: Tensor) -> Tensor:
+            with self._autocast():
+                return self._logits(writing.step(last))
+
+        return step, token
+
+    def _writing(self, prompts: Sequence[Tokens], rows: Tensor, max_new: int) -> tuple[t5_stack.Writing, Tensor]:
+        """Row j is to write to prompts[rows[j]]; and what stands before its first token."""
         encoded = self.encode(prompts)
-        eos, start = self.model.config.eos_token_id, self.model.config.decoder_start_token_id
-        token = torch.full((len(rows),), start, device=self.device)
+        token = torch.full((len(rows),), self.model.config.decoder_start_token_id, device=self.device)
         with self._autocast():
             cross = t5_stack.keys_values(self.model.decoder, encoded.hidden)
-            writing = t5_stack.Writing(self.model.decoder, cross, encoded.mask, rows, max_new)
-            return write(writing, token, self._logits, eos, max_new, temperature, draws)
+            return t5_stack.Writing(self.model.decoder, cross, encoded.mask, rows, max_new), token
 
     def parameter_groups(self, lr: float, weight_decay: float) -> list[dict[str, Any]]:
         trained = {name: p for name, p in self.model.named_parameters() if p.requires_grad}

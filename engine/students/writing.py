@@ -1,6 +1,6 @@
 """Writing text a token at a time, greedily or sampled, by rows that leave the batch when they are finished."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import torch
@@ -77,6 +77,29 @@ def write(
             alive, chosen, going = alive[going], chosen[going], going[going]
         token = chosen.to(token.device)
     return [_to_end(row, eos) for row in written.tolist()]
+
+
+@torch.no_grad()
+def growing(
+    student: Student, begin: Callable[[], tuple[Callable[[Tensor], Tensor], Tensor]], eos: int, max_new: int
+) -> Iterator[str]:
+    """One text as it is written, greedily: all of it so far after each token, at most `max_new`, in evaluation mode.
+
+    `begin` gives the step, (1,) the token written last -> (1, vocabulary) logits, and what stands before the first.
+    A letter of which not all tokens are written is not shown yet.
+    """
+    was_training = student.model.training
+    student.model.eval()
+    try:
+        step, token = begin()
+        tokens: list[int] = []
+        while len(tokens) < max_new and (not tokens or tokens[-1] != eos):
+            token = step(token).argmax(dim=-1)
+            tokens.append(int(token))
+            text = str(student.tokenizer.decode(tokens, skip_special_tokens=True))
+            yield text if tokens[-1] == eos or len(tokens) == max_new else text.rstrip("\ufffd")
+    finally:
+        student.model.train(was_training)
 
 
 def drawn(chances: Tensor, draws: Tensor) -> Tensor:

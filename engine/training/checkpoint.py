@@ -72,6 +72,19 @@ def saved(run_folder: Path) -> list[int]:
     return sorted(int(f.name.removeprefix("step-")) for f in found if f.name.removeprefix("step-").isdigit())
 
 
+def best(run_folder: Path) -> int | None:
+    """The step of the best checkpoint, as the last one knows it; the last where that is gone, None without any."""
+    steps = saved(run_folder)
+    if not steps:
+        return None
+    last = folder_of(run_folder, steps[-1])
+    try:
+        step = json.loads((last / "progress.json").read_text())["best_step"]
+    except (OSError, ValueError, KeyError) as error:
+        raise QcrdError(f"the checkpoint {last} could not be read ({error})") from error
+    return step if step in steps else steps[-1]
+
+
 def save(run_folder: Path, trained: Trained, progress: Progress) -> Path:
     """Writes beside, syncs, renames: a kill at any moment leaves the former checkpoints as they were."""
     final = folder_of(run_folder, progress.step)
@@ -122,6 +135,11 @@ def load(run_folder: Path, step: int, trained: Trained) -> Progress:
     state["fixed"] = [Rationale(**r) for r in state.get("fixed", [])]
     state["scored"] = {int(number): Scored(**one) for number, one in state.get("scored", {}).items()}
     return Progress(**state)
+
+
+def load_judge(run_folder: Path, step: int, judge: nn.Module) -> None:
+    """The discriminator's weights alone."""
+    load_weights(judge, folder_of(run_folder, step) / "judge.safetensors")
 
 
 def load_student(run_folder: Path, step: int, student: nn.Module) -> None:

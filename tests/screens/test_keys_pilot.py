@@ -19,6 +19,7 @@ from screens.runs import RunsScreen
 from screens.settings import SettingsScreen
 from screens.sql import SqlScreen
 from screens.teacher import TeacherScreen
+from screens.try_it import TryScreen
 from screens.widgets.log_tail import LogTail
 from screens.widgets.run_rows import RunRows
 from tests.pilot import console, press, settle, shown, until
@@ -42,6 +43,7 @@ def test_the_table_has_an_action_for_every_key_and_help_names_them_all() -> None
         "sql": SqlScreen,
         "teacher": TeacherScreen,
         "settings": SettingsScreen,
+        "try": TryScreen,
     }
     for key in KEYS:
         name = key.action.split("(")[0]

@@ -78,6 +78,16 @@ LOOK: Story = (
     ("slash", "Esc leave"),
     ("escape", "!Esc leave"),
 )
+TRIED: Story = (
+    ("2", "✓ done small"),
+    ("a", "Try it"),
+    ("escape j", "gold "),
+    ("enter", "s 0."),
+    ("v", "8 of 8"),
+    ("escape", "✓ done small"),
+    ("E", "Esc leave"),
+    ("'student-of-mine' enter", "exported"),
+)
 SECOND: Story = (
     ("1", "Runs · 1"),
     ("n", 'name = "small"'),
@@ -137,11 +147,11 @@ def test_two_real_runs_from_nothing_but_the_console(folder: Path) -> None:
     """In tmux where there is one; else in a terminal of ours."""
     kind = Tmux if shutil.which("tmux") else Terminal
     with kind(command_line(), folder, environment(stub=False, QCRD_CONFIG=str(folder))) as terminal:
-        tell(terminal, SMALL + LOOK + SECOND + COMPARED)
+        tell(terminal, SMALL + LOOK + TRIED + SECOND + COMPARED)
         terminal.press("q")
         terminal.until_ended()
     database = folder / "experiments.db"
     assert ask(database, "SELECT group_concat(name || ' ' || method || ' ' || status) FROM runs") == (
         "small qcrd done,pairs orpo done"
     )
-    assert (folder / "runs" / "1" / "student" / "config.json").is_file()
+    assert (folder / "student-of-mine" / "config.json").is_file()

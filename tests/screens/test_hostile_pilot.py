@@ -103,6 +103,7 @@ VISITS = {
     "sql": ("5", *"SELECT", "space", "*", "space", *"FROM", "space", *"logs", "f5", "escape", "j", "l"),
     "teacher": ("6", "enter", "j", "escape", "escape"),
     "new": ("1", "n", "escape"),
+    "try": ("1", "a", "escape", "j", "s", "j", "J", "escape"),
     "settings": ("f2", "j", "escape"),
 }
 """Keys that lead to each place, and about in it."""

@@ -11,7 +11,21 @@ from typing import Annotated
 
 import typer
 
-from app.cli import bench, compare, exchange, marks, options, prompts, read, run, sample, settings, steer, try_it
+from app.cli import (
+    bench,
+    compare,
+    exchange,
+    marks,
+    options,
+    prompts,
+    read,
+    run,
+    sample,
+    settings,
+    steer,
+    try_it,
+    upgrade,
+)
 
 app = typer.Typer(
     name="qcrd",
@@ -24,7 +38,7 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for commands in (run, prompts, sample, steer, read, marks, compare, try_it, exchange, settings, bench):
+for commands in (run, prompts, sample, steer, read, marks, compare, try_it, exchange, settings, upgrade, bench):
     commands.add_to(app)
 
 

@@ -24,8 +24,8 @@ Set = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Lay one key over the file, e.g. training.lr=1e-4; repeatable."),
 ]
 OF_A_RUN = re.compile(
-    r"`qcrd ((?:resume|requests|cancel-batch|attach|stop|pause|show|logs|runs|rationales|misses|reparse|compare)"
-    r"\b[^`]*)`"
+    r"`qcrd ((?:resume|requests|cancel-batch|attach|stop|pause|show|logs|runs|rationales|misses|reparse|compare"
+    r"|upgrade)\b[^`]*)`"
 )
 """Hints that mean a run of the database in use, as the engine words them, which does not know how that was named."""
 in_front: Path | None = None

@@ -104,6 +104,15 @@ def write(path: Path, function: "Callable[[sqlite3.Connection], T]") -> "T":
     return result
 
 
+def schema_version(path: Path) -> int:
+    """Of the database there, whatever it is of; 0: none of qcrd's. Raises QcrdError where it cannot be read."""
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)) as conn:
+            return _version(conn)
+    except sqlite3.Error as error:
+        raise explain(error, path, "reading") from error
+
+
 def explain(error: sqlite3.Error, path: Path, doing: str) -> QcrdError:
     """The one line for a person that an SQLite error amounts to. `doing`: "reading", "opening", "writing"."""
     code = _code(error) & 0xFF  # the low byte is the primary code
@@ -198,8 +207,8 @@ def _require_version(conn: sqlite3.Connection, path: Path, version: int) -> None
         raise NoDatabase(f"{path} is empty: run `qcrd demo` or `qcrd run SPEC` here, or name another with --db FILE")
     if version < SCHEMA_VERSION:
         raise UsageError(
-            f"{path} has schema version {version}, older than this qcrd's {SCHEMA_VERSION}: the next command that "
-            "writes to it (`qcrd run`, `qcrd resume`) upgrades it"
+            f"{path} has schema version {version}, older than this qcrd's {SCHEMA_VERSION}: `qcrd upgrade` makes it "
+            "readable, as does the next run in it"
         )
 
 

@@ -40,6 +40,7 @@ ACTS = {
     "init",
     "cancel-batch",
     "settings",
+    "upgrade",
 }
 """Those that print names of runs and files at most, with errors through the one place of app/cli/main.py."""
 ELSEWHERE = {

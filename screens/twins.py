@@ -50,6 +50,7 @@ TWINS = {
     "new.try": "try-prompt FILE",
     "new.write": "init FILE",
     "new.run": "run FILE -d",
+    "new.queue": "run FILE --queue",
     "sql.run": "query SQL",
     "sql.saved": "queries",
     "sql.save": "query SQL --save NAME",

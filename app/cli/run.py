@@ -48,6 +48,9 @@ def run(
     db: Db = None,
     detach: Detach = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check all that can be checked; run nothing.")] = False,
+    queue: Annotated[
+        bool, typer.Option("--queue", help="Keep the run queued and print its id: `qcrd resume ID` starts it.")
+    ] = False,
     processes: Annotated[
         int | None,
         typer.Option(
@@ -93,6 +96,8 @@ def run(
     if processes is not None:
         overrides.append(f"compute.processes={processes}")
     path = database(db)
+    if queue and (detach or methods is not None or seeds is not None):
+        raise UsageError("--queue is for one run that nobody starts yet: leave --detach, --methods and --seeds away")
     if methods is not None or seeds is not None:
         specs, names = load_grid(spec, overrides, methods, seeds)
         if dry_run:
@@ -107,6 +112,8 @@ def run(
     loaded = load_spec(spec, overrides)
     if dry_run:
         _check(loaded, path)
+    elif queue:
+        _queue(loaded, path)
     else:
         begin(loaded, path, detach)
 
@@ -164,6 +171,18 @@ def _start(spec: "RunSpec", path: Path) -> tuple[int, Popen[bytes]]:
     run_id = create_run(path, spec)
     print(f"run {run_id}: {clean(spec.name)} in {path}", file=sys.stderr)
     return run_id, start_worker(path, run_id)
+
+
+def _queue(spec: "RunSpec", path: Path) -> None:
+    """Write the run's row and start nothing."""
+    from app.cli.options import command
+    from engine.store.runs import create_run
+    from engine.text import clean
+
+    run_id = create_run(path, spec)
+    print(run_id)
+    start = command(path, f"resume {run_id}")
+    print(f"run {run_id}: {clean(spec.name)} in {path} is queued; `{start}` starts it", file=sys.stderr)
 
 
 def _check_grid(specs: "Sequence[RunSpec]", methods: int, path: Path) -> None:

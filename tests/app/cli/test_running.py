@@ -140,6 +140,16 @@ def test_closing_the_terminal_leaves_the_run_alone(begin, database: Path) -> Non
     assert status(database) == "running"
 
 
+def test_a_queued_run_waits_for_resume(qcrd, database: Path) -> None:
+    queued = qcrd("run", "run.toml", "--queue", "--set", "training.steps=20", "--set", "training.iterations=20")
+    assert (queued.returncode, queued.stdout) == (0, "1\n")
+    assert "`qcrd resume 1` starts it" in queued.stderr
+    assert status(database) == "queued"
+    assert qcrd("run", "run.toml", "--queue", "--detach").returncode == 2
+    assert qcrd("resume", "1").returncode == 0
+    assert status(database) == "done"
+
+
 def test_attach_follows_and_ctrl_c_only_detaches(begin, qcrd, database: Path) -> None:
     assert qcrd("run", "run.toml", "--name", "slow", "--detach").stdout == "1\n"
     process = begin("attach", "slow")

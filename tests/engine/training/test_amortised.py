@@ -43,7 +43,7 @@ def test_a_step_scores_the_chosen_alone(monkeypatch):
     rows = rows_of(s, 4)
     known = amortised.with_earlier(rows, amortised.renewed(s, rows, {}, 1, 1))
     score, targets = s.score, []
-    monkeypatch.setattr(s, "score", lambda e, r, t, starts=None: targets.append(len(t)) or score(e, r, t))
+    monkeypatch.setattr(s, "score", lambda e, r, t, *_: targets.append(len(t)) or score(e, r, t))
     step(s, None, lambda x: positives.loss(Positives(), x), known, torch.rand(4, 2))
     assert targets == [4, 4]  # the labels, and one rationale each
 
@@ -53,7 +53,7 @@ def test_what_is_known_and_young_enough_is_not_scored_again(monkeypatch):
     rows = rows_of(s, 4)
     first = amortised.renewed(s, rows[:3], {}, 1, 2)
     score, targets = s.score, []
-    monkeypatch.setattr(s, "score", lambda e, r, t, starts=None: targets.append(len(t)) or score(e, r, t))
+    monkeypatch.setattr(s, "score", lambda e, r, t, *_: targets.append(len(t)) or score(e, r, t))
     second = amortised.renewed(s, rows, first, 2, 2)
     assert sum(targets) == 4  # the fourth row's three positives and its negative
     assert {n: second[n] for n in first} == first
@@ -73,7 +73,7 @@ def test_memory_that_runs_out_halves_the_group(monkeypatch):
     wanted = amortised.score(s, rows)
     score = s.score
 
-    def limited(encoded, owners, targets, starts=None):
+    def limited(encoded, owners, targets, starts=None, unlikely=False):
         if len(set(owners)) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return score(encoded, owners, targets)

@@ -17,7 +17,7 @@ def short_of_memory(s, most: int, error: Exception, monkeypatch) -> list[int]:
     """Scoring more than so many prompts' targets raises, after random numbers were drawn; the sizes that were tried."""
     score, tried = s.score, []
 
-    def limited(encoded, rows, targets, starts=None):
+    def limited(encoded, rows, targets, starts=None, unlikely=False):
         tried.append(len(set(rows)))
         torch.rand(3)
         if len(set(rows)) > most:

@@ -61,6 +61,17 @@ def qualities(live: Live) -> tuple[Line, ...]:
     return tuple(found)
 
 
+def adapters(live: Live) -> tuple[Line, ...]:
+    """NAT's weight of the wrong adapter's part (a), and NCE's gamma: the mean, and where the middle four fifths lie."""
+    attention, mean = live.curve("attention"), live.curve("gamma")
+    edges = [Line("", "", "$text-success dim", live.curve(f"gamma_{edge}")) for edge in ("low", "high")]
+    return (
+        *(edges if mean is not None else ()),
+        Line("", "γ", "$text-success", mean, two(last(mean))),
+        Line("", "a", "$text-primary", attention, two(last(attention))),
+    )
+
+
 def memories(live: Live) -> tuple[Line, ...]:
     """What the worker holds, and its GPU."""
     return (

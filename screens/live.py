@@ -14,7 +14,7 @@ from engine.store.browse import Live, LiveReader, with_clock
 from engine.store.runs import Order
 from screens.base import Ask, Export, Keep, TryIt, View
 from screens.confirm import ConfirmScreen
-from screens.curves import accuracies, at_place, last, losses, memories, qualities, scaled, zoomed
+from screens.curves import accuracies, adapters, at_place, last, losses, memories, qualities, scaled, zoomed
 from screens.kept import LiveKept
 from screens.keys import bindings, hints
 from screens.orders import order, resume
@@ -79,6 +79,7 @@ class LiveScreen(View):
             with Horizontal(id="small"):
                 yield Chart("quality", id="quality", bounds=(0.0, 1.0))
                 yield Chart("active negatives", id="active", bounds=(0.0, 1.0))
+                yield Chart("γ, attention", id="adapters")
                 speed = Chart("tokens/s", id="speed")
                 speed.border_subtitle = Content(hints("live", "speed"))
                 yield speed
@@ -149,6 +150,7 @@ class LiveScreen(View):
         self.query_one("#loss", Chart).show(losses(live), replace(lens, log_y=self._lens.log_y))
         plus = live.curve("quality/positive")
         self.query_one("#quality", Chart).show(qualities(live), lens)
+        self.query_one("#adapters", Chart).show(adapters(live), lens)
         active = live.curve("active_share")
         now = last(active)
         share = UNKNOWN if now is None else f"{100 * now:.0f} %"
@@ -163,10 +165,12 @@ class LiveScreen(View):
         self.query_one("#memory", Chart).show(memories(live), plain)
         pushed = live.run.method == "qcrd"
         judged = pushed and any(stage.name == "judge" for stage in live.stages)
-        self.set_class(not pushed and plus is None and active is None, "-plain")
+        learnt = any(stage.name == "negative" for stage in live.stages)
+        self.set_class(not pushed and plus is None and active is None and not learnt, "-plain")
         shown = {
             "quality": judged or plus is not None,
             "active": pushed or active is not None,
+            "adapters": learnt,
             "speed": True,
             "rate": False,
             "gradient": False,

@@ -98,3 +98,26 @@ async def test_what_it_has_cost_is_told_with_its_limit(database: Path) -> None:
     async with app.run_test(size=(200, 50)) as pilot:
         await settle(pilot)
         assert "$1.84 of $5.00 + 3 unpriced · 1 200 calls" in shown(pilot)
+
+
+async def test_what_adapters_attend_to_and_differ_in_is_shown_beside_the_speed(database: Path) -> None:
+    con = sqlite3.connect(database)
+    con.execute("UPDATE runs SET method = 'nce' WHERE id = 4")
+    con.execute("UPDATE stages SET name = 'negative' WHERE run_id = 4 AND name = 'judge'")
+    con.execute("DELETE FROM points WHERE series_id IN (SELECT id FROM series WHERE run_id = 4 AND name LIKE 'qual%')")
+    con.execute("DELETE FROM series WHERE run_id = 4 AND name LIKE 'qual%'")
+    for name, value in (("attention", -0.21), ("gamma", 0.62), ("gamma_low", 0.4), ("gamma_high", 0.8)):
+        key = con.execute("INSERT INTO series VALUES (NULL, 4, ?)", (name,)).lastrowid
+        con.executemany("INSERT INTO points VALUES (?, ?, ?, NULL, ?)", [(key, s, value, NOW) for s in (20, 40, 2000)])
+    con.commit()
+    con.close()
+    app = console(database, 4)
+    async with app.run_test(size=(160, 45)) as pilot:
+        await settle(pilot)
+        assert "γ 0.62" in title(app.screen, "adapters")  # type: ignore[arg-type]
+        assert "a −0.21" in title(app.screen, "adapters")  # type: ignore[arg-type]
+        assert app.screen.query_one("#adapters").display
+        assert not app.screen.query_one("#quality").display
+        await press(pilot, "v")
+        assert not app.screen.query_one("#adapters").display
+        await press(pilot, "1")

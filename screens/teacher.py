@@ -33,6 +33,7 @@ EMPTY = (
     "No request to a teacher yet.\n\nA run that samples from a model writes each one here before it is sent;\n"
     "recorded outputs (replay:, import-samples) need none.\n\na all runs"
 )
+REUSED = "Nothing was asked: {} were stored already, and reused for free.\n\na all runs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,9 @@ class TeacherScreen(View):
         ledger = seen.ledger
         one_run = self.wanted().run_id is not None
         self.set_class(not ledger.counts and not ledger.tries, "-empty")
+        reused = sum(one.reused for one in ledger.spending)
+        told = REUSED.format("1 sample" if reused == 1 else f"{count(reused)} samples") if reused else EMPTY
+        self.query_one("#empty", Static).update(Content(told))
         self.query_one("#queue").border_title = Content(self._whose(seen))
         self.query_one("#queue Static", Static).update(queue(ledger))
         self.query_one("#spending Static", Static).update(spending(ledger, one_run))

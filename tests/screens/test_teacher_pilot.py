@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import zlib
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,21 @@ async def test_without_a_run_all_are_shown_and_an_empty_ledger_says_so(bought: P
         assert "No request to a teacher yet" in shown(pilot)  # run 1 bought nothing
         await press(pilot, "a")
         assert "requests · all · 64" in shown(pilot)
+
+
+async def test_a_run_that_reused_all_of_its_samples_says_so(bought: Path) -> None:
+    with closing(sqlite3.connect(bought)) as con, con:
+        con.execute("DELETE FROM samples")
+        con.execute(
+            "INSERT INTO samples (key, model, text_id, created_at)"
+            " SELECT randomblob(32), 'gpt', id, 0 FROM texts LIMIT 3"
+        )
+        con.execute("INSERT INTO run_samples SELECT 1, 'x', id, id FROM samples")
+    app = console(bought)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await settle(pilot)
+        await press(pilot, "G", "6")
+        assert "Nothing was asked: 3 samples were stored already" in shown(pilot)
 
 
 async def test_the_cursor_keeps_its_request_as_others_come(bought: Path) -> None:

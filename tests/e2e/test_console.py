@@ -80,13 +80,13 @@ LOOK: Story = (
 )
 TRIED: Story = (
     ("2", "✓ done small"),
-    ("a", "Try it"),
+    ("a", "a question of your own"),
     ("escape j", "gold "),
-    ("enter", "s 0."),
-    ("v", "8 of 8"),
+    ("enter", "by rule"),
+    ("v", " of 8 "),
     ("escape", "✓ done small"),
-    ("E", "Esc leave"),
-    ("'student-of-mine' enter", "exported"),
+    ("E", "Export the student of small"),
+    ("enter", "the student is in"),
 )
 SECOND: Story = (
     ("1", "Runs · 1"),
@@ -154,4 +154,4 @@ def test_two_real_runs_from_nothing_but_the_console(folder: Path) -> None:
     assert ask(database, "SELECT group_concat(name || ' ' || method || ' ' || status) FROM runs") == (
         "small qcrd done,pairs orpo done"
     )
-    assert (folder / "student-of-mine" / "config.json").is_file()
+    assert (folder / "small-student" / "config.json").is_file()

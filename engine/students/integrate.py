@@ -90,22 +90,23 @@ def learn(adapted: Any, mode: Mode) -> None:
     for name, p in adapted.named_parameters():
         p.requires_grad_(any(part in name for part in LEARNT[mode]))
         p.grad = None  # one left over would count when the next stage's gradient is clipped
-    _switch(adapted, mode)
+    switch(adapted, mode)
 
 
 @contextmanager
 def using(adapted: Any, mode: Mode, then: Mode) -> Iterator[None]:
     """Within it the model computes in that mode, in evaluation; afterwards in training, in the mode `then`."""
-    _switch(adapted, mode)
+    switch(adapted, mode)
     adapted.eval()
     try:
         yield
     finally:
-        _switch(adapted, then)
+        switch(adapted, then)
         adapted.train()
 
 
-def _switch(adapted: Any, mode: Mode) -> None:
+def switch(adapted: Any, mode: Mode) -> None:
+    """The model computes in that mode; what carries gradient stays as it is."""
     for layer in adapted.modules():
         if hasattr(layer, "integrate"):
             layer.mode = mode

@@ -42,7 +42,7 @@ def token_mean(
 ) -> Tensor:
     """(targets, length, width) states, labels and mask of real tokens -> (targets,) mean cross-entropy in nats.
 
-    `unlikely`: the mean of -log(1 - p) instead (arXiv 1908.04319, equation 2), p the token's own chance.
+    `unlikely`: the mean of -log(1 - p) instead (arXiv 1908.04319), p the token's own chance.
     `words`: the vocabulary, which decides how many tokens a chunk has. Where there is more than one chunk, none is kept
     for the backward pass but made again in it.
     """

@@ -87,7 +87,7 @@ class Outcome:
     positive_weight: Tensor
     """(B, m) the factor of each cross-entropy within N times the explain term."""
     negative_weight: Tensor
-    """(B, k) the size of that factor (its sign is negative), 0 for silent ones."""
+    """(B, k) the size of that factor, 0 for silent ones: its sign is negative. Below 0: pulled, not pushed (`mix`)."""
 
 
 def mean_over(values: Tensor, mask: Tensor) -> Tensor:

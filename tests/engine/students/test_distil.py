@@ -40,13 +40,13 @@ def adapted(kind: str):
 
 def log_chances(s, mode, prompt: list[int], target: list[int]) -> torch.Tensor:
     """(tokens, vocabulary) by transformers' own forward, no padding."""
-    integrate._switch(s.adapted, mode)
+    integrate.switch(s.adapted, mode)
     if isinstance(s, T5Student):
         start = [s.model.config.decoder_start_token_id, *target[:-1]]
         logits = s.model(input_ids=torch.tensor([prompt]), decoder_input_ids=torch.tensor([start])).logits[0]
     else:
         logits = s.model(input_ids=torch.tensor([[*prompt, *target]])).logits[0][len(prompt) - 1 : -1]
-    integrate._switch(s.adapted, "student")
+    integrate.switch(s.adapted, "student")
     return log_softmax(logits, dim=-1)
 
 

@@ -26,9 +26,9 @@ def store_texts(conn: sqlite3.Connection, texts: Iterable[str], table: str = "te
     ids: list[int] = []
     for text in texts:
         key = text_hash(text)
-        row = conn.execute(f"SELECT id FROM {table} WHERE hash = ?", (key,)).fetchone()
+        added = f"INSERT OR IGNORE INTO {table} (hash, text) VALUES (?, ?) RETURNING id"
+        row = conn.execute(added, (key, storable(text))).fetchone()
         if row is None:
-            added = f"INSERT INTO {table} (hash, text) VALUES (?, ?) RETURNING id"
-            row = conn.execute(added, (key, storable(text))).fetchone()
+            row = conn.execute(f"SELECT id FROM {table} WHERE hash = ?", (key,)).fetchone()
         ids.append(int(row[0]))
     return ids

@@ -22,7 +22,11 @@ Row = Sequence[Any]
 DELAY = 0.2
 """Seconds that rows may wait for company before they are committed."""
 COMPANY = 0.01
-"""Seconds that a call may wait where many come at once: a commit takes as much CPU time as a request's rows."""
+"""Seconds that a call may wait where many come at once: a commit takes twice the CPU time of a request's rows."""
+COMPANY_WHEN_BUSY = 0.06
+"""The same while the process computes all the time: its calls then wait for the CPU, and fewer commits leave them more."""
+BUSY = 0.8
+"""Share of one core that the process has used since the last commit, from which on it counts as busy."""
 BATCH_ROWS = 20_000
 """Rows that are committed without waiting for more."""
 QUEUE_ROWS = 200_000
@@ -65,6 +69,8 @@ class Writer:
         self._items: deque[_Item] = deque()
         self._rows = 0
         self._due = math.inf  # when what waits is written at the latest, by time.monotonic
+        self._company = COMPANY
+        self._ended = (time.monotonic(), time.process_time())  # the last commit, by the clock and by CPU time
         self._closing = False
         self._error: QcrdError | None = None
         self._dead = False
@@ -85,10 +91,10 @@ class Writer:
         """Run `function` in the next transaction, at once; the future has its result when that is committed.
 
         `among_many`: others like it come within milliseconds, so that it waits for them. What it raises goes to the
-        future alone, and what it had written is taken back. It must not commit.
+        future alone, and what it had written is taken back. It must not commit, and may be run a second time.
         """
         future: Future[T] = Future()
-        self._put(_Item(function, 1, future), COMPANY if among_many else 0.0)
+        self._put(_Item(function, 1, future), self._company if among_many else 0.0)
         return future
 
     def flush(self) -> None:
@@ -163,13 +169,19 @@ class Writer:
             return batch
 
     def _write(self, batch: list[_Item]) -> None:
-        done: list[tuple[Future[Any], Any]] = []
         failed: list[tuple[Future[Any], BaseException]] = []
         try:
             self._check_file()
             self._begin()
-            for item in batch:
-                self._act(item, done, failed)
+            try:
+                done = [(item.future, item.act(self._conn)) for item in batch]
+            except Exception as error:
+                if _is_fatal(error):
+                    raise
+                if self._conn.in_transaction:
+                    self._conn.execute("ROLLBACK")
+                self._begin()
+                done = self._one_by_one(batch, failed)
             self._conn.execute("COMMIT")
         except Exception as error:  # noqa: BLE001 - whoever waits must hear of it, whatever it is
             self._dead = True
@@ -178,30 +190,42 @@ class Writer:
             with contextlib.suppress(sqlite3.Error):  # SQLite may have rolled back by itself
                 self._conn.execute("ROLLBACK")
             return
+        self._weigh_company()
         for future, result in done:
-            future.set_result(result)
+            if future is not None:
+                future.set_result(result)
         for future, reason in failed:
             future.set_exception(reason)
 
-    def _act(
-        self, item: _Item, done: list[tuple["Future[Any]", Any]], failed: list[tuple["Future[Any]", BaseException]]
-    ) -> None:
-        """One item within a savepoint of its own; raises only what has lost the whole transaction."""
-        self._conn.execute("SAVEPOINT item")
-        try:
-            result = item.act(self._conn)
-        except Exception as error:  # passed on to whoever queued it
-            if isinstance(error, sqlite3.Error) and _is_fatal(error):
-                raise
-            self._conn.execute("ROLLBACK TO item")
-            if item.future is not None:
-                failed.append((item.future, error))
-            else:
-                self._fail(self._line(error))
-        else:
-            if item.future is not None:
-                done.append((item.future, result))
-        self._conn.execute("RELEASE item")
+    def _one_by_one(
+        self, batch: list[_Item], failed: list[tuple["Future[Any]", BaseException]]
+    ) -> list[tuple["Future[Any] | None", Any]]:
+        """Each item within a savepoint of its own, which costs as much as a statement: only where one of them failed.
+
+        Raises only what has lost the whole transaction.
+        """
+        done: list[tuple[Future[Any] | None, Any]] = []
+        for item in batch:
+            self._conn.execute("SAVEPOINT item")
+            try:
+                done.append((item.future, item.act(self._conn)))
+            except Exception as error:  # passed on to whoever queued it
+                if _is_fatal(error):
+                    raise
+                self._conn.execute("ROLLBACK TO item")
+                if item.future is not None:
+                    failed.append((item.future, error))
+                else:
+                    self._fail(self._line(error))
+            self._conn.execute("RELEASE item")
+        return done
+
+    def _weigh_company(self) -> None:
+        """How long calls wait for each other from here on."""
+        ended = (time.monotonic(), time.process_time())
+        passed, used = (now - then for now, then in zip(ended, self._ended, strict=True))
+        self._company = COMPANY_WHEN_BUSY if used > BUSY * passed else COMPANY
+        self._ended = ended
 
     def _begin(self) -> None:
         """BEGIN IMMEDIATE, with patience for another program that holds the lock."""
@@ -255,6 +279,6 @@ def _inode(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _is_fatal(error: sqlite3.Error) -> bool:
-    code = getattr(error, "sqlite_errorcode", None)  # absent where Python itself refused the statement
+def _is_fatal(error: Exception) -> bool:
+    code = getattr(error, "sqlite_errorcode", None)  # absent where it is not SQLite's
     return code is not None and code & 0xFF in FATAL

@@ -3,11 +3,11 @@
 python studies/study.py STUDY [--minutes M] [--jobs N] [--foreground] [--table]
 
 STUDY is a TOML file here, such as `first_figures.toml`: what is asked, the seeds, what all arms set, what each arm
-sets; and `base`, if there is one: a run whose student all others begin from; and `dropped`: arms of the first seed
-alone. Detached by default: it goes on when the
-terminal closes, N runs at a time (1), one thread each, and starts no run after M minutes (55). Every finished run is
-a line of results/STUDY.jsonl; what is there is not run again, and what was cut off is resumed. --table prints the
-figures as Markdown.
+sets; and, where there are such: `base`, a run whose student all others begin from; `dropped`, arms of the first seed
+alone; `tests`, how many tests were declared together with this one's.
+Detached by default: it goes on when the terminal closes, N runs at a time (1), one thread each, and starts no run after
+M minutes (55). Every finished run is a line of results/STUDY.jsonl; what is there is not run again, and what was cut
+off is resumed. --table prints the figures as Markdown.
 """
 
 import argparse
@@ -55,6 +55,8 @@ class Study:
     """`--set` of the run whose student all others begin from; none: they begin from scratch."""
     dropped: list[str]
     """Arms that are run with the first seed alone: what they did with it is no reason to spend more on them."""
+    tests: int
+    """Differences that are told together, where other studies were declared with this one; 0: those compared here."""
 
     @property
     def results(self) -> Path:
@@ -104,7 +106,8 @@ def load(path: str) -> Study:
     file = Path(path)
     content = tomllib.loads(file.read_text(encoding="utf-8"))
     arms, base, dropped = content["arms"], content.get("base", []), content.get("dropped", [])
-    return Study(file.stem, content["seeds"], content["reference"], content["set"], arms, base, dropped)
+    tests = content.get("tests", 0)
+    return Study(file.stem, content["seeds"], content["reference"], content["set"], arms, base, dropped, tests)
 
 
 def main() -> int:
@@ -240,7 +243,7 @@ def provenance(study: Study, run_id: int, key: str) -> str | None:
 def table(study: Study) -> str:
     """A row an arm: mean accuracy in % with its t interval over seeds, and the paired difference to the reference.
 
-    The differences' intervals are at 95 % together: each at 1 - 0.05 / (number of arms compared), after Bonferroni.
+    The differences' intervals are at 95 % together: each at 1 - 0.05 / (number of tests), after Bonferroni.
     """
     finished = study.finished()
     values: dict[tuple[str, str, str], dict[int, float]] = {}
@@ -253,6 +256,7 @@ def table(study: Study) -> str:
     base = values.get((study.reference, *MEASURED), {})
     without = {arm for arm in seconds if (arm, *MEASURED) not in values}  # a method that has no such head
     compared = [arm for arm in study.arms if arm != study.reference and arm not in without]
+    tests = study.tests or max(1, len(compared))
     out = [
         "| arm | seeds | "
         + " | ".join(f"{split}, {head}" for split, head in COLUMNS)
@@ -263,11 +267,11 @@ def table(study: Study) -> str:
         cells = [cell(list(values.get((arm, *column), {}).values())) for column in COLUMNS]
         own = values.get((arm, *MEASURED), {})
         differences = [own[seed] - base[seed] for seed in own if seed in base] if arm in compared else []
-        cells += [cell(differences, 1 - 0.05 / max(1, len(compared)), sign="+"), spread(differences)]
+        cells += [cell(differences, 1 - 0.05 / tests, sign="+"), spread(differences)]
         cells.append(f"{sum(seconds[arm]) / len(seconds[arm]):.0f}")
         out.append(f"| {arm} | {len(seconds[arm])} | " + " | ".join(cells) + " |")
     commits = sorted({str(line["commit"])[:7] for line in finished.values()})
-    return "\n".join([*out, "", f"Commits: {', '.join(commits)}. Intervals of differences: {len(compared)} compared."])
+    return "\n".join([*out, "", f"Commits: {', '.join(commits)}. Intervals of differences: {tests} told together."])
 
 
 def cell(values: list[float], confidence: float = 0.95, sign: str = "") -> str:

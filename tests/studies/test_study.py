@@ -62,6 +62,8 @@ def test_the_table_pairs_by_seed_and_corrects_for_the_number_of_comparisons(stud
     assert "| 55.0 (" in rows["a"]
     assert "| – | – | 60 |" in rows["a"]
     assert "| -40.0 | – | 60 |" in rows["c"]
+    low, high = t_interval([3.0, 2.0, 4.0], 0.99) or (0.0, 0.0)
+    assert f"| +3.0 ({low:+.1f} to {high:+.1f}) | 1.0 |" in found.table(replace(loaded, tests=5))
 
 
 def test_all_arms_begin_from_the_base_and_other_bases_are_other_runs(study, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ DELAY = 0.2
 COMPANY = 0.01
 """Seconds that a call may wait where many come at once: a commit takes twice the CPU time of a request's rows."""
 COMPANY_WHEN_BUSY = 0.06
-"""The same while the process computes all the time: its calls then wait for the CPU, and fewer commits leave them more."""
+"""The same while the process computes all the time: calls then wait for the CPU, and fewer commits leave them more."""
 BUSY = 0.8
 """Share of one core that the process has used since the last commit, from which on it counts as busy."""
 BATCH_ROWS = 20_000

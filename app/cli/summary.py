@@ -42,7 +42,11 @@ def print_summary(database: Path, run_id: int) -> None:
         print(spent_line(row))
     if aucs:
         said = [f"{two(value)} against {one_line(source)}" for source, value in aucs.items()]
-        print(f"discriminator's AUC: {', '.join(said)}")
+        print(f"{'ranking model' if run['method'] == 'ranking' else 'discriminator'}'s AUC: {', '.join(said)}")
+    for row in found:
+        if row["who"] == "ranking model":
+            told = share(row["accuracy"], row["low"], row["high"])
+            print(f"pairs of a question ranked rightly: {told} over {count(row['total'])} held-out questions")
     if not run["steps"]:
         print("\na run of the same file uses these samples without a call")
         return

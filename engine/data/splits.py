@@ -69,8 +69,9 @@ def _divide(pool: list[Example], missing: list[str], seed: int) -> Parts:
 def asked(spec: RunSpec, dataset: Dataset) -> tuple[Example, ...]:
     """The questions that the teacher is asked: of training, and of validation where its votes or rationales are used.
 
-    With gold labels nothing but QCRD's discriminator looks at the teacher's answers to validation questions.
+    With gold labels nothing but QCRD's discriminator and ranking models look at the teacher's answers to validation
+    questions.
     """
-    if spec.data.labels == "gold" and spec.method.name != "qcrd":
+    if spec.data.labels == "gold" and spec.method.name not in ("qcrd", "ranking"):
         return dataset.splits["train"]
     return (*dataset.splits["train"], *dataset.splits["validation"][: spec.evaluation.validation_limit])

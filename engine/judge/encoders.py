@@ -22,6 +22,11 @@ def encoder(name: str, student: Student) -> tuple[Any, Any]:
         model = T5EncoderModel(shape)
         model.set_attn_implementation(of._attn_implementation)
         return model, student.tokenizer
+    return pretrained(name)
+
+
+def pretrained(name: str) -> tuple[Any, Any]:
+    """(model, tokeniser) of a hub id or a folder."""
     kind = T5EncoderModel if encoder_config(name).model_type in T5_KINDS else AutoModel
     return kind.from_pretrained(name, dtype=torch.float32), AutoTokenizer.from_pretrained(name)
 

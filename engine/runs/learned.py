@@ -49,6 +49,11 @@ def place(database: Path, run_id: int) -> Place:
         row = connection.execute("SELECT folder, status, steps FROM runs WHERE id = ?", (run_id,)).fetchone()
         spec = stored_spec(connection, run_id)
     folder = folder_of(database, row)
+    if not spec.trains_student:
+        raise UsageError(
+            f"run {run_id} trained a ranking model, which answers nothing: `qcrd evaluate RUN --vote asc "
+            f"--ranking {run_id}` weighs a student's votes by it; it is in {folder / 'ranking'}"
+        )
     step = checkpoint.best(folder)
     if step is not None and (folder / "tokenizer").is_dir():
         return Place(database, run_id, spec, folder, step)

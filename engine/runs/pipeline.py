@@ -1,8 +1,8 @@
 """A run from data to export, stage by stage. Each stage goes on from what the store and the run's folder hold."""
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +11,7 @@ import torch
 
 from engine.data.load import load
 from engine.data.splits import asked
-from engine.errors import AtLimit, Interrupted, QcrdError
+from engine.errors import QcrdError
 from engine.evaluation.final import evaluate_finally
 from engine.judge import training as judge_training
 from engine.judge.discriminator import Discriminator, build
@@ -28,8 +28,10 @@ from engine.records import Dataset, Example, Sample
 from engine.runs.export import export
 from engine.runs.orders import Orders
 from engine.runs.provenance import collect
+from engine.runs.ranking import rank
+from engine.runs.stage import during
 from engine.runs.taught import Taught, record_votes, take_vote, training_texts, unasked
-from engine.spec.dust_into_gold import Nce
+from engine.spec.dust_into_gold import Nce, Ranking
 from engine.spec.methods import Qcrd
 from engine.spec.run import RunSpec
 from engine.store.connect import open_reader
@@ -71,7 +73,7 @@ def run_stages(spec: RunSpec, database: Path, run_id: int, recorder: Recorder, o
     folder = _run_folder(database, run_id)
     recorder.declare_stages(stages(spec))
 
-    with _stage(recorder, "data"):
+    with during(recorder, "data"):
         check(spec)
         processes.check(spec)
         step_judge_of(spec)  # before samples are paid for
@@ -86,10 +88,10 @@ def run_stages(spec: RunSpec, database: Path, run_id: int, recorder: Recorder, o
 
     if spec.needs_teacher:
         examples = asked(spec, dataset)
-        with _stage(recorder, "sample", len(examples)):
+        with during(recorder, "sample", len(examples)):
             samples = _sample(spec, examples, recorder, orders)
         orders.raise_if_stopped()
-        with _stage(recorder, "vote", len(examples)):
+        with during(recorder, "vote", len(examples)):
             taught = take_vote(spec, dataset.splits["train"], _validated(spec, dataset), samples, recorder, orders)
             if spec.until == "vote":
                 record_votes(taught, spec, set(), recorder)
@@ -98,6 +100,9 @@ def run_stages(spec: RunSpec, database: Path, run_id: int, recorder: Recorder, o
     else:
         taught = Taught(unasked(dataset.splits["train"]), unasked(_validated(spec, dataset)), 0)
     orders.raise_if_stopped()
+    if isinstance(spec.method, Ranking):
+        rank(spec, spec.method, taught, folder, dataset.hash, recorder, orders)
+        return
 
     with processes.together(spec, database, run_id, recorder) as ranks:
         learn(spec, ranks.agree(Lesson(folder, dataset, taught, peers)), recorder, orders, ranks)
@@ -141,7 +146,7 @@ def learn(spec: RunSpec, lesson: Lesson, recorder: Recorder, orders: Orders, ran
         judge.at_once = at_once
         judge_optimizer = judge_training.optimizer(judge, spec.method.discriminator)
         if resume_at is None and ranks.first:
-            with _stage(recorder, "judge"):
+            with during(recorder, "judge"):
                 _pretrain(spec.seed, spec.method, judge, judge_optimizer, supervised, held_out, recorder, orders)
         ranks.agree(None)
         ranks.copy(judge.parameters())
@@ -197,20 +202,20 @@ def learn(spec: RunSpec, lesson: Lesson, recorder: Recorder, orders: Orders, ran
     recorder.rationales(made)
     for stage in stages_of(spec):
         if not (folder / stage.folder).is_dir():
-            with _stage(recorder, stage.name, stage.steps):
+            with during(recorder, stage.name, stage.steps):
                 train_stage(stage, spec, student, setup.items, folder, recorder, orders, ranks)
     if student.adapted is not None and stages_of(spec):
         integrate.learn(student.adapted, "student" if isinstance(spec.method, Nce) else "nat")
-    with _stage(recorder, "train", spec.training.steps):
+    with during(recorder, "train", spec.training.steps):
         progress = train(setup, resume_at)
     checkpoint.load_student(folder, progress.best_step, student.model)
     recorder.log("info", f"best on validation: step {progress.best_step} ({progress.best_value:.3f})", "train")
     orders.raise_if_stopped()
 
-    with _stage(recorder, "evaluate"):
+    with during(recorder, "evaluate"):
         measured = evaluate_finally(setup, dataset, taught.train, progress.best_step)
     if ranks.first:
-        with _stage(recorder, "export"):
+        with during(recorder, "export"):
             export(student, folder / "student", spec, measured, dataset.hash)
             recorder.log("info", "the best student is in the run's folder, as student/", "export")
 
@@ -220,25 +225,11 @@ def stages(spec: RunSpec) -> list[tuple[str, str]]:
     teacher = [("sample", "questions"), ("vote", "questions")] if spec.needs_teacher else []
     if spec.until == "vote":
         return [("data", ""), *teacher]
+    if not spec.trains_student:
+        return [("data", ""), *teacher, ("train", "steps"), ("evaluate", "questions"), ("export", "")]
     judge = [("judge", "steps")] if isinstance(spec.method, Qcrd) and spec.method.judged else []
     before = [(stage.name, "steps") for stage in stages_of(spec)]
     return [("data", ""), *teacher, *judge, *before, ("train", "steps"), ("evaluate", "questions"), ("export", "")]
-
-
-@contextmanager
-def _stage(recorder: Recorder, name: str, total: int | None = None) -> Iterator[None]:
-    """running, then done or failed; what interrupts it leaves it waiting."""
-    recorder.stage(name, state="running", total=total)
-    try:
-        yield
-    except QcrdError as error:
-        recorder.stage(name, state="waiting" if isinstance(error, Interrupted | AtLimit) else "failed")
-        raise
-    except Exception:
-        recorder.stage(name, state="failed")
-        raise
-    recorder.stage(name, state="done", done=total)
-    recorder.log_time(name)
 
 
 def _sample(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from engine.data.splits import asked as asked_questions
 from engine.errors import QcrdError, UsageError
 from engine.records import Dataset, Example
+from engine.spec.dust_into_gold import Ranking
 from engine.spec.methods import OWN_ENCODERS, Qcrd
 from engine.spec.run import RunSpec
 from engine.spec.teachers import TeacherConfig
@@ -56,7 +57,10 @@ def check(spec: RunSpec, database: Path) -> Report:
         return report
     if spec.negatives and spec.negatives.peers:
         _attempt(report, lambda: _peers(report, spec, database))
-    if dataset is not None:
+    if isinstance(spec.method, Ranking):
+        method = spec.method
+        _attempt(report, lambda: _ranking(report, spec, method))
+    elif dataset is not None:
         _attempt(report, lambda: _student(report, spec, dataset))
         _steps(report, spec, dataset)
     return report
@@ -262,6 +266,17 @@ def _student(report: Report, spec: RunSpec, dataset: Dataset) -> None:
             f"student.model: weights and optimiser alone want about {_bytes(fixed)}, {device} has {_bytes(have)}: "
             "take a smaller student"
         )
+
+
+def _ranking(report: Report, spec: RunSpec, method: Ranking) -> None:
+    from engine.students.load import check as there
+
+    there(spec)
+    of = f" (of {spec.student.model})" if method.encoder in OWN_ENCODERS else ""
+    report.lines.append(("encoder", f"{method.encoder}{of}"))
+    report.lines.append(
+        ("training", f"{method.epochs} epochs over pairs of right and wrong rationales; no student is trained")
+    )
 
 
 def _processes(report: Report, spec: RunSpec, device: Any) -> None:

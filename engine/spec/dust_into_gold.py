@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from engine.spec.negatives import Negatives
 from engine.spec.sections import Section
@@ -92,6 +92,38 @@ class Nce(Section):
     def _known_before(self) -> "Nce":
         _written_before(self.name, self.negatives)
         return self
+
+
+class Ranking(Section):
+    """The ranking model of adaptive self-consistency (arXiv 2312.12832): it learns to score a question's right
+    rationales above its wrong ones. No student is trained; `qcrd evaluate RUN --vote asc` weighs a student's votes by it.
+    """
+
+    name: Literal["ranking"] = "ranking"
+    encoder: str = "student-sized"
+    """student-sized: a T5 encoder of the student's shape, from scratch; or a hub id or folder of an encoder to start
+    from (T5, BERT, MiniLM, …)."""
+    p: Annotated[float, Field(ge=1)] = 7.0
+    """Exponent of the loss (1 - s of the right one)^p + (s of the wrong one)^p; the released demo has 3."""
+    lr: Annotated[float, Field(gt=0)] | None = None
+    """Learning rate of AdamW, constant. Unset: 2e-5, as published, for an encoder that is pre-trained; 1e-3, as the
+    discriminator's, for "student-sized", which begins at random weights and learns nothing at 2e-5."""
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-5
+    """AdamW's decoupled weight decay."""
+    epochs: Annotated[int, Field(ge=1)] = 5
+    """Times that every rationale is seen at least once; the best epoch on held-out questions is kept."""
+    batch_size: Annotated[int, Field(ge=1)] = 32
+    """Pairs of a right and a wrong rationale of one question, per step."""
+    max_tokens: Annotated[int, Field(ge=16)] = 512
+    """Longest question with its rationale, in the encoder's tokens; what is longer is not trained on, and in a vote
+    takes the mean score of its question's other samples. The encoder's own limit holds where it is lower."""
+
+    @field_validator("encoder")
+    @classmethod
+    def _of_its_own(cls, encoder: str) -> str:
+        if encoder in ("student", "none"):
+            raise ValueError(f"{encoder!r} is no encoder of a ranking model: student-sized, a hub id or a folder")
+        return encoder
 
 
 def _written_before(name: str, negatives: Negatives) -> None:

@@ -53,6 +53,10 @@ def load_grid(
     for name in names if methods is not None else ():
         if name not in METHOD_MODELS:
             raise UsageError(f"--methods: unknown method {name!r}{nearest(name, list(METHOD_MODELS))}")
+    if "ranking" in names:
+        raise UsageError(
+            "ranking trains a ranking model, which has no head to compare: run it alone, then `qcrd evaluate RUN --vote asc`"
+        )
     meant = [key for key in given if key[0] == "method" and key != ("method", "name")]
     if meant and own not in names:
         raise UsageError(

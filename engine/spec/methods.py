@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from engine.spec.dust_into_gold import Contrastive, CotKd, Mix, Nat, Nce, NegativeTraining, Unlikelihood
+from engine.spec.dust_into_gold import Contrastive, CotKd, Mix, Nat, Nce, NegativeTraining, Ranking, Unlikelihood
 from engine.spec.negatives import Negatives, Source
 from engine.spec.sections import Section, under
 
@@ -194,7 +194,8 @@ MethodConfig = Annotated[
     | NegativeTraining
     | Unlikelihood
     | Nat
-    | Nce,
+    | Nce
+    | Ranking,
     Field(discriminator="name"),
 ]
 LABELS_ALONE = ("finetune", "single-task")
@@ -217,4 +218,5 @@ METHOD_MODELS: dict[str, type[Section]] = {
     "unlikelihood": Unlikelihood,
     "nat": Nat,
     "nce": Nce,
+    "ranking": Ranking,
 }

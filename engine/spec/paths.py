@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from engine.errors import UsageError
+from engine.spec.dust_into_gold import Ranking
 from engine.spec.methods import OWN_ENCODERS, Qcrd
 from engine.spec.run import RunSpec
 from engine.spec.wrong import nearest
@@ -26,13 +28,16 @@ def resolve_paths(spec: RunSpec, folders: Sequence[Path], where: str) -> RunSpec
         prompt = _must_find(prompt, folders, f"{where}: teacher.prompt")
     teacher = spec.teacher.model_copy(update={"model": model, "prompt": prompt, "others": others})
     student = spec.student.model_copy(update={"model": _model(spec.student.model, folders, f"{where}: student.model")})
-    update = {"data": data, "teacher": teacher, "student": student}
+    update: dict[str, Any] = {"data": data, "teacher": teacher, "student": student}
     spec = _with_peers(spec, folders, where)
     if isinstance(spec.method, Qcrd) and spec.method.discriminator.encoder not in OWN_ENCODERS:
         judge = spec.method.discriminator
         encoder = _model(judge.encoder, folders, f"{where}: method.discriminator.encoder")
         judge = judge.model_copy(update={"encoder": encoder})
         return spec.model_copy(update={**update, "method": spec.method.model_copy(update={"discriminator": judge})})
+    if isinstance(spec.method, Ranking) and spec.method.encoder not in OWN_ENCODERS:
+        encoder = _model(spec.method.encoder, folders, f"{where}: method.encoder")
+        update["method"] = spec.method.model_copy(update={"encoder": encoder})
     return spec.model_copy(update=update)
 
 

@@ -42,7 +42,7 @@ class RunSpec(Section):
     """Who learns."""
     method: MethodConfig = Qcrd()
     """How it learns: finetune, single-task, dss, mi, positives, qcrd, orpo, redi, cot-kd, mix, contrastive,
-    negative-training, unlikelihood, nat or nce."""
+    negative-training, unlikelihood, nat or nce; ranking trains a ranking model in place of a student."""
     training: TrainingConfig = TrainingConfig()
     """How long and how fast."""
     compute: ComputeConfig = ComputeConfig()
@@ -61,8 +61,15 @@ class RunSpec(Section):
         return self.method.name != "finetune"
 
     @property
+    def trains_student(self) -> bool:
+        """False for ranking models."""
+        return self.method.name != "ranking"
+
+    @property
     def heads(self) -> tuple[Literal["predict", "explain"], ...]:
-        """Which heads the method trains."""
+        """Which heads the method trains; none where it trains no student."""
+        if not self.trains_student:
+            return ()
         if self.method.name in LABELS_ALONE:
             return ("predict",)
         return ("explain",) if self.method.name in RATIONALES_ALONE else ("predict", "explain")
@@ -92,6 +99,8 @@ class RunSpec(Section):
     def _fits_together(self) -> "RunSpec":
         if isinstance(self.method, Nat | Nce) and self.student.lora.r == 0:
             raise ValueError(f"method {self.method.name} trains adapters: student.lora.r must be at least 1")
+        if not self.trains_student and self.compute.processes > 1:
+            raise ValueError("method ranking trains in one process: compute.processes must be 1")
         if self.until == "vote" and not self.needs_teacher:
             raise ValueError('until = "vote": the method finetune asks no teacher, so there is nothing to sample')
         if self.compute.processes > self.training.batch_size:

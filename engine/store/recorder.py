@@ -88,6 +88,10 @@ class Recorder:
         """Say how many iterations there are, once it is known."""
         self._of_run("iterations = :iterations", iterations=count)
 
+    def steps(self, count: int) -> None:
+        """Say how many steps there are, where the spec does not."""
+        self._of_run("steps = :steps", steps=count)
+
     def declare_stages(self, stages: Sequence[tuple[str, str]]) -> None:
         """Name the run's stages, in order, each with the unit it is counted in. A resumed run keeps their state."""
         self.writer.many(

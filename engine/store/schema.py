@@ -4,6 +4,7 @@ Keys are given by the worker, not by SQLite, wherever a resumed run writes the s
 free of duplicates. What is tailed by id has AUTOINCREMENT, since SQLite may give a deleted rowid out again.
 """
 
+from engine.store.evaluation_tables import EVALUATION_TABLES
 from engine.store.ledger_tables import (
     BATCH_TABLES,
     CLAIM_TABLES,
@@ -15,7 +16,7 @@ from engine.store.ledger_tables import (
 )
 from engine.store.spending_tables import SPENDING_TABLES
 
-SCHEMA_VERSION = 11
+SCHEMA_VERSION = 12
 """Also in PRAGMA user_version, so that a reader can tell without sqlite-utils."""
 APPLICATION_ID = 0x71637264
 """In PRAGMA application_id: "qcrd", so that another program's database is never taken for ours."""
@@ -340,6 +341,7 @@ STEPS = {
     "0012_messages": MESSAGE_TABLES,
     "0013_messages_apart": MESSAGES_APART,
     "0014_spending": SPENDING_TABLES,
+    "0015_evaluations": EVALUATION_TABLES,
 }
 """From an empty file to the present schema, by the name that a database remembers. One that has been released is never
 edited: add another, and raise SCHEMA_VERSION."""

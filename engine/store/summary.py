@@ -15,14 +15,12 @@ def rationale_counts(conn: sqlite3.Connection, run_id: int) -> Rows:
 
 
 def auc_by_source(conn: sqlite3.Connection, run_id: int) -> dict[str, float]:
-    """The discriminator's AUC against each source of negatives: the last measured, else that of its pre-training."""
-    found = {
-        row["name"].removeprefix("auc/"): row["value"]
-        for row in conn.execute(
-            "SELECT name, value FROM facts WHERE run_id = ? AND name LIKE 'auc/%' ORDER BY stage = 'evaluate'",
-            (run_id,),
-        )
-    }
+    """The AUC of a run's discriminator or ranking model against each source of negatives: that of the stage "evaluate",
+    else the last measured, else that of pre-training."""
+    facts = conn.execute(
+        "SELECT stage, name, value FROM facts WHERE run_id = ? AND name LIKE 'auc/%'", (run_id,)
+    ).fetchall()
+    found = {row["name"].removeprefix("auc/"): row["value"] for row in facts}
     found |= {
         row["name"].removeprefix("auc/"): row["value"]
         for row in conn.execute(
@@ -31,4 +29,5 @@ def auc_by_source(conn: sqlite3.Connection, run_id: int) -> dict[str, float]:
             (run_id,),
         )
     }
+    found |= {row["name"].removeprefix("auc/"): row["value"] for row in facts if row["stage"] == "evaluate"}
     return {source: value for source, value in found.items() if value is not None}

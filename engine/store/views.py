@@ -134,6 +134,17 @@ LEFT JOIN examples x ON x.dataset_id = d.dataset_id AND x.key = p.example
 LEFT JOIN sampled_answers s ON s.run_id = r.id AND s.split = p.split AND s.example = p.example AND s.head = p.head
     AND s.step = p.step;
 
+CREATE VIEW drawn_votes AS
+SELECT
+    e.run_id, e.id AS evaluation, e.split, e.head, e.step, e.temperature, e.seed, d.example, d.position, x.question,
+    x.answer AS gold, d.number, t.text, d.answer, d.cluster, d.correct, s.judge, s.judge_step, s.score
+FROM evaluations e
+JOIN drawn_answers d ON d.evaluation_id = e.id
+JOIN texts t ON t.id = d.text_id
+LEFT JOIN run_datasets r ON r.run_id = e.run_id
+LEFT JOIN examples x ON x.dataset_id = r.dataset_id AND x.key = d.example
+LEFT JOIN drawn_scores s ON s.evaluation_id = e.id AND s.example = d.example AND s.number = d.number;
+
 CREATE VIEW teacher_samples AS
 SELECT
     u.run_id, u.example, u.slot, x.question, x.answer AS gold, t.text, s.model, s.finish,

@@ -16,7 +16,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from engine.errors import QcrdError, SpecError, UsageError
 from engine.randomness import derive
-from engine.spec.dust_into_gold import Nat, Nce
+from engine.spec.dust_into_gold import Nat, Nce, Ranking
 from engine.spec.methods import OWN_ENCODERS, Qcrd
 from engine.spec.run import RunSpec
 from engine.students import adapters, causal, integrate, tiny
@@ -125,6 +125,8 @@ def check(spec: RunSpec) -> None:
         config(spec)
     if isinstance(spec.method, Qcrd) and spec.method.discriminator.encoder not in OWN_ENCODERS:
         encoder_config(spec.method.discriminator.encoder)
+    if isinstance(spec.method, Ranking) and spec.method.encoder not in OWN_ENCODERS:
+        encoder_config(spec.method.encoder, "method.encoder")
     if spec.negatives and spec.negatives.band and spec.negatives.band_encoder not in OWN_ENCODERS:
         encoder_config(spec.negatives.band_encoder, "method.negatives.band_encoder")
 
@@ -156,7 +158,8 @@ def config(spec: RunSpec) -> Any:
 def encoder_config(name: str, key: str = "method.discriminator.encoder") -> Any:
     """The configuration of an encoder for the discriminator. UsageError where it is no encoder."""
     if name.startswith("builtin/"):
-        raise SpecError(f"{key} = {name!r}: there is no built-in encoder; use {' or '.join(OWN_ENCODERS)}")
+        own = OWN_ENCODERS[:1] if key == "method.encoder" else OWN_ENCODERS
+        raise SpecError(f"{key} = {name!r}: there is no built-in encoder; use {' or '.join(own)}")
     found = _config(name, key)
     if found.is_encoder_decoder and found.model_type not in T5_KINDS:
         raise SpecError(

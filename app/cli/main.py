@@ -14,6 +14,7 @@ import typer
 from app.cli import (
     bench,
     compare,
+    evaluate,
     exchange,
     marks,
     options,
@@ -38,7 +39,21 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for commands in (run, prompts, sample, steer, read, marks, compare, try_it, exchange, settings, upgrade, bench):
+for commands in (
+    run,
+    prompts,
+    sample,
+    steer,
+    read,
+    marks,
+    compare,
+    evaluate,
+    try_it,
+    exchange,
+    settings,
+    upgrade,
+    bench,
+):
     commands.add_to(app)
 
 

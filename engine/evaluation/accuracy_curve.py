@@ -1,4 +1,4 @@
-"""Accuracy against the number of sampled answers, by plain count and with weighted votes. Light: the console reads it."""
+"""Accuracy against the number of sampled answers, by plain count and with weighted votes. Light."""
 
 import math
 from collections.abc import Sequence

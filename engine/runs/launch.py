@@ -100,6 +100,21 @@ def run_export(database: Path, run_id: int, folder: Path, stop: Callable[[], boo
     return Path(found["folder"])
 
 
+def start_evaluation(database: Path, request: str, errors: IO[bytes]) -> subprocess.Popen[bytes]:
+    """A process that draws and judges answers (`engine.runs.evaluation`), a line of JSON for each thing it says.
+
+    It ends, after what is under way, at SIGTERM or when its standard input is closed. What its libraries print goes to
+    `errors`. Raises OSError where it cannot be started.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "engine.runs.evaluation", str(database.absolute()), request],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        env=_environment(),
+    )
+
+
 def start_inference(database: Path, errors: IO[bytes]) -> subprocess.Popen[bytes]:
     """A process that answers questions to students (`engine.runs.inference`) until its standard input is closed.
 

@@ -225,8 +225,8 @@ tags: [qcrd, ranking]
 # {spec.name}
 
 A ranking model of rationales (arXiv 2312.12832), trained on those of `{spec.teacher.name}` on `{spec.data.dataset}`.
-`encoder/` is a Hugging Face encoder with its tokeniser; `head.safetensors` has two residual ELU layers and a linear one
-over the mean of the rationale's tokens, ended by a sigmoid. To score with it needs qcrd: `qcrd evaluate RUN --vote asc`.
+`encoder/` is a Hugging Face encoder with its tokeniser; `head.safetensors` has two residual ELU layers and a linear
+one over the mean of the rationale's tokens, ended by a sigmoid. To score with it needs qcrd: `qcrd evaluate`.
 
 ## Measured
 {measured}

@@ -95,9 +95,8 @@ class Nce(Section):
 
 
 class Ranking(Section):
-    """The ranking model of adaptive self-consistency (arXiv 2312.12832): it learns to score a question's right
-    rationales above its wrong ones. No student is trained; `qcrd evaluate RUN --vote asc` weighs a student's votes by it.
-    """
+    """The ranking model of adaptive self-consistency (arXiv 2312.12832), by which `qcrd evaluate` weighs votes: it
+    learns to score a question's right rationales above its wrong ones. No student is trained."""
 
     name: Literal["ranking"] = "ranking"
     encoder: str = "student-sized"

@@ -55,7 +55,8 @@ def load_grid(
             raise UsageError(f"--methods: unknown method {name!r}{nearest(name, list(METHOD_MODELS))}")
     if "ranking" in names:
         raise UsageError(
-            "ranking trains a ranking model, which has no head to compare: run it alone, then `qcrd evaluate RUN --vote asc`"
+            "ranking trains a ranking model, which has no head to compare: give it a run of its own (`qcrd run FILE`), "
+            "then `qcrd evaluate RUN --vote asc`"
         )
     meant = [key for key in given if key[0] == "method" and key != ("method", "name")]
     if meant and own not in names:

@@ -1,10 +1,11 @@
-"""Answers drawn of a run's student by `qcrd evaluate`, and judges' scores of them: written as they come, read for votes."""
+"""Answers that `qcrd evaluate` draws of a run's student, and judges' scores of them: written as they come, and read."""
 
 import sqlite3
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from engine.errors import UsageError
 from engine.store.texts import storable, store_texts
 
 
@@ -81,6 +82,38 @@ class Ballots:
     """Questions left out because there is no gold answer to compare with."""
 
 
+def judge_of(conn: sqlite3.Connection, run_id: int, vote: str, head: str, named: int | None) -> int | None:
+    """The run whose scores weigh a vote (count, asc, discriminator): that `named`, else the newest ranking model on the
+    run's data, or the run itself; None for count. Raises UsageError where there is none, or it is of another kind."""
+    if vote == "count":
+        if named is not None:
+            raise UsageError("--ranking is for --vote asc and --vote discriminator: a count asks no judge")
+        return None
+    if head != "explain":
+        raise UsageError(f"--vote {vote} scores rationales: --head explain")
+    if named is None and vote == "asc":
+        row = conn.execute(
+            "SELECT max(r.id) FROM runs r JOIN run_datasets d ON d.run_id = r.id WHERE r.method = 'ranking'"
+            " AND r.status = 'done' AND d.dataset_id = (SELECT dataset_id FROM run_datasets WHERE run_id = ?)",
+            (run_id,),
+        ).fetchone()
+        if row[0] is None:
+            raise UsageError(
+                f"--vote asc: no ranking model was trained on the data of run {run_id}; run its file with "
+                "`--set method.name=ranking`, or name one with --ranking RUN2"
+            )
+        return int(row[0])
+    judge = run_id if named is None else named
+    row = conn.execute("SELECT method FROM runs WHERE id = ?", (judge,)).fetchone()
+    wanted = "ranking" if vote == "asc" else "qcrd"
+    if row[0] != wanted:
+        raise UsageError(
+            f"--vote {vote} takes the scores of a run of the method {wanted}; run {judge} is of {row[0]}: name another "
+            "with --ranking RUN2"
+        )
+    return judge
+
+
 def begin(conn: sqlite3.Connection, drawing: Drawing, questions: int, samples: int) -> int:
     """The evaluation's id: a new one, or the one there is, with what is now asked for. Within a transaction."""
     d = drawing
@@ -97,8 +130,8 @@ def write_drawn(conn: sqlite3.Connection, evaluation: int, drawn: Sequence[Drawn
     """Store answers; one that is there already stays. Within a transaction."""
     ids = store_texts(conn, [one.text for one in drawn])
     conn.executemany(
-        "INSERT OR IGNORE INTO drawn_answers"
-        " (evaluation_id, example, number, position, text_id, answer, cluster, correct) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR IGNORE INTO drawn_answers (evaluation_id, example, number, position, text_id, answer, cluster,"
+        " correct) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         [
             (
                 evaluation,
@@ -149,8 +182,9 @@ def scored(conn: sqlite3.Connection, evaluation: int, judge: JudgeKey) -> set[tu
 def read_evaluations(conn: sqlite3.Connection, run_id: int) -> tuple[Evaluation, ...]:
     """Those of a run, the newest first."""
     rows = conn.execute(
-        "SELECT e.id, e.run_id, e.split, e.head, e.step, e.temperature, e.seed, e.questions, e.samples, (SELECT count(*)"
-        " FROM drawn_answers d WHERE d.evaluation_id = e.id AND d.position < e.questions AND d.number < e.samples)"
+        "SELECT e.id, e.run_id, e.split, e.head, e.step, e.temperature, e.seed, e.questions, e.samples,"
+        " (SELECT count(*) FROM drawn_answers d WHERE d.evaluation_id = e.id AND d.position < e.questions"
+        " AND d.number < e.samples)"
         " FROM evaluations e WHERE e.run_id = ? ORDER BY e.id DESC",
         (run_id,),
     ).fetchall()

@@ -102,6 +102,14 @@ def stored_spec(conn: sqlite3.Connection, run_id: int) -> "RunSpec":
         ) from error
 
 
+def run_place(path: Path, run_id: int) -> "tuple[RunSpec, Path, int]":
+    """A run's spec, its folder, and the step it is at. Raises as `stored_spec`."""
+    with closing(open_reader(path)) as conn:
+        spec = stored_spec(conn, run_id)
+        run = conn.execute("SELECT folder, step FROM runs WHERE id = ?", (run_id,)).fetchone()
+    return spec, folder_of(path, run), int(run["step"])
+
+
 def set_processes(path: Path, run_id: int, count: int) -> None:
     """Go on with another number of processes. Raises UsageError where the spec does not allow it."""
     from pydantic import ValidationError

@@ -18,7 +18,7 @@ from app.settings import load_kept, save_kept, settings_path
 from engine.errors import QcrdError
 from screens import themes
 from screens.background import Finished
-from screens.base import Ask, Compare, Export, Keep, Open, Prefer, TryIt, View, draw_hints
+from screens.base import Ask, Compare, Export, Keep, Open, Prefer, TryIt, View, Votes, draw_hints
 from screens.kept import Kept, LastKept
 from screens.keymap import remapped
 from screens.keys import bindings
@@ -36,10 +36,11 @@ if TYPE_CHECKING:
     from screens.sql import SqlScreen
     from screens.teacher import TeacherScreen
     from screens.try_it import TryScreen
+    from screens.votes import VotesScreen
 
 V = TypeVar("V", bound=View)
 PLACES = ("runs", "live", "rationales", "compare", "sql", "teacher")
-LATER = (*PLACES[1:], "try_it", "help", "settings")
+LATER = (*PLACES[1:], "try_it", "votes", "help", "settings")
 """Screens that are loaded when the first frame is there."""
 
 
@@ -145,6 +146,12 @@ class Console(App[None]):
         return self._made("try", TryScreen(self._reader.database))
 
     @cached_property
+    def _votes(self) -> "VotesScreen":
+        from screens.votes import VotesScreen
+
+        return self._made("votes", VotesScreen(self._reader.database))
+
+    @cached_property
     def _exports(self) -> "Exports":
         from screens.exporting import Exports
 
@@ -185,6 +192,8 @@ class Console(App[None]):
             self._exports.stop()
         if "try" in self._views:
             self._try.close()
+        if "votes" in self._views:
+            self._votes.close()
         self._reader.stop()
 
     @property
@@ -212,6 +221,12 @@ class Console(App[None]):
         self.run_id = message.run_id
         self._try.open(message.run_id, message.example, self._place() or "runs")
         self._to("try")
+
+    def on_votes(self, message: Votes) -> None:
+        """Votes among a run's answers are to be told."""
+        self.run_id = message.run_id
+        self._votes.open(message.run_id, self._place() or "runs")
+        self._to("votes")
 
     def on_export(self, message: Export) -> None:
         """A run's student is to be taken away."""
@@ -288,7 +303,7 @@ class Console(App[None]):
     def _to(self, place: str) -> None:
         if self._front() is not self._view(place):
             self.switch_screen(place)
-            if place == "try":  # of a run that is named by what led there
+            if place in ("try", "votes"):  # of a run that is named by what led there
                 return
             last = LastKept(place, self.run_id or 0, str(self._reader.database.absolute()))
             self.on_keep(Keep("last", last))

@@ -46,6 +46,14 @@ class Export(Message):
         self.run_id, self.name = run_id, name
 
 
+class Votes(Message):
+    """Tell what votes among answers of a run's student are worth."""
+
+    def __init__(self, run_id: int) -> None:
+        super().__init__()
+        self.run_id = run_id
+
+
 class Compare(Message):
     """Lay runs beside each other; the first is what the others are compared with."""
 

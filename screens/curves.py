@@ -27,6 +27,13 @@ def last(curve: Curve | None) -> float | None:
 
 def accuracies(live: Live) -> tuple[tuple[Line, ...], str]:
     """What the first chart shows: accuracy on validation; agreement with the vote where gold answers are missing."""
+    if live.run.method == "ranking":
+        ranked = live.curve("ranked_right")
+        shown = [Line("pairs of a question", "q", "$text-success", ranked, two(last(ranked)))]
+        for source, letter, style in (("minority", "m", "$text-primary"), ("augmented", "a", "$text-secondary")):
+            curve = live.curve(f"auc/{source}")
+            shown.append(Line(source, letter, style, curve, two(last(curve))))
+        return tuple(shown), "right above wrong (AUC)"
     gold = any(curve.name.startswith("accuracy/") for curve in live.curves)
     agreed = not gold and any(curve.name.startswith("agreement/") for curve in live.curves)
     latest = {s.head: s.accuracy for s in live.scores if s.who == "student" and s.split == "validation" and gold}

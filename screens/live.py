@@ -12,7 +12,7 @@ from textual.widgets import Footer, RichLog, Static
 
 from engine.store.browse import Live, LiveReader, with_clock
 from engine.store.runs import Order
-from screens.base import Ask, Export, Keep, TryIt, View
+from screens.base import Ask, Export, Keep, TryIt, View, Votes
 from screens.confirm import ConfirmScreen
 from screens.curves import accuracies, adapters, at_place, last, losses, memories, qualities, scaled, zoomed
 from screens.kept import LiveKept
@@ -319,6 +319,11 @@ class LiveScreen(View):
         """Ask its student."""
         if self.run_id is not None:
             self.post_message(TryIt(self.run_id))
+
+    def action_votes(self) -> None:
+        """What votes among its answers are worth."""
+        if self.run_id is not None:
+            self.post_message(Votes(self.run_id))
 
     def action_export(self) -> None:
         """Export its student."""

@@ -15,7 +15,7 @@ from engine.store.complete import Words
 from engine.store.run_list import Listed
 from screens import deeds, orders
 from screens.arrange import Group
-from screens.base import Ask, Compare, Export, Keep, Look, Open, TryIt, View
+from screens.base import Ask, Compare, Export, Keep, Look, Open, TryIt, View, Votes
 from screens.columns import COLUMNS, Moment
 from screens.confirm import ConfirmScreen
 from screens.deeds import Deed
@@ -329,6 +329,11 @@ class RunsScreen(View):
         if len(ids) not in COMPARED:
             self.notify("choose two to eight runs: Space marks one, c compares them", severity="warning", markup=False)
             return
+        if models := [key for key in ids if self.runs[key].run.method == "ranking"]:
+            self.notify(
+                f"run {models[0]} is a ranking model: it has no answers to compare", severity="warning", markup=False
+            )
+            return
         self.twin = words("compare", ids)
         self.post_message(Compare(ids))
 
@@ -338,6 +343,13 @@ class RunsScreen(View):
         if self.selected is not None:
             self.twin = f"try {self.selected}"
             self.post_message(TryIt(self.selected))
+
+    def action_votes(self) -> None:
+        """What votes among answers of the run under the cursor are worth."""
+        self.follow_cursor()
+        if self.selected is not None:
+            self.twin = f"evaluate {self.selected}"
+            self.post_message(Votes(self.selected))
 
     def action_export(self) -> None:
         """Export the student of the run under the cursor."""

@@ -385,7 +385,10 @@ class TryScreen(View):
 def _look_up(reader: Reader, run_id: int, text: str, example: str | None, samples: int) -> Answer:
     """Whether the run has a student at all, and which of its questions this is."""
     problem = None
-    if not launch.has_student(reader.database, run_id):
+    run = reader.read(lambda con, kept: read_run(con, run_id))
+    if run is not None and run.method == "ranking":
+        problem = f"run {run_id} is a ranking model: it answers nothing, and weighs votes of a student's run (e there)"
+    elif not launch.has_student(reader.database, run_id):
         problem = f"run {run_id} has no student to ask: there is no checkpoint yet"
     elif example is None:
         example = reader.read(lambda con, kept: find_example(con, run_id, text))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from app.cli.options import Csv, Db, Json, Jsonl, Run, command, database, output_format
+from app.cli.options import Csv, Db, Json, Jsonl, Run, database, output_format
 
 if TYPE_CHECKING:
     from engine.evaluation.accuracy_curve import Point
@@ -96,8 +96,7 @@ def evaluate(
     rows = [_row(point, run_id, vote, by, judge) for point in points]
     write_rows(rows, form, _columns(vote, by), "no question has a gold answer to compare with")
     if form == "table":
-        again = command(path, f"evaluate {run_id} --samples {2 * samples}")
-        print(f"`{again}` draws {samples} more of each", file=sys.stderr)
+        print(f"the same with --samples {2 * samples} draws {samples} more of each", file=sys.stderr)
 
 
 def _row(point: "Point", run_id: int, vote: Vote, weight: "Weight", judge: int | None) -> dict[str, Any]:

@@ -57,6 +57,8 @@ class Evaluation:
     """Of each, asked for last."""
     drawn: int
     """How many of questions times samples there are."""
+    whole: int
+    """Samples that every question has."""
     judges: tuple[tuple[JudgeKey, int], ...]
     """Who has scored them, and how many of them; the newest judge first."""
 
@@ -184,7 +186,9 @@ def read_evaluations(conn: sqlite3.Connection, run_id: int) -> tuple[Evaluation,
     rows = conn.execute(
         "SELECT e.id, e.run_id, e.split, e.head, e.step, e.temperature, e.seed, e.questions, e.samples,"
         " (SELECT count(*) FROM drawn_answers d WHERE d.evaluation_id = e.id AND d.position < e.questions"
-        " AND d.number < e.samples)"
+        " AND d.number < e.samples), (SELECT CASE WHEN count(*) = e.questions THEN min(n) ELSE 0 END FROM (SELECT"
+        " count(*) AS n FROM drawn_answers d WHERE d.evaluation_id = e.id AND d.position < e.questions"
+        " AND d.number < e.samples GROUP BY d.position))"
         " FROM evaluations e WHERE e.run_id = ? ORDER BY e.id DESC",
         (run_id,),
     ).fetchall()
@@ -197,8 +201,19 @@ def read_evaluations(conn: sqlite3.Connection, run_id: int) -> tuple[Evaluation,
             (row[0], row[7], row[8]),
         )
         told = tuple((JudgeKey(judge[0], judge[1]), int(judge[2])) for judge in judges)
-        found.append(Evaluation(row[0], Drawing(*row[1:7]), row[7], row[8], row[9], told))
+        found.append(Evaluation(row[0], Drawing(*row[1:7]), row[7], row[8], row[9], row[10] or 0, told))
     return tuple(found)
+
+
+def read_judges(conn: sqlite3.Connection, run_id: int) -> tuple[tuple[int, str], ...]:
+    """(run, method) of what can judge that run's answers: ranking models on its data, the newest first, and itself."""
+    rows = conn.execute(
+        "SELECT r.id, r.method FROM runs r JOIN run_datasets d ON d.run_id = r.id WHERE r.method = 'ranking'"
+        " AND r.status = 'done' AND d.dataset_id = (SELECT dataset_id FROM run_datasets WHERE run_id = ?1)"
+        " UNION ALL SELECT id, method FROM runs WHERE id = ?1 AND method = 'qcrd' ORDER BY 2 DESC, 1 DESC",
+        (run_id,),
+    )
+    return tuple((int(row[0]), str(row[1])) for row in rows)
 
 
 def read_ballots(

@@ -76,7 +76,7 @@ def test_a_naive_version_agrees(
     for at in range(0, len(samples) - size + 1, size):
         part = samples[at : at + size]
         known = [Fraction(s, 8) for _, s in part if s is not None]
-        if len({s for s in known}) > 1 and len(known) not in (0, 1, 2, 4, 8) and None in [s for _, s in part]:
+        if len(set(known)) > 1 and len(known) not in (0, 1, 2, 4, 8) and None in [s for _, s in part]:
             return  # a mean that no float holds may make or break a tie
         mean = sum(known, Fraction(0)) / len(known) if known else Fraction(1, 2)
         votes: dict[int, Fraction] = {}
@@ -93,7 +93,7 @@ def test_a_naive_version_agrees(
 
 
 def test_the_curve_by_hand() -> None:
-    """Two questions, four samples. First: right, wrong, wrong, right. Second: all wrong but the last, which is trusted."""
+    """Two questions, four samples: right, wrong, wrong, right; and all wrong but the last, which is trusted."""
     ballots = [
         Ballot((0, 1, 1, 0), (True, False, False, True), (0.5, 0.25, 0.25, 0.5)),
         Ballot((0, 0, 0, 3), (False, False, False, True), (0.125, 0.125, 0.125, 0.875)),

@@ -46,8 +46,7 @@ def rank(
     if (folder / FOLDER).is_dir():  # whole: the process died between its export and its end
         recorder.stage("export", state="done")
         return
-    student = load_student(spec, training_texts(spec, taught), folder / "tokenizer")  # for its shape and its words
-    model = ranking.build(config.encoder, student, config.max_tokens, spec.seed)
+    model = _model(spec, config, taught, folder)
     model.at_once = AtOnce(lambda line: recorder.log("warning", line))
     learnt, over = ranked(model, _judged(spec, taught.train))
     unseen = [x for x in _judged(spec, taught.validation) if x.positives and x.negatives]
@@ -73,6 +72,12 @@ def rank(
         recorder.log("info", f"the ranking model is in the run's folder, as {FOLDER}/", "export")
         recorder.flush()
         shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+
+
+def _model(spec: RunSpec, config: Ranking, taught: Taught, folder: Path) -> RankingModel:
+    """Before its first step; the student is there for its shape and its words, and is let go."""
+    student = load_student(spec, training_texts(spec, taught), folder / "tokenizer")
+    return ranking.build(config.encoder, student, config.max_tokens, spec.seed)
 
 
 def _judged(spec: RunSpec, voted: Sequence[Voted]) -> list[Judged]:

@@ -104,6 +104,7 @@ VISITS = {
     "teacher": ("6", "enter", "j", "escape", "escape"),
     "new": ("1", "n", "escape"),
     "try": ("1", "a", "escape", "j", "s", "j", "J", "escape"),
+    "votes": ("1", "e", "v", "w", "escape"),
     "settings": ("f2", "j", "escape"),
 }
 """Keys that lead to each place, and about in it."""

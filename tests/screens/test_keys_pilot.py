@@ -20,6 +20,7 @@ from screens.settings import SettingsScreen
 from screens.sql import SqlScreen
 from screens.teacher import TeacherScreen
 from screens.try_it import TryScreen
+from screens.votes import VotesScreen
 from screens.widgets.log_tail import LogTail
 from screens.widgets.run_rows import RunRows
 from tests.pilot import console, press, settle, shown, until
@@ -44,6 +45,7 @@ def test_the_table_has_an_action_for_every_key_and_help_names_them_all() -> None
         "teacher": TeacherScreen,
         "settings": SettingsScreen,
         "try": TryScreen,
+        "votes": VotesScreen,
     }
     for key in KEYS:
         name = key.action.split("(")[0]

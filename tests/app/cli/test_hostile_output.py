@@ -49,6 +49,7 @@ ELSEWHERE = {
     "resume": "test_running.py: its log, followed",
     "demo": "test_running.py: as run",
     "sample": "test_running.py: as run; its dry run prints numbers",
+    "evaluate": "test_evaluate.py: names of judges; the rest are numbers",
     "try": "test_try_command.py: what a student writes",
     "try-prompt": "test_prompts.py: prompt, answers, what is read",
     "reparse": "test_prompts.py: as misses",

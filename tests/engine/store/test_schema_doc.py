@@ -49,6 +49,7 @@ def test_every_example_runs(path: Path, sql: str) -> None:
         "teacher_requests",
         "teacher_spend",
         "test_answers",
+        "drawn_votes",
     ],
 )
 def test_the_columns_of_each_view_are_named(conn: sqlite3.Connection, view: str) -> None:

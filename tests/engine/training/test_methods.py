@@ -59,7 +59,7 @@ def test_a_tie_leaves_the_example_out_of_every_teacher_supervised_method_alike(c
 
 
 def test_every_method_of_the_spec_is_in_the_table() -> None:
-    assert METHODS.keys() == METHOD_MODELS.keys()
+    assert METHODS.keys() == METHOD_MODELS.keys() - {"ranking"}  # which trains no student
 
 
 def test_the_first_sample_of_dss_is_one_with_an_answer_and_a_rationale() -> None:

@@ -147,7 +147,7 @@ def main(arguments: list[str]) -> int:
     os.dup2(2, 1)  # what libraries print is for nobody who reads lines of ours
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda _number, _frame: stopped.set())
-    threading.Thread(target=lambda: (sys.stdin.read(), stopped.set()), name="who asks", daemon=True).start()
+    threading.Thread(target=_wait, args=(stopped,), name="who asks", daemon=True).start()
 
     def between() -> None:
         if stopped.is_set():
@@ -166,6 +166,12 @@ def main(arguments: list[str]) -> int:
     except QcrdError as error:
         say({"error": str(error), "code": error.exit_code})
     return 0
+
+
+def _wait(stopped: threading.Event) -> None:
+    """Until who asks is gone."""
+    sys.stdin.read()
+    stopped.set()
 
 
 if __name__ == "__main__":

@@ -150,7 +150,8 @@ def _step(
     """One step; its metrics. Raises SpecError where loss or gradient is no number."""
     model.train()
     scores = model([pair for pairs in zip(*batch, strict=True) for pair in pairs])
-    loss = ranking_loss(*scores.chunk(2), config.p)
+    right, wrong = scores.chunk(2)
+    loss = ranking_loss(right, wrong, config.p)
     optimizer.zero_grad()
     loss.backward()
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), clip).item()

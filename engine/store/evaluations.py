@@ -157,7 +157,7 @@ def read_drawn(conn: sqlite3.Connection, evaluation: int, samples: int) -> dict[
         " JOIN texts t ON t.id = d.text_id WHERE d.evaluation_id = ? AND d.number < ?",
         (evaluation, samples),
     )
-    found = (Drawn(*row[:6], None if row[6] is None else bool(row[6])) for row in rows)
+    found = (Drawn(r[0], r[1], r[2], r[3], r[4], r[5], None if r[6] is None else bool(r[6])) for r in rows)
     return {(one.example, one.number): one for one in found}
 
 

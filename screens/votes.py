@@ -181,8 +181,9 @@ class VotesScreen(View):
         lines = [Line("count", "c", "$text-primary", _curve("count", seen.points))]
         if seen.judge is not None:
             lines.append(Line(f"weighed {self._weight}", "w", "$text-success", _curve("weighted", seen.points)))
-        chart.show(tuple(lines), title=f"accuracy of {one.whole} answers, {count(seen.told)} questions")
-        table.border_title = Content(f"votes · {line(judge, 40)}")
+        title = f"accuracy of 1 to {one.whole} answers" if seen.points else "accuracy"
+        chart.show(tuple(lines), title=title)
+        table.border_title = Content(f"votes · {line(judge, 60)}")
         table.query_one(Static).update(self._table(seen, one))
 
     def _draw_state(self) -> None:
@@ -193,10 +194,10 @@ class VotesScreen(View):
         if seen is not None and one is not None:
             d = one.drawing
             total = one.questions * one.samples
-            place = f" · evaluation {seen.at + 1} of {len(seen.evaluations)}" if len(seen.evaluations) > 1 else ""
+            place = f"evaluation {seen.at + 1} of {len(seen.evaluations)} · " if len(seen.evaluations) > 1 else ""
             parts.append(
-                f"{line(d.split, 20)} · {d.head} head · temperature {d.temperature:g} · {count(one.drawn)} of "
-                f"{count(total)} answers drawn{place}"
+                f"{place}{line(d.split, 20)} · {d.head} · temperature {d.temperature:g} · {count(one.drawn)} of "
+                f"{count(total)} answers"
             )
             if seen.judge is not None and seen.scored < one.drawn:
                 parts.append(f"{count(seen.scored)} of them scored")
@@ -214,9 +215,7 @@ class VotesScreen(View):
     def _table(self, seen: VotesSeen, one: Evaluation) -> Content:
         if not seen.points:
             if self._judge is not None and one.whole:
-                return Content(
-                    "Not scored by this judge yet: n has what is drawn scored, and draws no more than you say."
-                )
+                return Content("Not scored by this judge yet: n has that done.")
             return Content(
                 "No question has all its answers yet, or none has a gold answer: votes are told as they can be."
             )

@@ -36,8 +36,8 @@ def votes(database: Path) -> Path:
                 text = text_id(con, f"first add and then take, finally {said}. Answer: {said}")
                 row = (evaluation, key, number, i, text, str(said), cluster, int(said == gold))
                 con.execute("INSERT INTO drawn_answers VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
-                for judge, step, good in ((RANKER, 120, 0.75), (4, 2000, 0.6)) if evaluation == 1 else ():
-                    score = min(1.0, max(0.0, draw.gauss(good if said == gold else 0.4, 0.15)))
+                for judge, step, good in ((RANKER, 120, 0.6), (4, 2000, 0.5)) if evaluation == 1 else ():
+                    score = min(1.0, max(0.0, draw.gauss(good if said == gold else 0.4, 0.2)))
                     con.execute(
                         "INSERT INTO drawn_scores VALUES (1, ?, ?, ?, ?, ?)",
                         (judge, step, key, number, None if number == 5 else score),

@@ -24,10 +24,12 @@ async def test_votes_are_counted_weighed_and_told_apart(database: Path) -> None:
         await press(pilot, "e")
         assert isinstance(app.screen, VotesScreen)
         page = shown(pilot)
-        assert "40 of 80 answers drawn · evaluation 1 of 2" in page  # the newest, half drawn
+        assert (
+            "evaluation 1 of 2 · test · explain · temperature 1.5 · 40 of 80 answers" in page
+        )  # the newest, half drawn
         await press(pilot, "j")
         page = shown(pilot)
-        assert "160 of 160 answers drawn · evaluation 2 of 2" in page
+        assert "evaluation 2 of 2 · test · explain · temperature 0.7 · 160 of 160 answers" in page
         assert "each counts 1" in page
         assert "20 of 20 questions" in page
         assert "weighed" not in page.replace("weighed by", "")
@@ -88,7 +90,7 @@ async def test_more_are_drawn_stopped_and_gone_on_with(database: Path, monkeypat
         await press(pilot, "n")
         app.screen.query_one(Input).value = "2"
         await pilot.press("enter")
-        await until(pilot, lambda: "40 of 40 answers drawn" in shown(pilot))
+        await until(pilot, lambda: "40 of 40 answers" in shown(pilot))
         await press(pilot, "n")
         assert app.screen.query_one(Input).value == "4"  # twice as many
         app.screen.query_one(Input).value = "many"

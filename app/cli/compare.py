@@ -67,6 +67,7 @@ def _print(path: Path, names: list[str], reference: str | None, form: Format) ->
 
 def _run_ids(connection: Any, names: list[str]) -> list[int]:
     """The runs that are named, alone or in groups; none named: those of the last group."""
+    from engine.errors import UsageError
     from engine.store.groups import find_group, last_group
     from engine.store.queries import find_run
     from engine.store.results import group_run_ids
@@ -74,7 +75,13 @@ def _run_ids(connection: Any, names: list[str]) -> list[int]:
     groups = [last_group(connection)] if not names else [find_group(connection, name) for name in names]
     found: list[int] = []
     for group, name in zip(groups, names or [""], strict=True):
-        found += [int(find_run(connection, name)["id"])] if group is None else group_run_ids(connection, group)
+        if group is not None:
+            found += group_run_ids(connection, group)
+            continue
+        run = find_run(connection, name)
+        if run["method"] == "ranking":
+            raise UsageError(f"run {run['id']} is a ranking model: it has no answers to compare")
+        found.append(int(run["id"]))
     return list(dict.fromkeys(found))
 
 

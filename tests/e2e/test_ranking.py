@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from app.cli.main import main
 from engine.errors import UsageError
 from engine.evaluation.accuracy_curve import curve
 from engine.judge import ranking
@@ -51,6 +52,10 @@ def test_a_ranking_run_ends_in_a_model_and_a_breakdown_leaves_it_bit_for_bit(
     assert 0 < model.judge([model.pair("ben has 2 apples.", "2 first. Answer: 2")])[0] < 1
     with pytest.raises(UsageError, match="trained a ranking model, which answers nothing"):
         place(calm, 1)
+
+    with pytest.raises(SystemExit) as refused:
+        main(["compare", "1", "1", "--db", str(calm)])
+    assert refused.value.code == 2
 
     calls, real = 0, run_ranking.ranking_loss
 

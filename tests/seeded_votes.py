@@ -25,6 +25,10 @@ def votes(database: Path) -> Path:
     con.execute("INSERT INTO run_datasets VALUES (?, 1)", (RANKER,))
     con.execute("INSERT INTO evaluations VALUES (1, 4, 'test', 'explain', 2000, 0.7, 1, 20, 8, ?)", (NOW - 500,))
     con.execute("INSERT INTO evaluations VALUES (2, 4, 'test', 'explain', 2000, 1.5, 1, 20, 4, ?)", (NOW - 400,))
+    for name, last in (("ranked_right", 0.81), ("auc/minority", 0.74), ("loss/ranking", 0.02)):
+        key = con.execute("INSERT INTO series VALUES (NULL, ?, ?)", (RANKER, name)).lastrowid
+        rows = [(key, step, last * step / 120, NOW - 3000 + step) for step in range(24, 121, 24)]
+        con.executemany("INSERT INTO points VALUES (?, ?, ?, NULL, ?)", rows)
     draw = random.Random(7)
     for evaluation, samples in ((1, 8), (2, 2)):
         for i in range(20):

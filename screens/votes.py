@@ -27,7 +27,7 @@ from screens.reader import Snapshot
 from screens.twins import twin
 from screens.widgets.chart import Chart
 from screens.widgets.plot import Line
-from screens.widgets.words import STATUS, UNKNOWN, accuracy, count, line
+from screens.widgets.words import STATUS, accuracy, count, line
 
 SAMPLES, MOST = 16, 1024
 LABELS_ALONE = ("finetune", "single-task")
@@ -351,4 +351,4 @@ def _curve(name: str, points: tuple[Point, ...]) -> Curve:
 
 
 def _share(value: Estimate) -> str:
-    return accuracy(Accuracy(value.value, value.low, value.high)) if value else UNKNOWN
+    return accuracy(Accuracy(value.value, value.low, value.high))

@@ -1,7 +1,6 @@
 """qcrd evaluate: its table and rows, what it says beside them, and what it refuses; drawn in this process."""
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -84,4 +83,3 @@ def test_what_it_refuses(tmp_path: Path, call: Called, monkeypatch: pytest.Monke
     code, out, err = call("1")
     assert (code, out) == (130, "")
     assert "the same command goes on" in err
-    assert sys.stdout is not None

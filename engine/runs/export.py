@@ -7,16 +7,26 @@ from pathlib import Path
 from engine.errors import QcrdError
 from engine.spec.run import RunSpec
 from engine.spec.template import to_toml
+from engine.students import pretrained
 from engine.students.seam import Student
 
 
-def export(student: Student, final: Path, spec: RunSpec, scores: Sequence[str], data_hash: str) -> Path:
-    """Writes config, weights, tokeniser and README.md to the folder `final`; it appears whole or not at all."""
+def export(
+    student: Student, final: Path, spec: RunSpec, scores: Sequence[str], data_hash: str, run_folder: Path
+) -> Path:
+    """Writes config, weights, tokeniser and README.md to the folder `final`; it appears whole or not at all.
+
+    Adapters of a base that was made here, and is nowhere else, have that beside them.
+    """
     beside = final.with_name(final.name + ".partial")
     try:
         shutil.rmtree(beside, ignore_errors=True)
         student.save(beside)
-        (beside / "README.md").write_text(card(spec, scores, data_hash, _how(spec, student)), encoding="utf-8")
+        base = None
+        if spec.method.name == "nat" and (run_folder / pretrained.BASE).is_dir():
+            base = pretrained.BASE
+            shutil.copytree(run_folder / base, beside / base)
+        (beside / "README.md").write_text(card(spec, scores, data_hash, _how(spec, student, base)), encoding="utf-8")
         shutil.rmtree(final, ignore_errors=True)
         beside.rename(final)
     except OSError as error:
@@ -24,8 +34,11 @@ def export(student: Student, final: Path, spec: RunSpec, scores: Sequence[str], 
     return final
 
 
-def _how(spec: RunSpec, student: Student) -> str:
-    """What a prompt must look like, and what the folder is where it is no plain model."""
+def _how(spec: RunSpec, student: Student, base: str | None) -> str:
+    """What a prompt must look like, and what the folder is where it is no plain model.
+
+    `base`: the folder in it of what its adapters belong to; None: that is the spec's student.model.
+    """
     found = "."
     if student.kind == "causal":
         found = ", as a line of its own (a newline ends it); the text goes on from there."
@@ -34,13 +47,15 @@ def _how(spec: RunSpec, student: Student) -> str:
     if spec.method.name == "nat":
         return found + (
             "\n\nThis folder is no plain model: `negative` and `positive` are PEFT adapters of "
-            f"`{spec.student.model}` (rank {spec.student.lora.r}), which load with `PeftModel.from_pretrained`, and "
+            f"`{spec.student.model}` (rank {spec.student.lora.r}), which load with `PeftModel.from_pretrained`"
+            f"{f' over the model in `{base}`' if base else ''}, and "
             "`integrate.safetensors` holds the units that weigh the two at each projection (arXiv 2312.12832), "
             "which PEFT does not know. To compute as it did when it was measured it needs qcrd: `qcrd try`."
         )
     if spec.student.lora.r:
         added = "the adapters alone, to be loaded over" if spec.student.lora.quantise == "4bit" else "merged into"
-        found += f"\n\nTrained with LoRA (rank {spec.student.lora.r}): {added} `{spec.student.model}`."
+        made = ", which was pre-trained on generated text first" if spec.student.base_steps else ""
+        found += f"\n\nTrained with LoRA (rank {spec.student.lora.r}): {added} `{spec.student.model}`{made}."
     return found
 
 

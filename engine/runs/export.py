@@ -7,26 +7,24 @@ from pathlib import Path
 from engine.errors import QcrdError
 from engine.spec.run import RunSpec
 from engine.spec.template import to_toml
-from engine.students import pretrained
+from engine.students import adapters, nat_alone
 from engine.students.seam import Student
 
 
-def export(
-    student: Student, final: Path, spec: RunSpec, scores: Sequence[str], data_hash: str, run_folder: Path
-) -> Path:
+def export(student: Student, final: Path, spec: RunSpec, scores: Sequence[str], data_hash: str) -> Path:
     """Writes config, weights, tokeniser and README.md to the folder `final`; it appears whole or not at all.
 
-    Adapters of a base that was made here, and is nowhere else, have that beside them.
+    NAT's, which no library loads as one model, have code of their own beside them, and a base that was made here.
     """
     beside = final.with_name(final.name + ".partial")
     try:
         shutil.rmtree(beside, ignore_errors=True)
         student.save(beside)
-        base = None
-        if spec.method.name == "nat" and (run_folder / pretrained.BASE).is_dir():
-            base = pretrained.BASE
-            shutil.copytree(run_folder / base, beside / base)
-        (beside / "README.md").write_text(card(spec, scores, data_hash, _how(spec, student, base)), encoding="utf-8")
+        if spec.method.name == "nat":
+            code = Path(nat_alone.__file__).read_text(encoding="utf-8")
+            code = code.replace("CHAT = True", f"CHAT = {student.kind == 'chat'}")
+            (beside / "nat.py").write_text(code, encoding="utf-8")
+        (beside / "README.md").write_text(card(spec, scores, data_hash, _how(spec, student)), encoding="utf-8")
         shutil.rmtree(final, ignore_errors=True)
         beside.rename(final)
     except OSError as error:
@@ -34,23 +32,22 @@ def export(
     return final
 
 
-def _how(spec: RunSpec, student: Student, base: str | None) -> str:
-    """What a prompt must look like, and what the folder is where it is no plain model.
-
-    `base`: the folder in it of what its adapters belong to; None: that is the spec's student.model.
-    """
+def _how(spec: RunSpec, student: Student) -> str:
+    """What a prompt must look like, and what the folder is where it is no plain model."""
     found = "."
     if student.kind == "causal":
         found = ", as a line of its own (a newline ends it); the text goes on from there."
     elif student.kind == "chat":
         found = ", as the user's turn of the tokeniser's chat template."
     if spec.method.name == "nat":
+        of = f"the model in `{adapters.BASE}`" if spec.student.built_in else f"`{spec.student.model}`"
+        four_bit = spec.student.lora.quantise == "4bit"
         return found + (
-            "\n\nThis folder is no plain model: `negative` and `positive` are PEFT adapters of "
-            f"`{spec.student.model}` (rank {spec.student.lora.r}), which load with `PeftModel.from_pretrained`"
-            f"{f' over the model in `{base}`' if base else ''}, and "
-            "`integrate.safetensors` holds the units that weigh the two at each projection (arXiv 2312.12832), "
-            "which PEFT does not know. To compute as it did when it was measured it needs qcrd: `qcrd try`."
+            f"\n\nThis folder is no plain model: `negative` and `positive` are PEFT adapters of {of} "
+            f"(rank {spec.student.lora.r}), which load with `PeftModel.from_pretrained`, and `integrate.safetensors` "
+            "holds the units that weigh the two at each projection (arXiv 2312.12832), which PEFT does not know. "
+            '`nat.py` puts them together without qcrd: `python nat.py "explain: QUESTION"`'
+            f"{', over weights of full width, where these were trained over 4 bits' if four_bit else ''}."
         )
     if spec.student.lora.r:
         added = "the adapters alone, to be loaded over" if spec.student.lora.quantise == "4bit" else "merged into"

@@ -144,7 +144,7 @@ def export_student(
         return _copy(own, final)
     learned = load(found, doing)
     doing("writing the folder")
-    return export(learned.student, final, found.spec, scores, data_hash, found.folder)
+    return export(learned.student, final, found.spec, scores, data_hash)
 
 
 def _longest(found: Place, student: Student) -> dict[Head, int]:

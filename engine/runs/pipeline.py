@@ -215,7 +215,7 @@ def learn(spec: RunSpec, lesson: Lesson, recorder: Recorder, orders: Orders, ran
         measured = evaluate_finally(setup, dataset, taught.train, progress.best_step)
     if ranks.first:
         with _stage(recorder, "export"):
-            export(student, folder / "student", spec, measured, dataset.hash, folder)
+            export(student, folder / "student", spec, measured, dataset.hash)
             recorder.log("info", "the best student is in the run's folder, as student/", "export")
 
 

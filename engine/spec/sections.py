@@ -140,6 +140,11 @@ class StudentConfig(Section):
     """Low-rank adapters."""
 
     @property
+    def built_in(self) -> bool:
+        """Whether its weights are made here, and are nowhere else."""
+        return self.model in (BUILTIN_T5, BUILTIN_CAUSAL)
+
+    @property
     def base_steps(self) -> int:
         """Steps of pre-training; 0: there is none."""
         if self.model != BUILTIN_CAUSAL:

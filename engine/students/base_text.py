@@ -1,9 +1,9 @@
 """What the built-in base reads before any run: generated text in which no question of a task, and no chain, occurs.
 
 For the built-in task: true equations of one step in the scripted teacher's four wordings, counting, and short stories
-in the generator's words, with a question about one sentence or one change. A question of the task names its steps in
-order and asks for what is left; none of these does both. For other data: the run's own training questions, without
-answers, beside equations and counting. Never a test question, never a rationale.
+in the generator's words, with a question about one sentence or one change, or the equation of one. A question of the
+task names its steps in order and asks for what is left; none of these does both. For other data: the run's own training
+questions, without answers, beside equations and counting. Never a test question, never a rationale.
 """
 
 import random
@@ -18,7 +18,7 @@ Line = Callable[[random.Random], str]
 
 def lines(rng: random.Random, known: Callable[[str], bool], questions: Sequence[str]) -> Iterator[str]:
     """Without end. `known`: whether the tokeniser has a word; `questions`: other data's; none: the built-in task."""
-    kinds: tuple[Line, ...] = (_equation, _count, _change, _recall)
+    kinds: tuple[Line, ...] = (_equation, _count, _change, _told, _recall)
     if questions:
         kinds = (_equation, _count, lambda r: r.choice(questions))
     while True:
@@ -39,7 +39,10 @@ def _sum(rng: random.Random) -> tuple[int, str, int, int]:
 
 
 def _equation(rng: random.Random) -> str:
-    a, sign, n, b = _sum(rng)
+    return _worded(*_sum(rng), rng)
+
+
+def _worded(a: int, sign: str, n: int, b: int, rng: random.Random) -> str:
     plus = (
         f"{a} plus {n} makes {b}",
         f"begin {a} . add {n} get {b}",
@@ -63,13 +66,25 @@ def _count(rng: random.Random) -> str:
 
 def _change(rng: random.Random) -> str:
     """A question of one step; its change has no ordinal, by which every question of the task names its own."""
+    (_, _, _, b), who, item, story = _changed(rng)
+    answer = rng.choice((f"{b} {item}", f"Answer: {b}"))
+    return f"{story} . how many {item} does {who} have now ? {answer}"
+
+
+def _told(rng: random.Random) -> str:
+    """A story of one change, and its equation."""
+    found, _, _, story = _changed(rng)
+    return f"{story} . {_worded(*found, rng)}"
+
+
+def _changed(rng: random.Random) -> tuple[tuple[int, str, int, int], str, str, str]:
+    """A sum; who and what it is about; the story of it."""
     who, he = _person(rng)
     item = rng.choice(ITEMS)
-    a, sign, n, b = _sum(rng)
+    found = a, sign, n, _ = _sum(rng)
     verb = rng.choice(GAINS if sign == "+" else LOSSES)
     more = rng.choice(("", " more")) if sign == "+" else ""
-    answer = rng.choice((f"{b} {item}", f"Answer: {b}"))
-    return f"{who} has {a} {item} . {he} {verb} {n}{more} . how many {item} does {who} have now ? {answer}"
+    return found, who, item, f"{who} has {a} {item} . {he} {verb} {n}{more}"
 
 
 def _recall(rng: random.Random) -> str:

@@ -32,7 +32,7 @@ T5_KINDS = ("t5", "mt5")
 
 def tokenizer(spec: RunSpec, texts: Sequence[str]) -> PreTrainedTokenizerBase:
     """The student's tokeniser; a built-in student's is made from `texts`."""
-    if spec.student.model in (BUILTIN_T5, BUILTIN_CAUSAL):
+    if spec.student.built_in:
         return tiny.build_tokenizer(texts, alphabetical=spec.student.base_steps > 0)
     config(spec)
     try:
@@ -56,6 +56,8 @@ def student(spec: RunSpec, texts: Sequence[str], saved_tokenizer: Path) -> Stude
     device = pick_device(spec.student.device)
     torch.manual_seed(derive(spec.seed, "student"))
     model = _model(spec, words, device, saved_tokenizer.parent)
+    if spec.student.built_in:
+        model.name_or_path = adapters.BASE  # adapters name what they belong to: what their export has beside them
     adapted = _adapted(spec, model, saved_tokenizer.parent)
     precision = spec.student.precision
     common: dict[str, Any] = {
@@ -121,7 +123,7 @@ def pick_device(wanted: str) -> torch.device:
 def check(spec: RunSpec) -> None:
     """UsageError where the student, or the discriminator's encoder, cannot be had: asked before a teacher is paid."""
     adapters.check(spec, pick_device(spec.student.device))
-    if spec.student.model not in (BUILTIN_T5, BUILTIN_CAUSAL):
+    if not spec.student.built_in:
         config(spec)
     if isinstance(spec.method, Qcrd) and spec.method.discriminator.encoder not in OWN_ENCODERS:
         encoder_config(spec.method.discriminator.encoder)

@@ -94,7 +94,6 @@ def load(run_folder: Path) -> LlamaForCausalLM | None:
     if not folder.is_dir():
         return None
     model: Any = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    model.name_or_path = BASE  # adapters name what they belong to: the folder beside them, and no place of this machine
     model.set_attn_implementation("eager")
     return model
 

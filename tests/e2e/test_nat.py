@@ -1,15 +1,17 @@
 """NAT and NCE from data to export, and gone on with after a breakdown in any of their stages."""
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from engine.runs import worker
+from engine.runs import learned, worker
 from engine.store.runs import create_run
 from engine.training import adapter_stage, train
 from tests.e2e.real_runs import FEW, SMALL, done, rows, spec_of
@@ -43,8 +45,7 @@ def test_nat_runs_from_data_to_export(tmp_path: Path) -> None:
         "base/model.safetensors",
     }
     card = (run.folder / "student" / "README.md").read_text()
-    assert "`negative` and `positive` are PEFT adapters of `builtin/llama-tiny` (rank 8)" in card
-    assert "over the model in `base`" in card
+    assert "`negative` and `positive` are PEFT adapters of the model in `base` (rank 8)" in card
     base = AutoModelForCausalLM.from_pretrained(run.folder / "student" / "base")
     model = PeftModel.from_pretrained(base, run.folder / "student" / "negative")
     described = (run.folder / "student" / "negative" / "adapter_config.json").read_text()
@@ -54,6 +55,30 @@ def test_nat_runs_from_data_to_export(tmp_path: Path) -> None:
     loaded = {name: p for name, p in model.named_parameters() if "lora_B" in name}
     assert len(loaded) == 8
     assert all(p.abs().sum() > 0 for p in loaded.values())
+
+
+def test_nats_export_answers_without_this_program_as_with_it(tmp_path: Path) -> None:
+    database = tmp_path / "experiments.db"
+    run = done(database, NAT, {"training": {"lr": 0.1}})
+    mine = learned.load(learned.place(database, run.id)).student
+    spec = importlib.util.spec_from_file_location("nat", run.folder / "student" / "nat.py")
+    assert spec is not None
+    assert spec.loader is not None
+    alone = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(alone)
+    assert alone.CHAT is False
+    model = alone.load(run.folder / "student")
+    ids = torch.tensor([mine.prompt("explain: ben has 3 apples")])
+    with torch.no_grad():
+        wanted, base = (
+            mine.model(input_ids=ids).logits,
+            AutoModelForCausalLM.from_pretrained(run.folder / "student" / "base")(input_ids=ids).logits,
+        )
+        found = model(input_ids=ids).logits
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(found, base, atol=1e-2)
+    said = alone.answer(model, mine.tokenizer, "explain: ben has 3 apples", longest=8)
+    assert said.split() == mine.generate([mine.prompt("explain: ben has 3 apples")], 8, 0.0, None)[0].split()
 
 
 NCE = {"name": "nce", "negative_steps": 6, "nat_steps": 5}

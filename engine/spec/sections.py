@@ -110,7 +110,7 @@ class LoraConfig(Section):
 
 BUILTIN_T5 = "builtin/t5-tiny"
 BUILTIN_CAUSAL = "builtin/llama-tiny"
-PRETRAIN_STEPS = 1500
+PRETRAIN_STEPS = 1200
 """Of the built-in base: a minute or two on two cores."""
 
 
@@ -135,7 +135,7 @@ class StudentConfig(Section):
     """The explain target ends in the answer, so that the head can be scored."""
     pretrain_steps: Annotated[int | Literal["auto"], BeforeValidator(_count_or_auto)] = "auto"
     """builtin/llama-tiny alone: steps on generated text before it is anybody's student, so that adapters have a base to
-    build on; kept in a cache, and in the run's folder. auto: 1500 for it; 0: random weights."""
+    build on; kept in a cache, and in the run's folder. auto: 1200 for it; 0: random weights."""
     lora: LoraConfig = LoraConfig()
     """Low-rank adapters."""
 

@@ -32,7 +32,7 @@ AT_ONCE = 256
 """Lines that are tokenised together, which takes a fifth of the time."""
 WARMUP = 100
 """Steps; then the learning rate falls linearly to 0."""
-SECONDS = 0.05
+SECONDS = 0.08
 """A step on a quiet core of a slow machine."""
 BASE = "base"
 """Folder of a run: model, tokeniser, the loss of each step, and what all of that hashes to."""

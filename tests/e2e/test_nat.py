@@ -38,6 +38,7 @@ def test_nat_runs_from_data_to_export(tmp_path: Path) -> None:
     assert {head for _, who, head in run.scores if who == "student"} == {"explain"}
     wrong = "SELECT step FROM metric_points WHERE name = 'loss/wrong' ORDER BY step"
     assert rows(database, wrong) == [(step,) for step in range(-5, 1)]
+    assert rows(database, wrong.replace("wrong", "base")) == [(-1,), (0,)]
     assert set(exported(database)) == {
         "negative/adapter_model.safetensors",
         "positive/adapter_model.safetensors",

@@ -4,7 +4,9 @@ python studies/study.py STUDY [--minutes M] [--jobs N] [--foreground] [--table]
 
 STUDY is a TOML file here, such as `first_figures.toml`: what is asked, the seeds, what all arms set, what each arm
 sets; and, where there are such: `base`, a run whose student all others begin from; `dropped`, arms of the first seed
-alone; `tests`, how many tests were declared together with this one's.
+alone; `tests`, how many tests were declared together with this one's; `votes`, an arm whose runs score answers, and
+what `qcrd evaluate` is told to draw of every other arm's student, whose votes are then counted plainly and by the score
+of its seed's run.
 Detached by default: it goes on when the terminal closes, N runs at a time (1), one thread each, and starts no run after
 M minutes (55). Every finished run is a line of results/STUDY.jsonl; what is there is not run again, and what was cut
 off is resumed. --table prints the figures as Markdown.
@@ -57,6 +59,10 @@ class Study:
     """Arms that are run with the first seed alone: what they did with it is no reason to spend more on them."""
     tests: int
     """Differences that are told together, where other studies were declared with this one; 0: those compared here."""
+    judge: str | None
+    """The arm whose runs score answers; None: no votes are asked for."""
+    evaluate: list[str]
+    """Arguments of `qcrd evaluate`."""
 
     @property
     def results(self) -> Path:
@@ -82,15 +88,22 @@ class Study:
 
     def finished(self) -> dict[tuple[str, int], dict[str, Any]]:
         """The results so far of what the study asks now, by arm and seed; lines of other settings are left out."""
-        if not self.results.exists():
-            return {}
-        lines = [json.loads(line) for line in self.results.read_text().splitlines()]
+        return {(line["arm"], line["seed"]): line for line in self._lines() if "votes" not in line}
+
+    def voted(self) -> dict[tuple[str, int], list[dict[str, Any]]]:
+        """The votes so far, by arm and seed: a row of `qcrd evaluate` for each number of samples."""
+        asked = [self.judge and self.sets(self.judge, 0)[1:], self.evaluate]
+        found = [line for line in self._lines() if "votes" in line and line["asked"] == asked]
+        return {(line["arm"], line["seed"]): line["votes"] for line in found}
+
+    def _lines(self) -> list[dict[str, Any]]:
+        lines = [json.loads(line) for line in self.results.read_text().splitlines()] if self.results.exists() else []
         wanted = {(arm, seed): self.sets(arm, seed) for arm in self.arms for seed in self.seeds}
-        return {
-            (line["arm"], line["seed"]): line
+        return [
+            line
             for line in lines
             if (key := (line["arm"], line["seed"])) in wanted and line.get("set", wanted[key]) == wanted[key]
-        }
+        ]
 
     def missing(self) -> list[tuple[str, int]]:
         """(arm, seed) of the runs that are left: seed by seed, so that what is there can be compared."""
@@ -100,14 +113,34 @@ class Study:
         ]
         return [one for one in wanted if one not in there]
 
+    def unvoted(self) -> list[tuple[str, int]]:
+        """(arm, seed) of the runs that are there, with their seed's judge, and whose votes are not counted yet."""
+        there, counted = self.finished(), self.voted()
+        return [
+            (arm, seed)
+            for arm, seed in there
+            if self.judge not in (None, arm) and (self.judge, seed) in there and (arm, seed) not in counted
+        ]
+
 
 def load(path: str) -> Study:
     """The study in a TOML file."""
     file = Path(path)
     content = tomllib.loads(file.read_text(encoding="utf-8"))
     arms, base, dropped = content["arms"], content.get("base", []), content.get("dropped", [])
-    tests = content.get("tests", 0)
-    return Study(file.stem, content["seeds"], content["reference"], content["set"], arms, base, dropped, tests)
+    tests, votes = content.get("tests", 0), content.get("votes", {})
+    return Study(
+        file.stem,
+        content["seeds"],
+        content["reference"],
+        content["set"],
+        arms,
+        base,
+        dropped,
+        tests,
+        votes.get("judge"),
+        votes.get("evaluate", []),
+    )
 
 
 def main() -> int:
@@ -141,7 +174,10 @@ def work(study: Study, jobs: int, until: float) -> int:
     lock = Lock()
 
     def in_time(job: tuple[str, int]) -> bool:
-        return time.monotonic() >= until or one(study, *job, lock)
+        return time.monotonic() >= until or (one(study, *job, lock) and (job not in study.unvoted() or voted(job)))
+
+    def voted(job: tuple[str, int]) -> bool:
+        return time.monotonic() >= until or count_votes(study, *job, lock)
 
     with study.database.with_suffix(".lock").open("w") as alone:
         try:
@@ -152,7 +188,8 @@ def work(study: Study, jobs: int, until: float) -> int:
         if study.base and not study.base_folder.is_dir() and not make_base(study):
             return 1
         with ThreadPoolExecutor(jobs) as pool:
-            return 0 if all(list(pool.map(in_time, study.missing()))) else 1
+            done = all(list(pool.map(in_time, study.missing())))
+            return 0 if all(list(pool.map(voted, study.unvoted()))) and done else 1
 
 
 def make_base(study: Study) -> bool:
@@ -188,7 +225,7 @@ def trained(study: Study, name: str, sets: list[str]) -> dict[str, Any] | None:
 def one(study: Study, arm: str, seed: int, lock: Lock) -> bool:
     """One run, in a process of its own. Whether its line was written."""
     sets = study.sets(arm, seed)
-    name = f"{arm} seed {seed} ({_digest(sets)})"  # other settings are another run
+    name = name_of(study, arm, seed)
     run = trained(study, name, sets)
     if run is None:
         return False
@@ -206,6 +243,30 @@ def one(study: Study, arm: str, seed: int, lock: Lock) -> bool:
         file.write(json.dumps(result) + "\n")
     print(f"{name}: done", flush=True)
     return True
+
+
+def count_votes(study: Study, arm: str, seed: int, lock: Lock) -> bool:
+    """Answers of the run's student drawn, and their votes counted. Whether its line was written."""
+    assert study.judge is not None
+    ids = []
+    for one in (arm, study.judge):
+        quoted = name_of(study, one, seed).replace("'", "''")
+        ids.append(str(ask(study, f"SELECT max(id) AS id FROM run_summary WHERE name = '{quoted}'")[0]["id"]))
+    done = qcrd(study, "evaluate", ids[0], "--vote", "asc", "--ranking", ids[1], *study.evaluate, "--json")
+    if done.returncode:
+        print(f"votes of {arm} seed {seed}: exit code {done.returncode}", flush=True)
+        return False
+    asked = [study.sets(study.judge, 0)[1:], study.evaluate]
+    result = {"arm": arm, "seed": seed, "set": study.sets(arm, seed), "asked": asked, "votes": json.loads(done.stdout)}
+    with lock, study.results.open("a") as file:
+        file.write(json.dumps(result) + "\n")
+    print(f"votes of {arm} seed {seed}: done", flush=True)
+    return True
+
+
+def name_of(study: Study, arm: str, seed: int) -> str:
+    """Of a run; other settings are another run."""
+    return f"{arm} seed {seed} ({_digest(study.sets(arm, seed))})"
 
 
 def _digest(sets: list[str]) -> str:
@@ -270,8 +331,25 @@ def table(study: Study) -> str:
         cells += [cell(differences, 1 - 0.05 / tests, sign="+"), spread(differences)]
         cells.append(f"{sum(seconds[arm]) / len(seconds[arm]):.0f}")
         out.append(f"| {arm} | {len(seconds[arm])} | " + " | ".join(cells) + " |")
+    if study.judge:
+        out += ["", *vote_table(study)]
     commits = sorted({str(line["commit"])[:7] for line in finished.values()})
     return "\n".join([*out, "", f"Commits: {', '.join(commits)}. Intervals of differences: {tests} told together."])
+
+
+def vote_table(study: Study) -> list[str]:
+    """A row an arm: accuracy in % of votes among all samples, counted plainly and by score, and the difference of the
+    two within a run: mean and 95 % t interval over seeds."""
+    voted = study.voted()
+    most = max((row["samples"] for rows in voted.values() for row in rows), default=0)
+    out = [f"| arm | seeds | count of {most} | ASC of {most} | ASC - count |", "|" + " --- |" * 5]
+    for arm in study.arms:
+        rows = [row for (of, _), some in voted.items() if of == arm for row in some if row["samples"] == most]
+        if rows:
+            told = [[100 * row[name] for row in rows] for name in ("count", "weighted", "difference")]
+            cells = [cell(told[0]), cell(told[1]), cell(told[2], sign="+")]
+            out.append(f"| {arm} | {len(rows)} | " + " | ".join(cells) + " |")
+    return out
 
 
 def cell(values: list[float], confidence: float = 0.95, sign: str = "") -> str:

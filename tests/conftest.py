@@ -16,6 +16,12 @@ for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 ROOT = Path(__file__).resolve().parent.parent
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What runs keep for one another is the tests' own, also in the processes that they start."""
+    os.environ["QCRD_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of recorded teacher outputs; skips where it is not at hand, fails in CI."""

@@ -7,15 +7,23 @@ from pathlib import Path
 from engine.errors import QcrdError
 from engine.spec.run import RunSpec
 from engine.spec.template import to_toml
+from engine.students import adapters, nat_alone
 from engine.students.seam import Student
 
 
 def export(student: Student, final: Path, spec: RunSpec, scores: Sequence[str], data_hash: str) -> Path:
-    """Writes config, weights, tokeniser and README.md to the folder `final`; it appears whole or not at all."""
+    """Writes config, weights, tokeniser and README.md to the folder `final`; it appears whole or not at all.
+
+    NAT's, which no library loads as one model, have code of their own beside them, and a base that was made here.
+    """
     beside = final.with_name(final.name + ".partial")
     try:
         shutil.rmtree(beside, ignore_errors=True)
         student.save(beside)
+        if spec.method.name == "nat":
+            code = Path(nat_alone.__file__).read_text(encoding="utf-8")
+            code = code.replace("CHAT = True", f"CHAT = {student.kind == 'chat'}")
+            (beside / "nat.py").write_text(code, encoding="utf-8")
         (beside / "README.md").write_text(card(spec, scores, data_hash, _how(spec, student)), encoding="utf-8")
         shutil.rmtree(final, ignore_errors=True)
         beside.rename(final)
@@ -32,15 +40,19 @@ def _how(spec: RunSpec, student: Student) -> str:
     elif student.kind == "chat":
         found = ", as the user's turn of the tokeniser's chat template."
     if spec.method.name == "nat":
+        of = f"the model in `{adapters.BASE}`" if spec.student.built_in else f"`{spec.student.model}`"
+        four_bit = spec.student.lora.quantise == "4bit"
         return found + (
-            "\n\nThis folder is no plain model: `negative` and `positive` are PEFT adapters of "
-            f"`{spec.student.model}` (rank {spec.student.lora.r}), which load with `PeftModel.from_pretrained`, and "
-            "`integrate.safetensors` holds the units that weigh the two at each projection (arXiv 2312.12832), "
-            "which PEFT does not know. To compute as it did when it was measured it needs qcrd: `qcrd try`."
+            f"\n\nThis folder is no plain model: `negative` and `positive` are PEFT adapters of {of} "
+            f"(rank {spec.student.lora.r}), which load with `PeftModel.from_pretrained`, and `integrate.safetensors` "
+            "holds the units that weigh the two at each projection (arXiv 2312.12832), which PEFT does not know. "
+            '`nat.py` puts them together without qcrd: `python nat.py "explain: QUESTION"`'
+            f"{', over weights of full width, where these were trained over 4 bits' if four_bit else ''}."
         )
     if spec.student.lora.r:
         added = "the adapters alone, to be loaded over" if spec.student.lora.quantise == "4bit" else "merged into"
-        found += f"\n\nTrained with LoRA (rank {spec.student.lora.r}): {added} `{spec.student.model}`."
+        made = ", which was pre-trained on generated text first" if spec.student.base_steps else ""
+        found += f"\n\nTrained with LoRA (rank {spec.student.lora.r}): {added} `{spec.student.model}`{made}."
     return found
 
 

@@ -40,8 +40,8 @@ from engine.store.queries import FAILED
 from engine.store.recorder import Recorder
 from engine.store.runs import folder_of
 from engine.store.spend import note_spend
-from engine.students import integrate
-from engine.students.load import check
+from engine.students import integrate, pretrained
+from engine.students.load import check, tokenizer
 from engine.students.load import student as load_student
 from engine.students.seam import Student
 from engine.teacher.sampling import sample
@@ -116,6 +116,10 @@ def learn(spec: RunSpec, lesson: Lesson, recorder: Recorder, orders: Orders, ran
     folder, dataset, taught = lesson.folder, lesson.dataset, lesson.taught
     at_once = AtOnce(lambda line: recorder.log("warning", line))
     validation = _validated(spec, dataset)
+    if ranks.agree(spec.student.base_steps > 0 and not (folder / "tokenizer").is_dir()):  # one begun without has none
+        with during(recorder, "base", spec.student.base_steps):
+            ranks.led(lambda: _base(spec, taught, folder, recorder, orders))
+        recorder.flush()
     student = ranks.led(lambda: load_student(spec, training_texts(spec, taught), folder / "tokenizer"))
     method = METHODS[spec.method.name]
     supervised, held_out = (
@@ -228,8 +232,18 @@ def stages(spec: RunSpec) -> list[tuple[str, str]]:
     if not spec.trains_student:
         return [("data", ""), *teacher, ("train", "steps"), ("evaluate", "questions"), ("export", "")]
     judge = [("judge", "steps")] if isinstance(spec.method, Qcrd) and spec.method.judged else []
+    base = [("base", "steps")] if spec.student.base_steps else []
     before = [(stage.name, "steps") for stage in stages_of(spec)]
-    return [("data", ""), *teacher, *judge, *before, ("train", "steps"), ("evaluate", "questions"), ("export", "")]
+    return [
+        ("data", ""),
+        *teacher,
+        *base,
+        *judge,
+        *before,
+        ("train", "steps"),
+        ("evaluate", "questions"),
+        ("export", ""),
+    ]
 
 
 def _sample(
@@ -277,6 +291,24 @@ def _pretrain(
         recorder.log("info", f"the discriminator's loss on held-out examples fell no more after step {taken}", "judge")
     for source, value in judge_training.held_out_auc(judge, unseen, seed).items():
         recorder.fact("judge", f"auc/{source}", value)
+
+
+def _base(spec: RunSpec, taught: Taught, folder: Path, recorder: Recorder, orders: Orders) -> None:
+    """The built-in base, in the run's folder; its steps stand before step 0 in the charts."""
+    steps = spec.student.base_steps
+    texts = training_texts(spec, taught)
+
+    def on_step(step: int, loss: float) -> None:
+        orders.raise_if_stopped()
+        recorder.points(step - steps, {"loss/base": loss})
+        recorder.stage("base", done=step)
+
+    questions = [] if spec.data.dataset == "arithmetic" else [v.example.question for v in taught.train]
+    words = tokenizer(spec, texts)
+    found = pretrained.prepare(
+        words, steps, questions, folder, on_step, lambda level, line: recorder.log(level, line, "base")
+    )
+    recorder.provenance({"base": found})
 
 
 def _band(

@@ -15,6 +15,7 @@ from engine.records import Dataset, Example
 from engine.spec.dust_into_gold import Ranking
 from engine.spec.methods import OWN_ENCODERS, Qcrd
 from engine.spec.run import RunSpec
+from engine.spec.sections import BUILTIN_CAUSAL, BUILTIN_T5
 from engine.spec.teachers import TeacherConfig
 
 if TYPE_CHECKING:
@@ -246,6 +247,8 @@ def _student(report: Report, spec: RunSpec, dataset: Dataset) -> None:
             judge = _sizes(encoder_config(spec.method.discriminator.encoder), 0).encoder
     what = f", {sizes.adapters:,} more in adapters: they alone are trained" if sizes.adapters else ""
     report.lines.append(("student", f"{spec.student.model}: {sizes.parameters:,} parameters on {device}{what}"))
+    if spec.student.base_steps:
+        report.lines.append(("", _base(spec.student.base_steps)))
     frozen = 0.0
     trained = sizes.parameters + judge
     if sizes.adapters:
@@ -279,6 +282,15 @@ def _ranking(report: Report, spec: RunSpec, method: Ranking) -> None:
     )
 
 
+def _base(steps: int) -> str:
+    from engine.students.pretrained import SECONDS, cache
+
+    return (
+        f"pre-trained first: {steps:,} steps on generated text, {steps * SECONDS:.0f} to {2 * steps * SECONDS:.0f} s; "
+        f"once for runs of the same words, then from {cache()}"
+    )
+
+
 def _processes(report: Report, spec: RunSpec, device: Any) -> None:
     from engine.parallel.processes import check as enough_gpus
 
@@ -292,9 +304,9 @@ def _processes(report: Report, spec: RunSpec, device: Any) -> None:
 def _config(spec: RunSpec, words: Any) -> Any:
     from engine.students import load, tiny
 
-    if spec.student.model == load.BUILTIN_T5:
+    if spec.student.model == BUILTIN_T5:
         return tiny.config(words)
-    if spec.student.model == load.BUILTIN_CAUSAL:
+    if spec.student.model == BUILTIN_CAUSAL:
         return tiny.causal_config(words)
     return load.config(spec)
 

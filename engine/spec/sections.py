@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 AnswerKind = Literal["number", "equation", "choice", "text", "latex"]
 
@@ -27,6 +27,13 @@ def _count_or_epoch(value: Any) -> Any:
     if value == "epoch" or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
         return value
     raise ValueError(f'{value!r} should be a whole number from 1, or "epoch"')
+
+
+def _count_or_auto(value: Any) -> Any:
+    """As `_count_or_epoch`."""
+    if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+        return value
+    raise ValueError(f'{value!r} should be a whole number from 0, or "auto"')
 
 
 def _one_group(pattern: str) -> str:
@@ -101,6 +108,12 @@ class LoraConfig(Section):
     """4bit: the frozen weights in NF4 (QLoRA; CUDA and bitsandbytes); the export is then the adapters alone."""
 
 
+BUILTIN_T5 = "builtin/t5-tiny"
+BUILTIN_CAUSAL = "builtin/llama-tiny"
+PRETRAIN_STEPS = 1200
+"""Of the built-in base: a minute or two on two cores."""
+
+
 class StudentConfig(Section):
     """Who learns."""
 
@@ -120,8 +133,32 @@ class StudentConfig(Section):
     """A training question longer than max_question_tokens: cut it, or leave it out. Counted; others are always cut."""
     answer_in_rationale: bool = True
     """The explain target ends in the answer, so that the head can be scored."""
+    pretrain_steps: Annotated[int | Literal["auto"], BeforeValidator(_count_or_auto)] = "auto"
+    """builtin/llama-tiny alone: steps on generated text before it is anybody's student, so that adapters have a base to
+    build on; kept in a cache, and in the run's folder. auto: 1200 for it; 0: random weights."""
     lora: LoraConfig = LoraConfig()
     """Low-rank adapters."""
+
+    @property
+    def built_in(self) -> bool:
+        """Whether its weights are made here, and are nowhere else."""
+        return self.model in (BUILTIN_T5, BUILTIN_CAUSAL)
+
+    @property
+    def base_steps(self) -> int:
+        """Steps of pre-training; 0: there is none."""
+        if self.model != BUILTIN_CAUSAL:
+            return 0
+        return PRETRAIN_STEPS if self.pretrain_steps == "auto" else self.pretrain_steps
+
+    @model_validator(mode="after")
+    def _pretrained_here(self) -> "StudentConfig":
+        if self.model != BUILTIN_CAUSAL and self.pretrain_steps not in ("auto", 0):
+            raise ValueError(
+                f"pretrain_steps is for {BUILTIN_CAUSAL}, the base that is made here; {self.model!r} is none of that "
+                'kind: leave it at "auto"'
+            )
+        return self
 
 
 class TrainingConfig(Section):

@@ -14,6 +14,9 @@ from engine.spec.run import RunSpec
 from engine.spec.sections import LoraConfig
 from engine.students import integrate
 
+BASE = "base"
+"""Folder of an export: what its adapters belong to, where that was made here."""
+
 
 def check(spec: RunSpec, device: torch.device) -> None:
     """UsageError where weights cannot be quantised here."""
@@ -66,11 +69,15 @@ def add(model: PreTrainedModel, config: LoraConfig, names: Sequence[str] = ("def
 
 
 def save(model: Any, adapted: Any, folder: Path) -> None:
-    """The export: a plain model, or for NAT, which is none, its adapters and units."""
-    if adapted is not None and integrate.units(adapted) and integrate.STUDENT not in adapted.peft_config:
-        integrate.save(adapted, folder)
-    else:
+    """The export: a plain model, or for NAT, which is none, its adapters and units, and a base that was made here."""
+    if adapted is None or not integrate.units(adapted) or integrate.STUDENT in adapted.peft_config:
         plain(model, adapted).save_pretrained(folder)
+        return
+    integrate.save(adapted, folder)
+    if model.name_or_path == BASE:
+        state = {name: p for name, p in model.state_dict().items() if "lora_" not in name and ".integrate." not in name}
+        base = {name.replace(".base_layer.", "."): p for name, p in state.items()}
+        model.save_pretrained(folder / BASE, state_dict=base)
 
 
 def plain(model: Any, adapted: Any) -> Any:

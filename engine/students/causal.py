@@ -161,9 +161,13 @@ class CausalStudent:
             return distil.taught(self, self.adapted, prompts, rows, targets, self._logits, words, pads=released)
 
     def states(self, prompts: Sequence[Tokens], rows: Sequence[int], targets: Sequence[Tokens]) -> distil.States:
-        """As `distil.Adapted`; each target is read with its whole prompt, since a cache is of one mode."""
-        both = [(prompts[i], target) for i, target in zip(rows, targets, strict=True)]
-        return lambda some: self._states_whole([both[j] for j in some])
+        """As `distil.Adapted`: prompts are read once in each mode, since a cache is of one; a prompt of one token, of
+        which nothing is read before, goes with its target."""
+        if self._recomputes or all(len(prompt) == 1 for prompt in prompts):
+            both = [(prompts[i], target) for i, target in zip(rows, targets, strict=True)]
+            return lambda some: self._states_whole([both[j] for j in some])
+        pairs = self._read(prompts)
+        return lambda some: self._states(pairs, prompts, [rows[j] for j in some], [targets[j] for j in some])
 
     @property
     def _recomputes(self) -> bool:

@@ -8,18 +8,23 @@ Turning Dust into Gold (arXiv 2312.12832). At each adapted projection W, with h�
 
 so that the first step leaves the base's output as it was. The released K and V have the input's width and are fed the
 output, which fits square projections alone; ours have the output's.
+
+Computed without h±, which differ by what is of the adapters' rank, LoRA±(x) = B± A± x: K is linear, so that p- is the
+sigmoid of Q(x) . K(B- A- x - B+ A+ x), whose product Q^T K B is a matrix of the rank's width; V's first layer reads
+W x once and each A± x; its last layer reads (1 - a) and a times what both leave, as 1 - a + a = 1 keeps its bias.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MethodType
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from engine.errors import QcrdError
 
@@ -41,6 +46,15 @@ LEARNT: dict[Mode, tuple[str, ...]] = {
 """Parts of the names of what each mode's stage trains."""
 
 
+class Low(NamedTuple):
+    """What an adapter adds, B A x times its scale, before it is multiplied out."""
+
+    down: Tensor
+    """(..., rank) A x."""
+    up: Tensor
+    """(out, rank) B times the scale."""
+
+
 class Unit(nn.Module):
     """The integrate unit of one projection."""
 
@@ -54,13 +68,19 @@ class Unit(nn.Module):
         self.corrected: Tensor | None = None
         """(..., 1) `a` of the last call, without gradient: the metric of a layer."""
 
-    def forward(self, x: Tensor, right: Tensor, wrong: Tensor) -> Tensor:
-        """(..., in), and h+ and h- (..., out) -> (..., out) what is added to W x."""
-        query = self.query(x)
-        toward = torch.stack([(query * self.key(right)).sum(-1), (query * self.key(wrong)).sum(-1)], dim=-1)
-        corrected = torch.softmax(toward, dim=-1)[..., 1:] - 0.5
+    def forward(self, x: Tensor, plain: Tensor, right: Low, wrong: Low) -> Tensor:
+        """(..., in), W x (..., out), LoRA+(x) and LoRA-(x) -> (..., out) what is added to W x."""
+        keys = self.key.weight @ torch.cat([wrong.up, -right.up], dim=1)
+        toward = linear(x, keys.T @ self.query.weight, self.query.bias @ keys)
+        apart = (toward * torch.cat([wrong.down, right.down], dim=-1)).sum(dim=-1, keepdim=True)
+        corrected = torch.sigmoid(apart) - 0.5
         self.corrected = corrected.detach()
-        found: Tensor = self.value(right) * (1 - corrected) + self.value(wrong) * corrected
+        layers: list[Any] = list(self.value)
+        first, between, last = layers
+        both = first(plain)
+        up = between(both + linear(right.down, first.weight @ right.up))
+        down = between(both + linear(wrong.down, first.weight @ wrong.up))
+        found: Tensor = last(up + (down - up) * corrected)
         return found
 
 
@@ -149,17 +169,16 @@ def _forward(layer: Any, x: Tensor, *arguments: Any, **named: Any) -> Tensor:
     """A LoRA layer's output in its mode."""
     plain: Tensor = layer.base_layer(x, *arguments, **named)
     if layer.mode == "nat":
-        right, wrong = plain + _lora(layer, RIGHT, x), plain + _lora(layer, WRONG, x)
-        found: Tensor = plain + layer.integrate(x.to(plain.dtype), right, wrong)
+        found: Tensor = plain + layer.integrate(x.to(plain.dtype), plain, _low(layer, RIGHT, x), _low(layer, WRONG, x))
         return found
-    return plain + _lora(layer, WRONG if layer.mode == "negative" else STUDENT, x)
+    added = _low(layer, WRONG if layer.mode == "negative" else STUDENT, x)
+    return plain + linear(added.down, added.up)
 
 
-def _lora(layer: Any, name: str, x: Tensor) -> Tensor:
+def _low(layer: Any, name: str, x: Tensor) -> Low:
     """What the adapter adds. A frozen one has no dropout: it says the same each time."""
-    down, up = layer.lora_A[name], layer.lora_B[name]
+    down, up = layer.lora_A[name], layer.lora_B[name].weight
     x = x.to(down.weight.dtype)
     if down.weight.requires_grad:
         x = layer.lora_dropout[name](x)
-    found: Tensor = up(down(x)) * layer.scaling[name]
-    return found
+    return Low(down(x), up * layer.scaling[name])

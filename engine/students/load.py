@@ -19,22 +19,21 @@ from engine.randomness import derive
 from engine.spec.dust_into_gold import Nat, Nce, Ranking
 from engine.spec.methods import OWN_ENCODERS, Qcrd
 from engine.spec.run import RunSpec
-from engine.students import adapters, causal, integrate, tiny
+from engine.spec.sections import BUILTIN_CAUSAL, BUILTIN_T5
+from engine.students import adapters, causal, integrate, pretrained, tiny
 from engine.students.causal import CausalStudent
 from engine.students.hub import reach
 from engine.students.seam import Student
 from engine.students.t5 import T5Student
 
-BUILTIN_T5 = "builtin/t5-tiny"
-BUILTIN_CAUSAL = "builtin/llama-tiny"
 T5_KINDS = ("t5", "mt5")
 """umt5 has a position bias in every layer, which T5's classes would drop."""
 
 
 def tokenizer(spec: RunSpec, texts: Sequence[str]) -> PreTrainedTokenizerBase:
     """The student's tokeniser; a built-in student's is made from `texts`."""
-    if spec.student.model in (BUILTIN_T5, BUILTIN_CAUSAL):
-        return tiny.build_tokenizer(texts)
+    if spec.student.built_in:
+        return tiny.build_tokenizer(texts, alphabetical=spec.student.base_steps > 0)
     config(spec)
     try:
         return AutoTokenizer.from_pretrained(spec.student.model)
@@ -45,6 +44,7 @@ def tokenizer(spec: RunSpec, texts: Sequence[str]) -> PreTrainedTokenizerBase:
 def student(spec: RunSpec, texts: Sequence[str], saved_tokenizer: Path) -> Student:
     """The student before its first step; its tokeniser is kept in `saved_tokenizer` for the run's next process.
 
+    The built-in base is taken from the run's folder, where `pretrained.prepare` has put it there.
     Raises UsageError where the model cannot be had or is of another kind.
     """
     disable_progress_bar()  # they are for terminals, and would end up in worker.log
@@ -55,7 +55,9 @@ def student(spec: RunSpec, texts: Sequence[str], saved_tokenizer: Path) -> Stude
     words: Any = AutoTokenizer.from_pretrained(saved_tokenizer)
     device = pick_device(spec.student.device)
     torch.manual_seed(derive(spec.seed, "student"))
-    model = _model(spec, words, device)
+    model = _model(spec, words, device, saved_tokenizer.parent)
+    if spec.student.built_in:
+        model.name_or_path = adapters.BASE  # adapters name what they belong to: what their export has beside them
     adapted = _adapted(spec, model, saved_tokenizer.parent)
     precision = spec.student.precision
     common: dict[str, Any] = {
@@ -88,11 +90,11 @@ def _adapted(spec: RunSpec, model: Any, folder: Path) -> Any:
     return adapted
 
 
-def _model(spec: RunSpec, words: Any, device: torch.device) -> Any:
+def _model(spec: RunSpec, words: Any, device: torch.device, folder: Path) -> Any:
     if spec.student.model == BUILTIN_T5:
         return tiny.build(words)
     if spec.student.model == BUILTIN_CAUSAL:
-        return tiny.build_causal(words)
+        return pretrained.load(folder) or tiny.build_causal(words)
     kind = T5ForConditionalGeneration if config(spec).model_type in T5_KINDS else AutoModelForCausalLM
     try:
         how = adapters.loading(spec.student.lora, device)
@@ -121,7 +123,7 @@ def pick_device(wanted: str) -> torch.device:
 def check(spec: RunSpec) -> None:
     """UsageError where the student, or the discriminator's encoder, cannot be had: asked before a teacher is paid."""
     adapters.check(spec, pick_device(spec.student.device))
-    if spec.student.model not in (BUILTIN_T5, BUILTIN_CAUSAL):
+    if not spec.student.built_in:
         config(spec)
     if isinstance(spec.method, Qcrd) and spec.method.discriminator.encoder not in OWN_ENCODERS:
         encoder_config(spec.method.discriminator.encoder)

@@ -14,15 +14,26 @@ POSITION_BIAS_LR = 20.0
 otherwise (12 to 32 % instead of 66 %)."""
 
 
-def build_tokenizer(texts: Sequence[str]) -> PreTrainedTokenizerFast:
-    """A tokeniser for `texts` (prompts and targets): word-level while the vocabulary is closed and small, else BPE."""
+def build_tokenizer(texts: Sequence[str], alphabetical: bool = False) -> PreTrainedTokenizerFast:
+    """A tokeniser for `texts` (prompts and targets): word-level while the vocabulary is closed and small, else BPE.
+
+    `alphabetical`: words are numbered so, and not by how frequent they are, so that one base reads all seeds' texts.
+    """
     words = {word for text in texts for word in text.split()}
-    tokenizer = _word_level(texts) if len(words) <= WORD_LEVEL_LIMIT else _byte_pair(texts)
+    if len(words) > WORD_LEVEL_LIMIT:
+        tokenizer = _byte_pair(texts)
+    else:
+        tokenizer = _word_level(sorted(words) if alphabetical else texts)
     eos = tokenizer.token_to_id("</s>")
     tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", eos)])
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>", mask_token="<mask>"
     )
+
+
+def is_word_level(tokenizer: PreTrainedTokenizerFast) -> bool:
+    """Whether a built-in student's tokeniser knows nothing but the words it was built from."""
+    return isinstance(tokenizer.backend_tokenizer.model, models.WordLevel)
 
 
 def config(tokenizer: PreTrainedTokenizerFast, dropout: float = 0.0) -> T5Config:

@@ -139,7 +139,7 @@ def test_the_papers_profile_counts_iterations_in_epochs(shared: Path) -> None:
 
 @pytest.mark.parametrize("rank", [0, 4])
 def test_a_causal_student_runs_from_data_to_export(shared: Path, rank: int) -> None:
-    student = {"model": "builtin/llama-tiny", "lora": {"r": rank}}
+    student = {"model": "builtin/llama-tiny", "pretrain_steps": 0, "lora": {"r": rank}}
     encoder = {"discriminator": {**SMALL_QCRD["discriminator"], "encoder": "student" if rank else "student-sized"}}
     run = done(shared, BUILT_IN, {"student": student, "method": {**SMALL_QCRD, **encoder}})
     assert {(who, head): n for (split, who, head), (_, n) in run.scores.items() if split == "test"} == {

@@ -14,7 +14,7 @@ TABLE = Path(__file__).parents[2] / "docs" / "metrics.md"
 SOURCES = ["minority", "self", "fixed", "perturbed"]
 RARE = {"skipped", "auc/peer", "tokens_per_second", "memory/host", "memory/gpu"}
 """Of steps that are no numbers, of negatives that need another run, of more steps than are taken here, and of a GPU."""
-OF_ADAPTERS = {"attention", "loss/wrong", "loss/nat", "loss/distil", "gamma", "gamma_low", "gamma_high"}
+OF_ADAPTERS = {"attention", "loss/base", "loss/wrong", "loss/nat", "loss/distil", "gamma", "gamma_low", "gamma_high"}
 """`test_nat.py` has them."""
 OF_RANKING = {"loss/ranking", "ranked_right"}
 """`test_ranking.py` has them."""

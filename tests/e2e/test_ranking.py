@@ -91,7 +91,7 @@ def test_ranking_is_no_method_to_compare(tmp_path: Path) -> None:
 
 def base() -> dict[str, Any]:
     """The base of LoRA students here: random weights, which nothing is asked of."""
-    return {"model": "builtin/llama-tiny", "max_question_tokens": 96, "max_rationale_tokens": 96}
+    return {"model": "builtin/llama-tiny", "pretrain_steps": 0, "max_question_tokens": 96, "max_rationale_tokens": 96}
 
 
 @pytest.mark.slow

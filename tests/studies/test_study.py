@@ -5,6 +5,8 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
+from threading import Lock
+from types import SimpleNamespace
 
 import pytest
 
@@ -92,3 +94,32 @@ def test_a_bases_student_is_kept_once_its_run_is_done(study, tmp_path: Path, mon
     monkeypatch.setattr(found, "trained", lambda *_: {"folder": "runs/1"})
     assert found.make_base(loaded)
     assert (loaded.base_folder / "config.json").exists()
+
+
+def test_votes_are_counted_once_the_seeds_judge_is_there(study, tmp_path: Path, monkeypatch) -> None:
+    found, _ = study
+    (tmp_path / "s.toml").write_text(
+        (tmp_path / "s.toml").read_text() + '[votes]\njudge = "c"\nevaluate = ["--samples", "8"]\n'
+    )
+    loaded = found.load(str(tmp_path / "s.toml"))
+    assert loaded.unvoted() == [("a", 1), ("b", 1)]  # the judge has one seed yet
+
+    asked: list[list[str]] = []
+    rows = [
+        {"samples": n, "count": 0.5, "weighted": 0.5 + n / 100, "difference": n / 100, "count_low": 0.4} for n in (4, 8)
+    ]
+
+    def qcrd(_, *arguments: str) -> SimpleNamespace:
+        asked.append(list(arguments))
+        return SimpleNamespace(returncode=0, stdout=json.dumps(rows))
+
+    monkeypatch.setattr(found, "qcrd", qcrd)
+    monkeypatch.setattr(found, "ask", lambda _, sql: [{"id": 7 if "'a seed" in sql else 9}])
+    assert found.count_votes(loaded, "a", 1, Lock())
+    assert asked == [["evaluate", "7", "--vote", "asc", "--ranking", "9", "--samples", "8", "--json"]]
+    assert loaded.unvoted() == [("b", 1)]
+    assert len(loaded.finished()) == 7
+    assert "| a | 1 | 50.0 | 58.0 | +8.0 |" in found.table(loaded)
+    assert "| count of 8 | ASC of 8 |" in found.table(loaded)
+    again = replace(loaded, evaluate=["--samples", "4"])
+    assert again.unvoted() == [("a", 1), ("b", 1)]  # asked otherwise, they are counted anew

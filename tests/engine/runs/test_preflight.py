@@ -81,6 +81,7 @@ def test_a_causal_student_and_its_adapters_are_counted(tmp_path: Path) -> None:
     whole = checked(tmp_path, "student.model=builtin/llama-tiny", "data.limit=50")
     adapters = checked(tmp_path, "student.model=builtin/llama-tiny", "data.limit=50", "student.lora.r=2")
     assert whole.problems == adapters.problems == []
+    assert "pre-trained first: 1,200 steps on generated text" in lines(whole)
     counted = [next(text for label, text in report.lines if label == "student") for report in (whole, adapters)]
     # 4 layers: 4 matrices of 64 x 64 and 3 of 64 x 192 each; rank 2
     assert counted[1].removeprefix(counted[0]) == (

@@ -111,6 +111,11 @@ def test_a_grid_is_every_method_with_every_seed(write) -> None:
         ("training = 3\n", ["training", "3 given where a table [training] belongs"]),
         ('method = "dss"\n', ["method", "'dss' given where a table [method] belongs"]),
         ("[training]\niterations = 5\n", ["method.negatives.lag = 5 must be smaller than training.iterations = 5"]),
+        (
+            '[student]\npretrain_steps = "no"\n',
+            ["student.pretrain_steps: 'no' should be a whole number from 0, or \"auto\""],
+        ),
+        ("[student]\npretrain_steps = 9\n", ["student", "pretrain_steps is for builtin/llama-tiny"]),
         ("[training]\niterations = 0\n", ['training.iterations: 0 should be a whole number from 1, or "epoch"']),
         ('[training]\niterations = "epochs"\n', ["training.iterations", "'epochs'", '"epoch"']),
         ('[method]\nprofile = "papper"\n', ["method.profile", "did you mean paper?"]),

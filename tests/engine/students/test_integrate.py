@@ -8,7 +8,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 
 from engine.errors import QcrdError
-from engine.students.integrate import RIGHT, WRONG, Unit, attach, learn, load, save, units
+from engine.students.integrate import RIGHT, WRONG, Low, Unit, attach, learn, load, save, units
 from tests.engine.tiny_causal import student
 
 
@@ -23,8 +23,9 @@ def test_a_unit_by_hand() -> None:
             layer.weight.copy_(torch.tensor(weight))
             layer.bias.copy_(torch.tensor(bias))
         unit.key.weight.fill_(3.0)
-    x = torch.tensor([[0.1, -0.2]], dtype=torch.float64)
-    right, wrong = torch.tensor([[0.7]], dtype=torch.float64), torch.tensor([[-0.4]], dtype=torch.float64)
+    given = ([[0.1, -0.2]], [[0.3]], [[2.0]], [[0.2]], [[-0.35]])
+    x, plain, down, up, other = (torch.tensor(v, dtype=torch.float64) for v in given)
+    right, wrong = Low(down, up), Low(down, other)  # 0.7 and -0.4 with what is plain
     q = 0.1 - 0.4 + 0.5
     up, down = math.exp(q * 2.1), math.exp(q * -1.2)
     a = down / (up + down) - 0.5
@@ -33,10 +34,35 @@ def test_a_unit_by_hand() -> None:
         return z * 0.5 * (1 + math.erf(z / math.sqrt(2)))
 
     wanted = (2 * gelu(0.7) + 0.25) * (1 - a) + (2 * gelu(-0.4) + 0.25) * a
-    assert float(unit(x, right, wrong).detach()) == pytest.approx(wanted, rel=1e-12)
+    assert float(unit(x, plain, right, wrong).detach()) == pytest.approx(wanted, rel=1e-12)
     assert unit.corrected is not None
     assert float(unit.corrected) == pytest.approx(a)
     assert a < 0  # what is wrong is subtracted here
+
+
+def test_a_unit_as_its_formula_says_and_its_gradients() -> None:
+    torch.manual_seed(0)
+    unit = Unit(6, 5, width=7).double()
+    unit.value[2].reset_parameters()
+    given = [
+        torch.randn(*shape, dtype=torch.float64)
+        for shape in ((4, 3, 6), (4, 3, 5), (4, 3, 2), (5, 2), (4, 3, 2), (5, 2))
+    ]
+    for tensor in given:
+        tensor.requires_grad_()
+    x, plain, down, up, low, high = given
+    learnt = [*unit.parameters(), *given]
+    found = unit(x, plain, Low(down, up), Low(low, high))
+
+    right, wrong = plain + down @ up.T, plain + low @ high.T
+    scores = torch.stack([(unit.query(x) * unit.key(h)).sum(-1) for h in (right, wrong)], dim=-1)
+    a = torch.softmax(scores, dim=-1)[..., 1:] - 0.5
+    wanted = unit.value(right) * (1 - a) + unit.value(wrong) * a
+    torch.testing.assert_close(found, wanted)
+    weight = torch.randn_like(wanted)
+    pairs = zip(*(torch.autograd.grad((y * weight).sum(), learnt) for y in (found, wanted)), strict=True)
+    for mine, naive in pairs:
+        torch.testing.assert_close(mine, naive)
 
 
 def adapted(kind: str = "llama", dropout: float = 0.0, targets: list[str] | None = None):

@@ -172,6 +172,7 @@ def test_kills_leave_the_weights_bit_for_bit(
 
 def test_a_causal_student_goes_on_from_a_kill_bit_for_bit(tmp_path: Path) -> None:
     run, steps = spec("builtin/llama-tiny", steps=8, limit=20), 8
+    run = run.model_copy(update={"student": run.student.model_copy(update={"pretrain_steps": 3})})
     disturbed = prepared(tmp_path / "disturbed", run)
     work_until(disturbed, lambda s: s[2] >= 6, kill=True)
     work_until(disturbed, None, kill=False)

@@ -78,6 +78,14 @@ class Ask(Message):
         self.job = job
 
 
+class Read(Message):
+    """The reader's thread has something."""
+
+    def __init__(self, result: Snapshot | Said | Answer) -> None:
+        super().__init__()
+        self.result = result
+
+
 class View(Screen[None]):
     """A screen of the console, which shows snapshots and never reads the database itself.
 

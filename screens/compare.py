@@ -22,7 +22,7 @@ from engine.evaluation.side_by_side import (
 )
 from screens.base import Keep, Look, View
 from screens.kept import CompareKept
-from screens.keys import bindings, hints
+from screens.keys import bindings, hints, key_of
 from screens.reader import Snapshot
 from screens.widgets.chart import Chart
 from screens.widgets.pane_tabs import PaneTabs
@@ -43,10 +43,6 @@ STYLES = (
 LETTERS = "abcdefgh"
 """A run's name on this screen: its curve ends in it, so that colour is not needed."""
 FIRST_METRICS = ("accuracy/explain", "accuracy/predict", "loss/total", "loss/contrast", "loss/predict")
-NOTHING = (
-    "Choose two to eight runs in the list (1): Space marks one, c compares them.\n\n"
-    "In a terminal: qcrd compare RUN RUN …"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +104,7 @@ class CompareScreen(View):
     def compose(self) -> ComposeResult:
         """Curves and figures above, questions and texts below; on a narrow terminal one of them at a time."""
         yield self.problem()
-        yield Static(Content(NOTHING), id="empty")
+        yield Static("", id="empty", markup=False)
         yield PaneTabs("curves", "runs", "questions", front=self.kept.tab)
         with Container(id="upper"):
             chart = Chart("curves", id="curves")
@@ -159,8 +155,9 @@ class CompareScreen(View):
         seen: Compared | None = snapshot.content
         if seen is None:
             self.set_class(not self.run_ids, "-empty")
+            self.query_one("#empty", Static).update(Content(nothing()))
             if self.run_ids and snapshot.problem is None:
-                self.show_problem("these runs are not in this database: 1 shows those there are")
+                self.show_problem(f"these runs are not in this database: {key_of('all.runs')} shows those there are")
             return
         self.remove_class("-empty")
         self._seen = seen
@@ -265,6 +262,15 @@ class CompareScreen(View):
             for pane in self.query(".text"):
                 pane.scroll_home(animate=False)
             self.post_message(Look())
+
+
+def nothing() -> str:
+    """How runs get here."""
+    where, mark, lay = (key_of(name) for name in ("all.runs", "runs.choose", "runs.compare"))
+    return (
+        f"Choose two to eight runs in the list ({where}): {mark} marks one, {lay} compares them.\n\n"
+        "In a terminal: qcrd compare RUN RUN …"
+    )
 
 
 def names(runs: SideBySide) -> tuple[str, ...]:

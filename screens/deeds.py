@@ -8,6 +8,7 @@ from functools import partial
 from engine.errors import UsageError
 from engine.store.run_list import Listed
 from screens import orders
+from screens.keys import key_of
 from screens.reader import Reader, Said
 from screens.twins import each, words
 from screens.widgets.words import line
@@ -62,7 +63,7 @@ def stop(runs: Sequence[Listed], status: Mapping[int, str]) -> Deed:
         partial(orders.stop_all, run_ids=ids),
         each("stop", ids),
         f"Stop {name}?",
-        "A checkpoint is saved first; r resumes from there.",
+        f"A checkpoint is saved first; {key_of('runs.resume')} resumes from there.",
     )
 
 

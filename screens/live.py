@@ -16,7 +16,7 @@ from screens.base import Ask, Export, Keep, TryIt, View
 from screens.confirm import ConfirmScreen
 from screens.curves import accuracies, adapters, at_place, last, losses, memories, qualities, scaled, zoomed
 from screens.kept import LiveKept
-from screens.keys import bindings, hints
+from screens.keys import bindings, hints, key_of
 from screens.orders import order, resume
 from screens.reader import Snapshot
 from screens.stages import head, stage_table, state_line, strip
@@ -126,7 +126,9 @@ class LiveScreen(View):
         live: Live | None = snapshot.content
         if live is None:
             if snapshot.problem is None:
-                self.show_problem(f"there is no run {self.run_id} in this database: 1 shows those there are")
+                self.show_problem(
+                    f"there is no run {self.run_id} in this database: {key_of('all.runs')} shows those there are"
+                )
             return
         self._live = live
         self.query_one("#head", Static).update(head(live, self.size.width))
@@ -300,7 +302,9 @@ class LiveScreen(View):
         assert self._live is not None
         name = line(self._live.run.name, 40)
         self.app.push_screen(
-            ConfirmScreen(f"Stop {name}?", "It saves a checkpoint first; r resumes it from there."),
+            ConfirmScreen(
+                f"Stop {name}?", f"It saves a checkpoint first; {key_of('live.resume')} resumes it from there."
+            ),
             lambda yes: self._order("stop") if yes else None,
         )
 

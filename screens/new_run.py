@@ -25,7 +25,7 @@ from engine.spec.template import to_toml
 from engine.store.runs import create_run
 from screens.base import Open
 from screens.confirm import ConfirmScreen
-from screens.keys import bindings, hints
+from screens.keys import bindings, hints, key_of
 from screens.widgets.pick_list import PickList
 from screens.widgets.words import UNKNOWN, line, paragraph
 
@@ -129,7 +129,7 @@ class NewRunScreen(Screen[None]):
         field.value = "" if self._given.get(f.key, f.value) == UNSET else self._given.get(f.key, f.value).strip('"')
         field.border_title = Content(f.key)
         field.add_class("-shown")
-        field.focus()
+        self.set_focus(field)  # at once: what is typed ahead is for it
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Checked as it is typed."""
@@ -206,7 +206,7 @@ class NewRunScreen(Screen[None]):
             told = (
                 "\n".join(text for _, text in self._cost_lines())
                 if known
-                else "Its cost was not looked at: $ tells it."
+                else f"Its cost was not looked at: {key_of('new.cost')} tells it."
             )
             self.app.push_screen(
                 ConfirmScreen("Start, and pay the teacher?", told), lambda yes: self._begin(queued) if yes else None
@@ -294,7 +294,7 @@ class NewRunScreen(Screen[None]):
 
     def _close_field(self) -> None:
         self.query_one(Input).remove_class("-shown")
-        self._fields.focus()
+        self.set_focus(self._fields)
 
     def _check(self, given: dict[str, str] | None = None) -> None:
         given = self._given if given is None else given

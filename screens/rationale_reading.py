@@ -10,6 +10,7 @@ from engine.store.questions import Question, next_followed, read_keys, read_ques
 from engine.store.rationale_filter import Filter, matching_questions
 from engine.store.rationale_notes import remark
 from engine.store.search import Match, find_question, matching, nearest
+from screens.keys import key_of
 from screens.reader import Answer, Reader, Said
 from screens.widgets.parting import Parting, parting
 from screens.widgets.words import line, paragraph
@@ -142,7 +143,13 @@ def into(reader: Reader, run_id: int, place: int, wanted: Filter) -> Answer:
     """The question at `place` where the filter lets it in, else the next that it does, round the end."""
     places = reader.read(lambda con, kept: matches_of(con, kept, run_id, wanted)) or ()
     return Answer(
-        "rationales", Found(run_id, "", nearest(places, place - 1, 1), f"no question has {wanted}: F changes it")
+        "rationales",
+        Found(
+            run_id,
+            "",
+            nearest(places, place - 1, 1),
+            f"no question has {wanted}: {key_of('rationales.filter')} changes it",
+        ),
     )
 
 

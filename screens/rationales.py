@@ -17,7 +17,7 @@ from engine.store.rationale_notes import NOTE_LENGTH, QUESTION
 from engine.store.search import pattern
 from screens.base import Ask, Keep, Look, TryIt, View
 from screens.kept import RationalesKept
-from screens.keys import bindings, hints
+from screens.keys import bindings, hints, key_of
 from screens.rationale_reading import Found, RationalesWatch, Seen, annotate, find, into, mark, to_followed
 from screens.reader import Answer, Snapshot
 from screens.widgets.filter_line import Terms
@@ -32,7 +32,7 @@ from screens.widgets.words import count, line
 NOTHING = (
     "This run has no rationales yet.\n\n"
     "They appear once the teacher's samples have been voted on;\n"
-    "finetune learns from gold answers alone and never has any.\n\n2 goes back to the run"
+    "finetune learns from gold answers alone and never has any.\n\n{} goes back to the run"
 )
 LINES = {
     "search": ("search", "words of a question or of a rationale; subtr* for beginnings"),
@@ -70,7 +70,7 @@ class RationalesScreen(View):
     def compose(self) -> ComposeResult:
         """Question above, the two sides, its history below."""
         yield self.problem()
-        yield Static(Content(NOTHING), id="empty")
+        yield Static("", id="empty", markup=False)
         yield Static("", id="question", markup=False)
         with Container(id="panes"):
             for name in ("positives", "negatives"):
@@ -123,7 +123,7 @@ class RationalesScreen(View):
         self.set_class(seen is None, "-empty")
         self._seen = seen
         if seen is None:
-            self.query_one("#empty", Static).update(Content(NOTHING))
+            self.query_one("#empty", Static).update(Content(NOTHING.format(key_of("all.live"))))
             return
         self._draw(seen)
 
@@ -337,7 +337,7 @@ class RationalesScreen(View):
         title, field.placeholder = LINES[what]
         field.suggester = Terms() if what == "filter" else None
         field.border_title = Content(name or title)
-        field.border_subtitle = Content("Enter go  Esc leave")
+        field.border_subtitle = Content(f"Enter go  {key_of('all.back')} leave")
         field.value, self._line = value, what
         field.cursor_position = len(value)
         field.add_class("-shown")

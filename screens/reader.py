@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol
 
 from engine.errors import NoDatabase, QcrdError
 from engine.store.connect import explain, open_reader
+from screens.keys import key_of
 
 POLL = 0.25
 """Seconds between two looks, where nobody wants fewer."""
@@ -202,7 +203,9 @@ class Reader:
         except FileNotFoundError:
             if not self._seen:
                 open_reader(self.database)  # says what to do
-            raise QcrdError(f"{self.database} is gone: the console waits for it to come back, q leaves") from None
+            raise QcrdError(
+                f"{self.database} is gone: the console waits for it to come back, {key_of('all.quit')} leaves"
+            ) from None
         file = (stat.st_dev, stat.st_ino)
         if self._con is not None and file == self._file:
             return self._con

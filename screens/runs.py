@@ -20,7 +20,7 @@ from screens.columns import COLUMNS, Moment
 from screens.confirm import ConfirmScreen
 from screens.deeds import Deed
 from screens.kept import RunsKept
-from screens.keys import bindings, hints
+from screens.keys import bindings, hints, key_of
 from screens.preview import group_preview, preview
 from screens.reader import Answer, Snapshot
 from screens.run_table import layout, named_columns, readable, settings_of
@@ -144,7 +144,10 @@ class RunsScreen(View):
 
     def draw(self) -> None:
         """Bring the list up to date with what is known and wanted."""
-        if self._seen is None or not self.is_mounted:
+        if not self.is_mounted:
+            return
+        self.query_one(FirstRun).tell()
+        if self._seen is None:
             return
         width = self.size.width - (PREVIEW if self.size.width >= BESIDE else 0)
         self._pane.show(
@@ -327,7 +330,10 @@ class RunsScreen(View):
         """Lay them beside each other; the oldest is what the others are compared with."""
         ids = tuple(reversed(self.targets()))
         if len(ids) not in COMPARED:
-            self.notify("choose two to eight runs: Space marks one, c compares them", severity="warning", markup=False)
+            told = (
+                f"choose two to eight runs: {key_of('runs.choose')} marks one, {key_of('runs.compare')} compares them"
+            )
+            self.notify(told, severity="warning", markup=False)
             return
         self.twin = words("compare", ids)
         self.post_message(Compare(ids))

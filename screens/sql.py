@@ -25,7 +25,7 @@ from screens.ask import AskScreen
 from screens.background import Background, Finished
 from screens.base import View
 from screens.confirm import ConfirmScreen
-from screens.keys import bindings, hints
+from screens.keys import bindings, hints, key_of
 from screens.reader import Snapshot
 from screens.saved import SavedScreen
 from screens.widgets.grid import Grid, columns_of, ordered
@@ -93,7 +93,7 @@ class SqlScreen(View):
             pane.border_title = Content("result")
             pane.border_subtitle = Content(hints("sql", "result"))
             yield Static("", id="wrong", markup=False)
-            yield Static(_welcome(), id="welcome")
+            yield Static("", id="welcome", markup=False)
             yield Grid(id="grid")
         with VerticalScroll(id="value", can_focus=False) as pane:
             pane.border_subtitle = Content(hints("sql", "value"))
@@ -126,6 +126,7 @@ class SqlScreen(View):
         if catalog is not None and catalog != editor.catalog:
             editor.catalog = catalog
             self.query_one("#catalog Static", Static).update(_catalog_text(catalog))
+        self.query_one("#welcome", Static).update(_welcome())
 
     def on_sql_editor_offered(self) -> None:
         """The editor offers other words."""
@@ -184,7 +185,9 @@ class SqlScreen(View):
     def _tell_running(self) -> None:
         if self._job is None:
             return  # a tick from before its end
-        title = Content.styled(f"running {time.monotonic() - self._begun:.0f} s · Esc stops it", "$text-warning")
+        title = Content.styled(
+            f"running {time.monotonic() - self._begun:.0f} s · {key_of('sql.stop-leave')} stops it", "$text-warning"
+        )
         self.query_one("#result").border_title = title
 
     def _begin(self, job: Background) -> None:
@@ -196,12 +199,13 @@ class SqlScreen(View):
     def action_run(self) -> None:
         """Ask the database."""
         if self._job is not None:
-            self.notify("a query runs: Esc stops it", severity="warning", markup=False)
+            self.notify(f"a query runs: {key_of('sql.stop-leave')} stops it", severity="warning", markup=False)
             return
         editor = self.query_one(SqlEditor)
         sql = editor.text
         if not sql.strip():
-            self.notify("nothing to run: write a query, or take a saved one with F3", severity="warning", markup=False)
+            told = f"nothing to run: write a query, or take a saved one with {key_of('sql.saved')}"
+            self.notify(told, severity="warning", markup=False)
             return
         editor.remember(sql)
         self._sql = sql
@@ -277,7 +281,8 @@ class SqlScreen(View):
     def action_export(self) -> None:
         """Write all rows of the result's query to a file."""
         if self._result is None or self._job is not None:
-            self.notify("nothing to export: run a query first (F5)", severity="warning", markup=False)
+            told = f"nothing to export: run a query first ({key_of('sql.run')})"
+            self.notify(told, severity="warning", markup=False)
             return
         detail = f"all rows, not only those shown; .csv .json .jsonl or .parquet; in {line(os.getcwd(), 200)}"
         self.app.push_screen(AskScreen("Export to file", detail, "result.csv"), self._export)
@@ -367,7 +372,11 @@ def _is_own(name: str) -> bool:
 
 def _welcome() -> Content:
     """What an empty result says."""
-    lines = ["F5 asks the database; it can only be read.", "", "F3 saved queries:"]
+    lines = [
+        f"{key_of('sql.run')} asks the database; it can only be read.",
+        "",
+        f"{key_of('sql.saved')} saved queries:",
+    ]
     try:
         lines += [f"   {line(query.name, 30):<20} {line(query.about, 100)}" for query in saved()[:8]]
     except OSError as error:

@@ -21,7 +21,7 @@ from engine.runs.inference_client import InferenceClient
 from engine.store.browse import RunRow, read_run
 from engine.store.known import Known, find_example, read_known, read_splits
 from screens.base import Ask, Look, View
-from screens.keys import bindings
+from screens.keys import bindings, key_of
 from screens.reader import Answer, Reader, Snapshot
 from screens.twins import twin
 from screens.widgets.answers import Exchange, known_text, student_text, student_title
@@ -173,9 +173,12 @@ class TryScreen(View):
         seen: Seen | None = snapshot.content
         if seen is None:
             if snapshot.problem is None:
-                self.show_problem(f"there is no run {self.run_id} in this database: 1 shows those there are")
+                self.show_problem(
+                    f"there is no run {self.run_id} in this database: {key_of('all.runs')} shows those there are"
+                )
             return
         self._seen = seen
+        self._field.tell()
         run = seen.run
         glyph, style = STATUS[run.status]
         made_of = " · ".join(line(part, 40) for part in (run.method, run.student))
@@ -254,7 +257,8 @@ class TryScreen(View):
     def _ask(self, samples: int) -> None:
         text = self._field.text.strip()
         if not text or self.run_id is None:
-            self.notify("type a question first, or take one of the run's with j", severity="warning", markup=False)
+            told = f"type a question first, or take one of the run's with {key_of('try.next')}"
+            self.notify(told, severity="warning", markup=False)
             self._field.focus()
             return
         job = partial(_look_up, run_id=self.run_id, text=text[:LONGEST], example=self._example, samples=samples)
@@ -363,7 +367,9 @@ class TryScreen(View):
         self._tell_drawing()
 
     def _tell_drawing(self) -> None:
-        self.notify(f"v draws {self._samples} answers of each head at {self._temperature:g}", markup=False)
+        self.notify(
+            f"{key_of('try.vote')} draws {self._samples} answers of each head at {self._temperature:g}", markup=False
+        )
 
     def action_scroll(self, by: int) -> None:
         """Scroll the side in focus, or what is known."""

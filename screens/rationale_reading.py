@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.store.questions import Question, next_followed, read_keys, read_question
-from engine.store.rationale_filter import Filter, matching_questions
+from engine.store.rationale_filter import Filter, last_steps, matching_questions
 from engine.store.rationale_notes import remark
 from engine.store.search import Match, find_question, matching, nearest
 from screens.keys import key_of
@@ -39,6 +39,8 @@ class Seen:
     apart: Apart | None
     matches: tuple[int, ...] | None
     """Places of the questions that the filter lets in; None: there is no filter."""
+    matched: int | None = None
+    """Step of the visit with which this question was let in; None: the filter asks nothing of visits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +63,13 @@ class RationalesWatch:
         index = self.index
         if index is None:
             index = next_followed(con, self.run_id, keys, -1) or 0
-        question = read_question(con, self.run_id, keys, index, self.step)
+        matches = matches_of(con, kept, self.run_id, self.filter)
+        # the visit that the filter has let in, where it is kept: the run may have come by since
+        matched = kept["filter"][2].get(keys[index]) if self.filter.of_visits and index < len(keys) else None
+        question = read_question(con, self.run_id, keys, index, matched if self.step is None else self.step)
         if question is None:
             return None
-        return Seen(question, apart(question), matches_of(con, kept, self.run_id, self.filter))
+        return Seen(question, apart(question), matches, matched)
 
     def at(self, content: Seen, now: float) -> Seen:
         """Nothing about it grows old."""
@@ -109,7 +114,13 @@ def matches_of(con: sqlite3.Connection, kept: dict[str, Any], run_id: int, wante
     key = (run_id, wanted, moment, len(keys))
     if kept.get("filter", (None,))[0] != key:
         places = {name: i for i, name in enumerate(keys)}
-        kept["filter"] = (key, matching_questions(con, run_id, places, wanted))
+        last: dict[str, int] = {}
+        if wanted.of_visits:  # one reading does for all filters of that moment
+            known, last = kept.get("last", (None, last))
+            if known != (run_id, moment, len(keys)):
+                last = last_steps(con, run_id)
+                kept["last"] = ((run_id, moment, len(keys)), last)
+        kept["filter"] = (key, matching_questions(con, run_id, places, wanted, last), last)
     return tuple(kept["filter"][1])
 
 

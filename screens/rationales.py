@@ -175,6 +175,7 @@ class RationalesScreen(View):
             return ""
         at = bisect_left(seen.matches, seen.question.index)
         here = at < len(seen.matches) and seen.matches[at] == seen.question.index
+        here = here and seen.matched in (None, seen.question.step)  # another visit may be otherwise
         which = count(at + 1) if here else "–"
         return f"{line(str(self._filter), 60)}: {which} of {count(len(seen.matches))}"
 
@@ -237,7 +238,8 @@ class RationalesScreen(View):
         shown = question.step if self._step is None else self._step
         at = question.visits.index(shown) if shown in question.visits else len(question.visits) - 1
         at = max(0, min(at + by, len(question.visits) - 1))
-        self._step = None if at == len(question.visits) - 1 else question.visits[at]
+        follows = at == len(question.visits) - 1 and not self._filter.of_visits
+        self._step = None if follows else question.visits[at]
         if not question.followed and len(question.visits) < 2:
             self.notify("only the last visit of this question is kept: it is not among the followed", markup=False)
         self.post_message(Look())

@@ -209,8 +209,9 @@ def last_steps(con: sqlite3.Connection, run_id: int) -> dict[str, int]:
 def matching_questions(
     con: sqlite3.Connection, run_id: int, places: Mapping[str, int], wanted: Filter, last: Mapping[str, int]
 ) -> tuple[int, ...]:
-    """Places of the questions that the filter lets in, ascending; `places`: of all by id, ascending; `last`: `last_steps`,
-    which is used where something is asked of visits.
+    """Places of the questions that the filter lets in, ascending; `places`: of all by id, ascending.
+
+    `last`: `last_steps`, which is used where something is asked of visits.
     """
     found: set[str] | None = None
     conditions, values = of_rationales(wanted, run_id)
@@ -230,6 +231,12 @@ def matching_questions(
             )
         elif one == "l":  # a look at the last of each found would take longer
             sql = f"SELECT l.example, max(l.step) FROM {tables} WHERE l.run_id = ? AND {said} GROUP BY l.example"
+        elif len(conditions) == 1 and wanted.text is not None and phrase(wanted.text) is None:
+            sql = (
+                "SELECT DISTINCT r.example FROM rationales r INDEXED BY rationales_text CROSS JOIN texts t"
+                f" ON t.id = r.text_id WHERE r.run_id = ? AND {HOLDS}"
+            )
+            values = [*holding(wanted.text)]
         elif wanted.text is not None:  # one of a question's rationales is enough
             sql = (
                 "SELECT v.example FROM votes v WHERE v.run_id = ? AND EXISTS (SELECT 1 FROM rationales r"

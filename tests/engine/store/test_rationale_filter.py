@@ -99,6 +99,7 @@ LINES = {
     "answer=right polarity=negative": lambda r: right(r) is True and r["polarity"] == "negative",
     'text="depends on what"': lambda r: "depends on what" in r["text"],
     "text=+ chosen": lambda r: False,
+    "text=.": lambda r: "." in r["text"],
 }
 
 

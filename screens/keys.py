@@ -235,6 +235,7 @@ TABLE = (
     *movement("new", "key"),
     Key("right_square_bracket,l,right", "]", "section(1)", "new", "section", "Next section", pane="fields"),
     Key("left_square_bracket,h,left", "[", "section(-1)", "new", "section before", "Section before"),
+    Key("slash", "/", "find", "new", "find", "Keys that hold these words in name or help", footer=True, pane="fields"),
     Key("d", "d", "default", "new", "default", "The key at its default", pane="fields"),
     Key("f", "f", "start_from", "new", "from", "Start from the next of a few kinds of run", footer=True, pane="fields"),
     Key(
@@ -250,6 +251,8 @@ TABLE = (
     Key("t", "t", "try", "new", "try", "Ask the teacher three questions: prompt, answers, what is read", pane="result"),
     Key("w", "w", "write", "new", "write", "Write the TOML file, for qcrd run", footer=True, pane="result"),
     Key("R", "R", "begin(False)", "new", "run", "Start it now", footer=True, pane="result"),
+    Key("J,space", "J", "scroll(1)", "new", "scroll", "Scroll what it would do and the file it is", pane="result"),
+    Key("K", "K", "scroll(-1)", "new", "scroll up", "Scroll it up"),
     Key("Q", "Q", "begin(True)", "new", "queue", "Keep it queued: {runs.resume} starts it later", pane="result"),
     Key("enter", "Enter", "ask", "try", "ask", "Ask: both heads' answers, greedily", footer=True, pane="ask"),
     Key(

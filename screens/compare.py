@@ -8,7 +8,7 @@ from rich.style import Style
 from textual.app import ComposeResult
 from textual.containers import Container, VerticalScroll
 from textual.content import Content
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from engine.evaluation.side_by_side import (
     LISTED,
@@ -25,6 +25,7 @@ from screens.kept import CompareKept
 from screens.keys import bindings, hints, key_of
 from screens.reader import Snapshot
 from screens.widgets.chart import Chart
+from screens.widgets.footer import Footer
 from screens.widgets.pane_tabs import PaneTabs
 from screens.widgets.pick_list import PickList
 from screens.widgets.plot import Lens, Line
@@ -123,7 +124,7 @@ class CompareScreen(View):
                         if name == "right":
                             pane.border_subtitle = Content(hints("compare", "right"))
                         yield Static("", markup=False)
-        yield Footer(show_command_palette=False)
+        yield Footer()
 
     def on_mount(self) -> None:
         """Nothing was chosen yet."""

@@ -8,7 +8,7 @@ from typing import Any
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
-from textual.widgets import Footer, RichLog, Static
+from textual.widgets import RichLog, Static
 
 from engine.store.browse import Live, LiveReader, with_clock
 from engine.store.runs import Order
@@ -21,6 +21,7 @@ from screens.orders import order, resume
 from screens.reader import Snapshot
 from screens.stages import head, stage_table, state_line, strip
 from screens.widgets.chart import Chart, Pointed
+from screens.widgets.footer import Footer
 from screens.widgets.log_tail import LogTail
 from screens.widgets.pane_tabs import PaneTabs
 from screens.widgets.plot import UNITS, Across, Lens, Line, Unit, extent
@@ -96,7 +97,7 @@ class LiveScreen(View):
             log.border_title = Content("Log")
             log.border_subtitle = Content(hints("live", "log"))
             yield log
-        yield Footer(show_command_palette=False)
+        yield Footer()
 
     def open(self, run_id: int) -> None:
         """Show that run from now on."""

@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.containers import Container, Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Footer, Input, Static
+from textual.widgets import Input, Static
 from textual.worker import get_current_worker
 
 from engine.errors import QcrdError
@@ -25,6 +25,7 @@ from screens.base import Open
 from screens.confirm import ConfirmScreen
 from screens.keys import bindings, hints, key_of
 from screens.widgets.drafted import as_toml, changed_toml, dry_run, trial_text
+from screens.widgets.footer import Footer
 from screens.widgets.pick_list import PickList
 from screens.widgets.words import line
 
@@ -77,7 +78,7 @@ class NewRunScreen(Screen[None]):
                     result.border_subtitle = Content(hints("new", "result"))
                     yield Static("", markup=False)
         yield Input(id="value")
-        yield Footer(show_command_palette=False)
+        yield Footer()
 
     def on_mount(self) -> None:
         """All at their defaults."""

@@ -8,7 +8,7 @@ from functools import partial
 from textual.app import ComposeResult
 from textual.containers import Container
 from textual.content import Content
-from textual.widgets import Footer, Input, Static
+from textual.widgets import Input, Static
 
 from engine.errors import UsageError
 from engine.store.questions import TEXT_LENGTH, Question
@@ -21,6 +21,7 @@ from screens.keys import bindings, hints, key_of
 from screens.rationale_reading import Found, RationalesWatch, Seen, annotate, find, into, mark, to_followed
 from screens.reader import Answer, Snapshot
 from screens.widgets.filter_line import Terms
+from screens.widgets.footer import Footer
 from screens.widgets.pair import SHOWN, Drawing, heading, source
 from screens.widgets.parting import Side
 from screens.widgets.question import negatives_title, place, title, top_text
@@ -81,7 +82,7 @@ class RationalesScreen(View):
         below.border_subtitle = Content(hints("rationales", "history"))
         yield below
         yield Input(id="search")
-        yield Footer(show_command_palette=False)
+        yield Footer()
 
     def open(self, run_id: int) -> None:
         """Show that run's questions from now on."""

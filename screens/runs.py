@@ -8,7 +8,6 @@ from pathlib import Path
 
 from textual.app import ComposeResult
 from textual.containers import Container
-from textual.widgets import Footer
 
 from engine.errors import UsageError
 from engine.store.complete import Words
@@ -27,6 +26,7 @@ from screens.run_table import layout, named_columns, readable, settings_of
 from screens.run_watch import RunsSeen, RunsWatch
 from screens.twins import listing, twin, words
 from screens.widgets.first_run import FirstRun
+from screens.widgets.footer import Footer
 from screens.widgets.prompt import Kind, Prompt
 from screens.widgets.run_pane import RunPane
 from screens.widgets.run_preview import RunPreview
@@ -74,7 +74,7 @@ class RunsScreen(View):
             yield RunPane()
             yield RunPreview()
         yield Prompt()
-        yield Footer(show_command_palette=False)
+        yield Footer()
 
     def on_mount(self) -> None:
         """Ages grow without anything being written."""

@@ -13,7 +13,7 @@ from typing import Any
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from engine.errors import UsageError
 from engine.exchange.results import SECONDS, check_target, export
@@ -28,6 +28,7 @@ from screens.confirm import ConfirmScreen
 from screens.keys import bindings, hints, key_of
 from screens.reader import Snapshot
 from screens.saved import SavedScreen
+from screens.widgets.footer import Footer
 from screens.widgets.grid import Grid, columns_of, ordered
 from screens.widgets.sql_editor import Offers, SqlEditor
 from screens.widgets.words import count, line, paragraph
@@ -99,7 +100,7 @@ class SqlScreen(View):
             pane.border_subtitle = Content(hints("sql", "value"))
             yield Static("", markup=False)
         yield Offers(id="offers")
-        yield Footer(show_command_palette=False)
+        yield Footer()
 
     def on_mount(self) -> None:
         """A query that runs says for how long."""

@@ -8,7 +8,7 @@ from typing import Any
 from textual.app import ComposeResult
 from textual.containers import Container, Horizontal, VerticalScroll
 from textual.content import Content
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from engine.store.requests import (
     PAGE,
@@ -23,6 +23,7 @@ from engine.store.requests import (
 from screens.base import Look, View
 from screens.keys import bindings, hints, key_of
 from screens.reader import Snapshot
+from screens.widgets.footer import Footer
 from screens.widgets.grid import Grid
 from screens.widgets.ledger_text import cells, columns, failures, queue, spending, whole, word
 from screens.widgets.words import count, line
@@ -111,7 +112,7 @@ class TeacherScreen(View):
             with VerticalScroll(id="request", can_focus=False) as pane:
                 pane.border_subtitle = Content(hints("teacher", "request"))
                 yield Static("", markup=False)
-        yield Footer(show_command_palette=False)
+        yield Footer()
 
     def on_mount(self) -> None:
         """On a narrow terminal one of the panes above at a time."""

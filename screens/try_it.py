@@ -13,7 +13,7 @@ from textual.app import ComposeResult
 from textual.containers import Container, Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from engine.evaluation.reply import SAMPLES, TEMPERATURE, Asked, Doing, Failed, Over, Piece, Ready, Reply, Told, Votes
 from engine.runs import launch
@@ -25,6 +25,7 @@ from screens.keys import bindings, key_of
 from screens.reader import Answer, Reader, Snapshot
 from screens.twins import twin
 from screens.widgets.answers import Exchange, known_text, student_text, student_title
+from screens.widgets.footer import Footer
 from screens.widgets.question_field import LONGEST, QuestionField
 from screens.widgets.words import STATUS, count, line, paragraph
 
@@ -123,7 +124,7 @@ class TryScreen(View):
             for name in ("student", "known"):
                 with VerticalScroll(id=name):
                     yield Static("", markup=False)
-        yield Footer(show_command_palette=False)
+        yield Footer()
 
     def on_mount(self) -> None:
         """What takes long says for how long."""

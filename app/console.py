@@ -263,11 +263,16 @@ class Console(App[None]):
             view = self._front()
             # an answer to what was wanted before is of no use: the next one is on its way; a view that closes is empty
             if view is not None and view.is_mounted and view.children and result.watch == view.wanted():
+                self.call_after_refresh(self._pace, time.perf_counter())
                 view.show_problem(result.problem, quiet=result.absent)
                 view.show(result)
                 if self.shown is None:
                     self._reader.do(_load)
                 self.shown, self._drawn = result.watch, result
+
+    def _pace(self, began: float) -> None:
+        """It is drawn."""
+        self._reader.pace(1 / self._kept.look.repaints, time.perf_counter() - began)
 
     def action_go(self, place: str) -> None:
         """To one of the screens; out of the form of a new run, which keeps what was typed."""
@@ -354,7 +359,8 @@ class Console(App[None]):
         place, view = self._place(), self._front()
         here = sorted((key for key in self._keys if key.place in ("all", place)), key=lambda key: key.place == "all")
         for key in here:
-            yield SystemCommand(key.help, f"{key.shown}   {key.label}", partial(self._act, key.action, key.place))
+            act = partial(self.run_action, key.action, self if key.place == "all" else view)
+            yield SystemCommand(key.help, f"{key.shown}   {key.label}", act)
         blanks = {} if view is None else view.blanks()
         if self.run_id is not None:
             blanks = {"RUN": str(self.run_id), **blanks}
@@ -372,9 +378,6 @@ class Console(App[None]):
     def _copy(self, text: str) -> None:
         self.copy_to_clipboard(text)
         self.notify(f"copied: {line(text, 400)}", markup=False)
-
-    async def _act(self, action: str, place: str) -> None:
-        await self.run_action(action, default_namespace=self if place == "all" else self._front())
 
     def _place(self) -> str:
         view = self._front()

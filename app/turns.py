@@ -73,5 +73,9 @@ class Turns:
                 self._app.set_timer(PATIENCE, partial(self._give_up, self._number + 1))
 
     def _give_up(self, number: int) -> None:
-        if self._busy and self._called is None and number == self._number:
+        if not self._busy or self._called is not None or number != self._number:
+            return
+        if self._app.screen.is_mounted:
             self._next()
+        else:  # a screen that is being made could not act on it
+            self._app.set_timer(PATIENCE, partial(self._give_up, number))

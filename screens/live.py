@@ -25,6 +25,7 @@ from screens.widgets.footer import Footer
 from screens.widgets.log_tail import LogTail
 from screens.widgets.pane_tabs import PaneTabs
 from screens.widgets.plot import UNITS, Across, Lens, Line, Unit, extent
+from screens.widgets.steady import tell
 from screens.widgets.words import UNKNOWN, line
 
 
@@ -132,16 +133,16 @@ class LiveScreen(View):
                 )
             return
         self._live = live
-        self.query_one("#head", Static).update(head(live, self.size.width))
-        self.query_one("#strip", Static).update(strip(live, self.size.width))
+        tell(self.query_one("#head", Static), head(live, self.size.width))
+        tell(self.query_one("#strip", Static), strip(live, self.size.width))
         text = state_line(live)
         state = self.query_one("#state", Static)
         state.set_class(bool(text), "-shown")
         state.set_class(live.run.status == "failed", "-failed")
         state.set_class(live.run.status == "done", "-done")
-        state.update(text)
+        tell(state, text)
         self._draw_charts(live)
-        self.query_one("#stages Static", Static).update(stage_table(live))
+        tell(self.query_one("#stages Static", Static), stage_table(live))
         self.query_one(LogTail).show(live.run.id, live.logs)
 
     def _draw_charts(self, live: Live) -> None:

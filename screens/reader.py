@@ -19,6 +19,10 @@ from screens.keys import key_of
 
 POLL = 0.25
 """Seconds between two looks, where nobody wants fewer."""
+REST = 4
+"""Times that a drawing took, until the next look."""
+SLOWEST = 1.0
+"""Seconds between two looks at most, however long a drawing took."""
 BUSY_MS = 2000
 """Milliseconds to wait for a lock before saying that the database is locked."""
 
@@ -128,6 +132,10 @@ class Reader:
         """Look at this from now on, at once."""
         self._watch = watch
         self._wake.set()
+
+    def pace(self, least: float, drawn: float) -> None:
+        """What took so many seconds to be drawn is drawn less often: a key must not wait behind it at every turn."""
+        self.pause = max(least, min(SLOWEST, REST * drawn))
 
     def do(self, job: Job) -> None:
         """Run a job on the thread; its result is posted, and a QcrdError's line in its place."""

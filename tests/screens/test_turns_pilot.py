@@ -42,6 +42,7 @@ async def test_a_filter_typed_ahead_is_whole_and_keys_behind_it_are_for_the_list
         await settle(pilot)
         at_once(app, "slash", *"dss", "enter", "enter")
         await until(pilot, lambda: isinstance(app.screen, LiveScreen))
+        await settle(pilot)
         assert app._runs.kept.where == "dss"
 
 

@@ -17,20 +17,20 @@ from textual.screen import Screen
 from app.settings import load_kept, remember, settings_path
 from app.turns import Handled, Turns
 from screens import themes
-from screens.background import Finished
 from screens.base import Ask, Compare, Export, Keep, Open, Prefer, Read, TryIt, View, draw_hints
-from screens.kept import Kept, LastKept
-from screens.keymap import remapped
-from screens.keys import bindings, hold_to, key_of
-from screens.preferences import changed
-from screens.reader import Answer, Reader, Said, Snapshot, Watch
+from screens.doing.background import Finished
+from screens.keys.keymap import remapped
+from screens.keys.table import bindings, hold_to, key_of
+from screens.keys.twins import TWINS, filled, twin
+from screens.reading.reader import Answer, Reader, Said, Snapshot, Watch
+from screens.remembered.kept import Kept, LastKept
+from screens.remembered.preferences import changed
 from screens.runs import RunsScreen
-from screens.twins import TWINS, filled, twin
 from screens.widgets.words import line
 
 if TYPE_CHECKING:
     from screens.compare import CompareScreen
-    from screens.exporting import Exports
+    from screens.doing.exporting import Exports
     from screens.live import LiveScreen
     from screens.rationales import RationalesScreen
     from screens.sql import SqlScreen
@@ -142,7 +142,7 @@ class Console(App[None]):
 
     @cached_property
     def _exports(self) -> "Exports":
-        from screens.exporting import Exports
+        from screens.doing.exporting import Exports
 
         return Exports(self, self._reader.database)
 

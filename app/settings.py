@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import QcrdError, UsageError
-from screens.kept import Kept
-from screens.keymap import remapped
+from screens.keys.keymap import remapped
+from screens.remembered.kept import Kept
 
 DB_VARIABLE = "QCRD_DB"
 """Names the database where --db does not."""

@@ -9,9 +9,9 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Static
 
-from screens.kept import Kept
-from screens.keys import KEYS, Key, hints
-from screens.reader import Answer, Reader, Said, Snapshot, Watch
+from screens.keys.table import KEYS, Key, hints
+from screens.reading.reader import Answer, Reader, Said, Snapshot, Watch
+from screens.remembered.kept import Kept
 from screens.widgets.words import line
 
 SLOW = 0.7
@@ -55,7 +55,7 @@ class Compare(Message):
 
 
 class Keep(Message):
-    """Remember a section of `screens/kept.py` as it now is."""
+    """Remember a section of `screens/remembered/kept.py` as it now is."""
 
     def __init__(self, section: str, value: object) -> None:
         super().__init__()
@@ -116,10 +116,10 @@ class View(Screen[None]):
         """Take what a job of this screen's found out; a screen whose jobs answer nothing has nothing to take."""
 
     def recall(self, kept: Any) -> None:
-        """Be as it was left; `kept` is its section of `screens/kept.py`, which most screens do not have."""
+        """Be as it was left; `kept` is its section of `screens/remembered/kept.py`, which most screens do not have."""
 
     def blanks(self) -> Mapping[str, str]:
-        """What stands for the words in capitals of `screens/twins.py`: RUN, QUESTION."""
+        """What stands for the words in capitals of `screens/keys/twins.py`: RUN, QUESTION."""
         return {}
 
     def on_mount(self) -> None:

@@ -21,9 +21,9 @@ from engine.evaluation.side_by_side import (
     read_written,
 )
 from screens.base import Keep, Look, View
-from screens.kept import CompareKept
-from screens.keys import bindings, hints, key_of
-from screens.reader import Snapshot
+from screens.keys.table import bindings, hints, key_of
+from screens.reading.reader import Snapshot
+from screens.remembered.kept import CompareKept
 from screens.widgets.chart import Chart
 from screens.widgets.footer import Footer
 from screens.widgets.pane_tabs import PaneTabs

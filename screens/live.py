@@ -14,12 +14,12 @@ from engine.store.browse import Live, LiveReader, with_clock
 from engine.store.runs import Order
 from screens.base import Ask, Export, Keep, TryIt, View
 from screens.confirm import ConfirmScreen
-from screens.curves import accuracies, adapters, at_place, last, losses, memories, qualities, scaled, zoomed
-from screens.kept import LiveKept
-from screens.keys import bindings, hints, key_of
-from screens.orders import order, resume
-from screens.reader import Snapshot
-from screens.stages import head, stage_table, state_line, strip
+from screens.doing.orders import order, resume
+from screens.drawing.curves import accuracies, adapters, at_place, last, losses, memories, qualities, scaled, zoomed
+from screens.drawing.stages import head, stage_table, state_line, strip
+from screens.keys.table import bindings, hints, key_of
+from screens.reading.reader import Snapshot
+from screens.remembered.kept import LiveKept
 from screens.widgets.chart import Chart, Pointed
 from screens.widgets.footer import Footer
 from screens.widgets.log_tail import LogTail

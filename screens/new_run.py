@@ -23,7 +23,7 @@ from engine.spec.template import to_toml
 from engine.store.runs import create_run
 from screens.base import Open
 from screens.confirm import ConfirmScreen
-from screens.keys import bindings, hints, key_of
+from screens.keys.table import bindings, hints, key_of
 from screens.widgets.drafted import as_toml, changed_toml, dry_run, trial_text
 from screens.widgets.footer import Footer
 from screens.widgets.pick_list import PickList

@@ -16,10 +16,10 @@ from engine.store.rationale_filter import TERMS, Filter, parse
 from engine.store.rationale_notes import NOTE_LENGTH, QUESTION
 from engine.store.search import pattern
 from screens.base import Ask, Keep, Look, TryIt, View
-from screens.kept import RationalesKept
-from screens.keys import bindings, hints, key_of
-from screens.rationale_reading import Found, RationalesWatch, Seen, annotate, find, into, mark, to_followed
-from screens.reader import Answer, Snapshot
+from screens.keys.table import bindings, hints, key_of
+from screens.reading.rationale_reading import Found, RationalesWatch, Seen, annotate, find, into, mark, to_followed
+from screens.reading.reader import Answer, Snapshot
+from screens.remembered.kept import RationalesKept
 from screens.widgets.filter_line import Terms
 from screens.widgets.footer import Footer
 from screens.widgets.pair import SHOWN, Drawing, heading, source

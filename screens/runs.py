@@ -12,19 +12,19 @@ from textual.containers import Container
 from engine.errors import UsageError
 from engine.store.complete import Words
 from engine.store.run_list import Listed
-from screens import deeds, orders
-from screens.arrange import Group
 from screens.base import Ask, Compare, Export, Keep, Look, Open, TryIt, View
-from screens.columns import COLUMNS, Moment
 from screens.confirm import ConfirmScreen
-from screens.deeds import Deed
-from screens.kept import RunsKept
-from screens.keys import bindings, hints, key_of
-from screens.preview import group_preview, preview
-from screens.reader import Answer, Snapshot
-from screens.run_table import layout, named_columns, readable, settings_of
-from screens.run_watch import RunsSeen, RunsWatch
-from screens.twins import listing, twin, words
+from screens.doing import deeds, orders
+from screens.doing.deeds import Deed
+from screens.keys.table import bindings, hints, key_of
+from screens.keys.twins import listing, twin, words
+from screens.listing.arrange import Group
+from screens.listing.columns import COLUMNS, Moment
+from screens.listing.preview import group_preview, preview
+from screens.listing.run_table import layout, named_columns, readable, settings_of
+from screens.reading.reader import Answer, Snapshot
+from screens.reading.run_watch import RunsSeen, RunsWatch
+from screens.remembered.kept import RunsKept
 from screens.widgets.first_run import FirstRun
 from screens.widgets.footer import Footer
 from screens.widgets.prompt import Kind, Prompt

@@ -22,11 +22,11 @@ from engine.store.connect import database_path
 from engine.store.guarded import Result, query
 from engine.store.saved import find, folder, save, saved
 from screens.ask import AskScreen
-from screens.background import Background, Finished
 from screens.base import View
 from screens.confirm import ConfirmScreen
-from screens.keys import bindings, hints, key_of
-from screens.reader import Snapshot
+from screens.doing.background import Background, Finished
+from screens.keys.table import bindings, hints, key_of
+from screens.reading.reader import Snapshot
 from screens.saved import SavedScreen
 from screens.widgets.footer import Footer
 from screens.widgets.grid import Grid, columns_of, ordered

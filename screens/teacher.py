@@ -21,8 +21,8 @@ from engine.store.requests import (
     with_clock,
 )
 from screens.base import Look, View
-from screens.keys import bindings, hints, key_of
-from screens.reader import Snapshot
+from screens.keys.table import bindings, hints, key_of
+from screens.reading.reader import Snapshot
 from screens.widgets.footer import Footer
 from screens.widgets.grid import Grid
 from screens.widgets.ledger_text import cells, columns, failures, queue, spending, whole, word

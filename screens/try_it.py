@@ -21,9 +21,9 @@ from engine.runs.inference_client import InferenceClient
 from engine.store.browse import RunRow, read_run
 from engine.store.known import Known, find_example, read_known, read_splits
 from screens.base import Ask, Look, View
-from screens.keys import bindings, key_of
-from screens.reader import Answer, Reader, Snapshot
-from screens.twins import twin
+from screens.keys.table import bindings, key_of
+from screens.keys.twins import twin
+from screens.reading.reader import Answer, Reader, Snapshot
 from screens.widgets.answers import Exchange, known_text, student_text, student_title
 from screens.widgets.footer import Footer
 from screens.widgets.question_field import LONGEST, QuestionField

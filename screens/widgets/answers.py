@@ -6,7 +6,7 @@ from textual.content import Content
 
 from engine.evaluation.reply import Asked, Head, Ready, Told, Votes
 from engine.store.known import Known
-from screens.keys import key_of
+from screens.keys.table import key_of
 from screens.widgets.pair import Drawing, heading, layout
 from screens.widgets.reasons import reasons
 from screens.widgets.words import UNKNOWN, bar, count, line, paragraph, three, two

@@ -5,9 +5,9 @@ from textual.containers import Center
 from textual.content import Content
 from textual.widgets import Static
 
-from screens import orders
 from screens.base import Ask
-from screens.keys import key_of
+from screens.doing import orders
+from screens.keys.table import key_of
 
 EMPTY = (
     "No run yet.\n\n"

@@ -6,7 +6,7 @@ from textual.message import Message
 from textual.widgets import TextArea
 
 from engine.text import HOSTILE, SURROGATE
-from screens.keys import key_of
+from screens.keys.table import key_of
 
 LONGEST = 20_000
 """Characters that are asked."""

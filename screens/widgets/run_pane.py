@@ -9,11 +9,11 @@ from textual.content import Content
 from textual.widgets import Static
 
 from engine.store.run_list import Listed, RunList
-from screens.arrange import Path, Row, ordered, tree
-from screens.columns import Moment, column_of
-from screens.kept import RunsKept
-from screens.keys import key_of
-from screens.run_table import fitting, group_name, layout, title
+from screens.keys.table import key_of
+from screens.listing.arrange import Path, Row, ordered, tree
+from screens.listing.columns import Moment, column_of
+from screens.listing.run_table import fitting, group_name, layout, title
+from screens.remembered.kept import RunsKept
 from screens.widgets.run_rows import Header, RunRows
 from screens.widgets.words import count, line
 

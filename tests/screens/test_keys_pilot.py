@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input, Tabs
 
-from screens import orders
 from screens.compare import CompareScreen
 from screens.confirm import ConfirmScreen
+from screens.doing import orders
 from screens.help import HelpScreen, table
-from screens.keys import KEYS, PLACES, bindings
+from screens.keys.table import KEYS, PLACES, bindings
 from screens.live import LiveScreen
 from screens.new_run import NewRunScreen
 from screens.rationales import RationalesScreen
-from screens.reader import Reader, Said
+from screens.reading.reader import Reader, Said
 from screens.runs import RunsScreen
 from screens.settings import SettingsScreen
 from screens.sql import SqlScreen

@@ -10,10 +10,10 @@ from app.console import Console
 from app.settings import load_kept, save_kept
 from screens.base import Compare
 from screens.help import HelpScreen, table
-from screens.kept import Kept, LiveKept, LookKept, RationalesKept
-from screens.keys import KEYS, hold_to
+from screens.keys.table import KEYS, hold_to
 from screens.live import LiveScreen
 from screens.rationales import RationalesScreen
+from screens.remembered.kept import Kept, LiveKept, LookKept, RationalesKept
 from screens.settings import SettingsScreen
 from screens.sql import SqlScreen
 from screens.widgets.grid import Grid

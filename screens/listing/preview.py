@@ -4,9 +4,9 @@ from textual.content import Content
 
 from engine.store.browse import Score
 from engine.store.run_list import Listed
-from screens.arrange import Group
-from screens.columns import Moment, dollars
-from screens.keys import key_of
+from screens.keys.table import key_of
+from screens.listing.arrange import Group
+from screens.listing.columns import Moment, dollars
 from screens.widgets.words import STATUS, UNKNOWN, accuracy, count, duration, line, paragraph
 
 

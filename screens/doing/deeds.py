@@ -7,10 +7,10 @@ from functools import partial
 
 from engine.errors import UsageError
 from engine.store.run_list import Listed
-from screens import orders
-from screens.keys import key_of
-from screens.reader import Reader, Said
-from screens.twins import each, words
+from screens.doing import orders
+from screens.keys.table import key_of
+from screens.keys.twins import each, words
+from screens.reading.reader import Reader, Said
 from screens.widgets.words import line
 
 

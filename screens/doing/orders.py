@@ -8,8 +8,8 @@ from engine.errors import QcrdError
 from engine.runs import launch
 from engine.store import marks, runs
 from engine.store.complete import read_words
-from screens.keys import key_of
-from screens.reader import Answer, Reader, Said
+from screens.keys.table import key_of
+from screens.reading.reader import Answer, Reader, Said
 
 
 def order(reader: Reader, run_id: int, name: runs.Order) -> Said:

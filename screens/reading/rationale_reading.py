@@ -10,8 +10,8 @@ from engine.store.questions import Question, next_followed, read_keys, read_ques
 from engine.store.rationale_filter import Filter, last_steps, matching_questions
 from engine.store.rationale_notes import remark
 from engine.store.search import Match, find_question, matching, nearest
-from screens.keys import key_of
-from screens.reader import Answer, Reader, Said
+from screens.keys.table import key_of
+from screens.reading.reader import Answer, Reader, Said
 from screens.widgets.parting import Parting, parting
 from screens.widgets.words import line, paragraph
 

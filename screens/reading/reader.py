@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol
 
 from engine.errors import NoDatabase, QcrdError
 from engine.store.connect import explain, open_reader
-from screens.keys import key_of
+from screens.keys.table import key_of
 
 POLL = 0.25
 """Seconds between two looks, where nobody wants fewer."""

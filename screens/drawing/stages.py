@@ -6,8 +6,8 @@ from textual.content import Content
 
 from engine.errors import ANOTHER_RUN
 from engine.store.browse import Live, Spent, Stage
-from screens.keys import key_of
-from screens.preview import score_table
+from screens.keys.table import key_of
+from screens.listing.preview import score_table
 from screens.widgets.words import STAGE, STATUS, UNKNOWN, bar, count, duration, line, three
 
 

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from textual.content import Content
@@ -95,6 +96,8 @@ class View(Screen[None]):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-medium"), (120, "-wide")]  # noqa: RUF012
     PLACE: ClassVar[str] = ""
     """Its name in the table of keys."""
+    kept: Any = None
+    """How it was left: its section of `remembered/kept.py`, where it has one."""
     keys: tuple[Key, ...] = KEYS
     """The table, as it was remapped."""
     CSS = """
@@ -117,6 +120,13 @@ class View(Screen[None]):
 
     def recall(self, kept: Any) -> None:
         """Be as it was left; `kept` is its section of `screens/remembered/kept.py`, which most screens do not have."""
+
+    def _keep(self, **changes: Any) -> None:
+        """Look so from now on, and have it remembered."""
+        kept = replace(self.kept, **changes)
+        if kept != self.kept:
+            self.recall(kept)
+            self.post_message(Keep(self.PLACE, kept))
 
     def blanks(self) -> Mapping[str, str]:
         """What stands for the words in capitals of `screens/keys/twins.py`: RUN, QUESTION."""

@@ -1,7 +1,7 @@
 """The compare screen: two to eight runs over each other, what they differ in, and the questions they disagree on."""
 
 import sqlite3
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from rich.style import Style
@@ -20,7 +20,7 @@ from engine.evaluation.side_by_side import (
     Written,
     read_written,
 )
-from screens.base import Keep, Look, View
+from screens.base import Look, View
 from screens.keys.table import bindings, hints, key_of
 from screens.reading.reader import Snapshot
 from screens.remembered.kept import CompareKept
@@ -99,7 +99,7 @@ class CompareScreen(View):
         self._metric = FIRST_METRICS[0]
         self._example: str | None = None
         self._other = 1
-        self.kept = CompareKept()
+        self.kept: CompareKept = CompareKept()
         self._seen: Compared | None = None
 
     def compose(self) -> ComposeResult:
@@ -216,12 +216,6 @@ class CompareScreen(View):
     def on_tabs_tab_activated(self) -> None:
         """Another tab."""
         self._keep(tab=self.query_one(PaneTabs).front)
-
-    def _keep(self, **changes: Any) -> None:
-        kept = replace(self.kept, **changes)
-        if kept != self.kept:
-            self.recall(kept)
-            self.post_message(Keep("compare", kept))
 
     def action_head(self) -> None:
         """The other head's disagreements."""

@@ -12,7 +12,7 @@ from textual.widgets import RichLog, Static
 
 from engine.store.browse import Live, LiveReader, with_clock
 from engine.store.runs import Order
-from screens.base import Ask, Export, Keep, TryIt, View
+from screens.base import Ask, Export, TryIt, View
 from screens.confirm import ConfirmScreen
 from screens.doing.orders import order, resume
 from screens.drawing.curves import accuracies, adapters, at_place, last, losses, memories, qualities, scaled, zoomed
@@ -62,7 +62,7 @@ class LiveScreen(View):
         super().__init__()
         self.run_id: int | None = None
         self._live: Live | None = None
-        self.kept = LiveKept()
+        self.kept: LiveKept = LiveKept()
         self._lens = Lens(smooth=True)
 
     def compose(self) -> ComposeResult:
@@ -235,12 +235,6 @@ class LiveScreen(View):
     def on_tabs_tab_activated(self) -> None:
         """Another tab."""
         self._keep(tab=self.query_one(PaneTabs).front)
-
-    def _keep(self, **changes: Any) -> None:
-        kept = replace(self.kept, **changes)
-        if kept != self.kept:
-            self.recall(kept)
-            self.post_message(Keep("live", kept))
 
     def _looked(self, **changes: Any) -> None:
         self._lens = replace(self._lens, **changes)

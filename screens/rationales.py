@@ -11,18 +11,28 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from engine.errors import UsageError
-from engine.store.questions import TEXT_LENGTH, Question
+from engine.store.questions import Question
 from engine.store.rationale_filter import TERMS, Filter, parse
 from engine.store.rationale_notes import NOTE_LENGTH, QUESTION
 from engine.store.search import pattern
-from screens.base import Ask, Keep, Look, TryIt, View
+from screens.base import Ask, Look, TryIt, View
 from screens.keys.table import bindings, hints, key_of
-from screens.reading.rationale_reading import Found, RationalesWatch, Seen, annotate, find, into, mark, to_followed
+from screens.reading.rationale_reading import (
+    Found,
+    RationalesWatch,
+    Seen,
+    annotate,
+    filtered,
+    find,
+    into,
+    mark,
+    to_followed,
+)
 from screens.reading.reader import Answer, Snapshot
 from screens.remembered.kept import RationalesKept
 from screens.widgets.filter_line import Terms
 from screens.widgets.footer import Footer
-from screens.widgets.pair import SHOWN, Drawing, heading, source
+from screens.widgets.pair import Drawing, heading, limit, source
 from screens.widgets.parting import Side
 from screens.widgets.question import negatives_title, place, title, top_text
 from screens.widgets.rationale_pane import Pane, Picked
@@ -66,7 +76,7 @@ class RationalesScreen(View):
         self._cursor: int | None = None
         self._drawn: tuple[int, str] | None = None
         """The question on screen: another begins at its top."""
-        self.kept = RationalesKept()
+        self.kept: RationalesKept = RationalesKept()
 
     def compose(self) -> ComposeResult:
         """Question above, the two sides, its history below."""
@@ -138,7 +148,7 @@ class RationalesScreen(View):
         found = pattern(self._words)
         top = self.query_one("#question", Static)
         top.border_title = title(question)
-        top.border_subtitle = place(question, self._match, self._filtered(seen))
+        top.border_subtitle = place(question, self._match, filtered(seen, self._filter))
         top.update(top_text(question, found))
         marks: dict[int, Side] = {}
         if seen.apart is not None:
@@ -153,7 +163,7 @@ class RationalesScreen(View):
             cursor=self._cursor,
             visited=question.step is not None,
             wrap=self.kept.wrap,
-            limit=_limit(question, self.maximized is not None),
+            limit=limit(question, self.maximized is not None),
         )
         for name, candidates, aside in (
             ("#positives", question.positives, ()),
@@ -169,16 +179,6 @@ class RationalesScreen(View):
     def _redraw(self) -> None:
         if self._seen is not None:
             self._draw(self._seen)
-
-    def _filtered(self, seen: Seen) -> str:
-        """The filter, and which of how many that it lets in."""
-        if seen.matches is None:
-            return ""
-        at = bisect_left(seen.matches, seen.question.index)
-        here = at < len(seen.matches) and seen.matches[at] == seen.question.index
-        here = here and seen.matched in (None, seen.question.step)  # another visit may be otherwise
-        which = count(at + 1) if here else "–"
-        return f"{line(str(self._filter), 60)}: {which} of {count(len(seen.matches))}"
 
     def on_resize(self) -> None:
         """The history has another width, and perhaps another height."""
@@ -252,15 +252,11 @@ class RationalesScreen(View):
 
     def action_wrap(self) -> None:
         """Wrap, or not."""
-        self._keep(replace(self.kept, wrap=not self.kept.wrap))
+        self._keep(wrap=not self.kept.wrap)
 
     def action_difference(self) -> None:
         """Mark the words that differ, or only where the pair parts company."""
-        self._keep(replace(self.kept, difference=not self.kept.difference))
-
-    def _keep(self, kept: RationalesKept) -> None:
-        self.recall(kept)
-        self.post_message(Keep("rationales", kept))
+        self._keep(difference=not self.kept.difference)
 
     def action_maximise(self) -> None:
         """The pane alone with all of its texts, and back."""
@@ -406,11 +402,3 @@ class RationalesScreen(View):
         if found.match.index == self._place():
             self._redraw()
         self._go(found.match.index)
-
-
-def _limit(question: Question, alone: bool) -> int:
-    """Characters of each rationale that are shown: of many fewer, so that a key is answered at once."""
-    many = max(1, len(question.positives), len(question.negatives) + len(question.aside))
-    if alone:
-        return max(SHOWN // 2, min(TEXT_LENGTH, 2 * TEXT_LENGTH // many))
-    return max(SHOWN // 4, min(SHOWN, 3 * SHOWN // many))

@@ -30,15 +30,14 @@ from screens.reading.reader import Snapshot
 from screens.saved import SavedScreen
 from screens.widgets.footer import Footer
 from screens.widgets.grid import Grid, columns_of, ordered
+from screens.widgets.result_text import catalog_text, kind_of, told, value_text
 from screens.widgets.sql_editor import Offers, SqlEditor
-from screens.widgets.words import count, line, paragraph
+from screens.widgets.words import count, line
 
 ROWS = 1000
 """Rows that are shown; an export has all."""
 BYTES = 32 << 20
 """Of the texts that are shown."""
-VALUE_LENGTH = 20_000
-"""Characters of the value under the cursor that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +125,7 @@ class SqlScreen(View):
         editor = self.query_one(SqlEditor)
         if catalog is not None and catalog != editor.catalog:
             editor.catalog = catalog
-            self.query_one("#catalog Static", Static).update(_catalog_text(catalog))
+            self.query_one("#catalog Static", Static).update(catalog_text(catalog))
         self.query_one("#welcome", Static).update(_welcome())
 
     def on_sql_editor_offered(self) -> None:
@@ -383,41 +382,3 @@ def _welcome() -> Content:
     except OSError as error:
         lines.append(f"   cannot read {line(str(folder()), 200)}: {error.strerror}")
     return Content("\n".join(lines))
-
-
-def _catalog_text(catalog: Catalog) -> Content:
-    parts = []
-    for table in catalog.tables:
-        parts.append(Content.assemble((line(table.name, 60), "bold"), (f"  {table.kind}", "dim")))
-        parts.append(Content.styled("  " + ", ".join(line(column, 60) for column in table.columns), "dim"))
-    return Content("\n").join(parts)
-
-
-def told(found: Result) -> str:
-    """How many of how many, and how long it took: `500 of >500 rows · 12 ms`."""
-    rows = count(len(found.rows))
-    of = f"{rows} of >{rows} rows" if found.truncated else f"{rows} row{'' if len(found.rows) == 1 else 's'}"
-    took = f"{found.seconds * 1000:.0f} ms" if found.seconds < 1 else f"{found.seconds:.1f} s"
-    return f"{of} · {took}"
-
-
-def kind_of(value: Any) -> str:
-    """What a value is, as SQLite says it."""
-    if value is None:
-        return "null"
-    if isinstance(value, str):
-        return f"text, {count(len(value))} characters"
-    if isinstance(value, bytes):
-        return f"blob, {count(len(value))} bytes"
-    return "integer" if isinstance(value, int) else "real"
-
-
-def value_text(value: Any) -> Content:
-    """The whole of a value, cleaned; an empty text is not NULL."""
-    if value is None:
-        return Content.styled("NULL", "dim italic")
-    if isinstance(value, bytes):
-        return Content(f"x'{value[: VALUE_LENGTH // 2].hex()}'" + ("…" if len(value) > VALUE_LENGTH // 2 else ""))
-    if not isinstance(value, str):
-        return Content(repr(value))
-    return Content(paragraph(value, VALUE_LENGTH)) if value.strip() else Content.styled("(empty or blank text)", "dim")

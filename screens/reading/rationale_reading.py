@@ -13,7 +13,7 @@ from engine.store.search import Match, find_question, matching, nearest
 from screens.keys.table import key_of
 from screens.reading.reader import Answer, Reader, Said
 from screens.widgets.parting import Parting, parting
-from screens.widgets.words import line, paragraph
+from screens.widgets.words import count, line, paragraph
 
 COMPARED = 3000
 """Characters of a rationale that are compared."""
@@ -216,3 +216,14 @@ def annotate(reader: Reader, run_id: int, example: str, number: int, name: str, 
     """Write a note beside it; an empty one is taken away."""
     remark(reader.database, run_id, example, number, note=note)
     return Said(f"noted beside {name}" if note.strip() else f"took the note from {name}")
+
+
+def filtered(seen: Seen, wanted: Filter) -> str:
+    """The filter, and which of how many that it lets in; "" where there is none."""
+    if seen.matches is None:
+        return ""
+    at = bisect_left(seen.matches, seen.question.index)
+    here = at < len(seen.matches) and seen.matches[at] == seen.question.index
+    here = here and seen.matched in (None, seen.question.step)  # another visit may be otherwise
+    which = count(at + 1) if here else "–"
+    return f"{line(str(wanted), 60)}: {which} of {count(len(seen.matches))}"

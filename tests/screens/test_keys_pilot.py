@@ -259,9 +259,10 @@ async def test_the_log_scrolls(database: Path) -> None:
         con.execute("INSERT INTO logs (run_id, at, level, stage, message) VALUES (4, 1, 'info', '', 'the newest')")
         con.commit()
         con.close()
-        await pilot.pause(0.6)
+        log = app.screen.query_one(LogTail)
+        await until(pilot, lambda: any(entry.message == "the newest" for entry in log._entries))
         assert "2 000 training" in shown(pilot)
-        assert app.screen.query_one(LogTail).region == before
+        assert log.region == before
         await press(pilot, "G")
         assert "the newest" in shown(pilot)
 

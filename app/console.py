@@ -11,26 +11,26 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding
-from textual.message import Message
+from textual.events import Event, Key, Paste
 from textual.screen import Screen
 
-from app.settings import load_kept, save_kept, settings_path
-from engine.errors import QcrdError
+from app.settings import load_kept, remember, settings_path
+from app.turns import Handled, Turns
 from screens import themes
-from screens.background import Finished
-from screens.base import Ask, Compare, Export, Keep, Open, Prefer, TryIt, View, Votes, draw_hints
-from screens.kept import Kept, LastKept
-from screens.keymap import remapped
-from screens.keys import bindings
-from screens.preferences import changed
-from screens.reader import Answer, Reader, Said, Snapshot, Watch
+from screens.base import Ask, Compare, Export, Keep, Open, Prefer, Read, TryIt, View, Votes, draw_hints
+from screens.doing.background import Finished
+from screens.keys.keymap import remapped
+from screens.keys.table import bindings, hold_to, key_of
+from screens.keys.twins import TWINS, filled, twin
+from screens.reading.reader import Answer, Reader, Said, Snapshot, Watch
+from screens.remembered.kept import Kept, LastKept
+from screens.remembered.preferences import changed
 from screens.runs import RunsScreen
-from screens.twins import TWINS, filled, twin
 from screens.widgets.words import line
 
 if TYPE_CHECKING:
     from screens.compare import CompareScreen
-    from screens.exporting import Exports
+    from screens.doing.exporting import Exports
     from screens.live import LiveScreen
     from screens.rationales import RationalesScreen
     from screens.sql import SqlScreen
@@ -42,14 +42,6 @@ V = TypeVar("V", bound=View)
 PLACES = ("runs", "live", "rationales", "compare", "sql", "teacher")
 LATER = (*PLACES[1:], "try_it", "votes", "help", "settings")
 """Screens that are loaded when the first frame is there."""
-
-
-class Read(Message):
-    """The reader's thread has something."""
-
-    def __init__(self, result: Snapshot | Said | Answer) -> None:
-        super().__init__()
-        self.result = result
 
 
 class Console(App[None]):
@@ -70,6 +62,7 @@ class Console(App[None]):
         # with NO_COLOR nothing is coloured, rather than everything grey
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
         self._settings = settings
+        self._turns = Turns(self)
         self._kept, self._kept_problem = (Kept(), None) if settings is None else load_kept(settings)
         for theme in themes.THEMES:
             self.register_theme(theme)
@@ -78,6 +71,8 @@ class Console(App[None]):
         """The run that live and rationales show."""
         self.shown: Watch | None = None
         """What the screen in front shows."""
+        self._drawn: Snapshot | None = None
+        """It was drawn from that."""
         self._runs = RunsScreen(clock, self._kept.runs, database)
         self._views: dict[str, View] = {"runs": self._runs}
         """The screens that were wanted so far."""
@@ -97,6 +92,7 @@ class Console(App[None]):
         self.theme = "ansi" if self.no_color else self._kept.look.theme
         self._reader.pause = 1 / self._kept.look.repaints
         self._keys, _ = remapped(self._kept.keys)
+        hold_to(self._keys)
         self.set_keymap({key.name: key.keys for key in self._keys if key.name in self._kept.keys})
         for name, view in self._views.items():
             self._equip(name, view)
@@ -153,7 +149,7 @@ class Console(App[None]):
 
     @cached_property
     def _exports(self) -> "Exports":
-        from screens.exporting import Exports
+        from screens.doing.exporting import Exports
 
         return Exports(self, self._reader.database)
 
@@ -195,6 +191,18 @@ class Console(App[None]):
         if "votes" in self._views:
             self._votes.close()
         self._reader.stop()
+
+    async def on_event(self, event: Event) -> None:
+        """A key when it is its turn; anything else at once."""
+        if not isinstance(event, Key | Paste) or event.is_forwarded:
+            await super().on_event(event)
+        elif self._turns.may_go(event):
+            await super().on_event(event)
+            self._turns.follow()
+
+    def on_handled(self, message: Handled) -> None:
+        """A key was acted on."""
+        self._turns.came(message)
 
     @property
     def reader_alive(self) -> bool:
@@ -243,14 +251,16 @@ class Console(App[None]):
         self._remember(message.section)
 
     def on_prefer(self, message: Prefer) -> None:
-        """Something was set: it holds at once."""
+        """Something was set: it holds at once, in what was drawn before it too."""
         self._kept = message.kept
         self._remember(message.section)
         self._hold()
+        if self._drawn is not None:
+            self.on_read(Read(self._drawn))
 
     def _remember(self, section: str) -> None:
         if self._settings is not None:
-            self._reader.do(partial(_remember, path=self._settings, kept=self._kept, section=section))
+            self._reader.do(partial(remember, path=self._settings, kept=self._kept, section=section))
 
     def on_compare(self, message: Compare) -> None:
         """Runs were chosen in the list."""
@@ -268,11 +278,16 @@ class Console(App[None]):
             view = self._front()
             # an answer to what was wanted before is of no use: the next one is on its way; a view that closes is empty
             if view is not None and view.is_mounted and view.children and result.watch == view.wanted():
+                self.call_after_refresh(self._pace, time.perf_counter())
                 view.show_problem(result.problem, quiet=result.absent)
                 view.show(result)
                 if self.shown is None:
                     self._reader.do(_load)
-                self.shown = result.watch
+                self.shown, self._drawn = result.watch, result
+
+    def _pace(self, began: float) -> None:
+        """It is drawn."""
+        self._reader.pace(1 / self._kept.look.repaints, time.perf_counter() - began)
 
     def action_go(self, place: str) -> None:
         """To one of the screens; out of the form of a new run, which keeps what was typed."""
@@ -359,7 +374,8 @@ class Console(App[None]):
         place, view = self._place(), self._front()
         here = sorted((key for key in self._keys if key.place in ("all", place)), key=lambda key: key.place == "all")
         for key in here:
-            yield SystemCommand(key.help, f"{key.shown}   {key.label}", partial(self._act, key.action, key.place))
+            act = partial(self.run_action, key.action, self if key.place == "all" else view)
+            yield SystemCommand(key.help, f"{key.shown}   {key.label}", act)
         blanks = {} if view is None else view.blanks()
         if self.run_id is not None:
             blanks = {"RUN": str(self.run_id), **blanks}
@@ -370,14 +386,13 @@ class Console(App[None]):
         for theme in themes.THEMES:
             kept = changed(self._kept, "theme", theme.name)
             does = partial(self.post_message, Prefer(kept, "look"))
-            yield SystemCommand(f"Theme: {theme.name}", "Other colours; F2 has all settings", does)
+            yield SystemCommand(
+                f"Theme: {theme.name}", f"Other colours; {key_of('all.settings')} has all settings", does
+            )
 
     def _copy(self, text: str) -> None:
         self.copy_to_clipboard(text)
         self.notify(f"copied: {line(text, 400)}", markup=False)
-
-    async def _act(self, action: str, place: str) -> None:
-        await self.run_action(action, default_namespace=self if place == "all" else self._front())
 
     def _place(self) -> str:
         view = self._front()
@@ -392,13 +407,6 @@ def _load(reader: Reader) -> None:
     """Load the other screens' code, so that they open at once."""
     for name in LATER:
         import_module(f"screens.{name}")
-
-
-def _remember(reader: Reader, path: Path, kept: Kept, section: str) -> None:
-    try:
-        save_kept(path, kept, section)
-    except OSError as error:
-        raise QcrdError(f"cannot remember the settings in {path} ({error.strerror}): they last until q") from error
 
 
 def run(database: Path, run_id: int | None = None) -> None:

@@ -6,9 +6,9 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from engine.errors import UsageError
-from screens.kept import Kept
-from screens.keymap import remapped
+from engine.errors import QcrdError, UsageError
+from screens.keys.keymap import remapped
+from screens.remembered.kept import Kept
 
 DB_VARIABLE = "QCRD_DB"
 """Names the database where --db does not."""
@@ -67,6 +67,14 @@ def save_kept(path: Path, kept: Kept, *sections: str) -> None:
     new = {**there, **{name: wanted[name] for name in sections or wanted}}
     beside.write_text(json.dumps(new, indent=2) + "\n", encoding="utf-8")
     beside.replace(path)
+
+
+def remember(reader: object, path: Path, kept: Kept, section: str) -> None:
+    """For the console, a job of its reader's thread: write the section. Raises QcrdError."""
+    try:
+        save_kept(path, kept, section)
+    except OSError as error:
+        raise QcrdError(f"cannot remember the settings in {path} ({error.strerror}): they last until q") from error
 
 
 def _read(path: Path) -> dict[str, Any]:

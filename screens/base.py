@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from textual.content import Content
@@ -9,9 +10,9 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Static
 
-from screens.kept import Kept
-from screens.keys import KEYS, Key, hints
-from screens.reader import Answer, Reader, Said, Snapshot, Watch
+from screens.keys.table import KEYS, Key, hints
+from screens.reading.reader import Answer, Reader, Said, Snapshot, Watch
+from screens.remembered.kept import Kept
 from screens.widgets.words import line
 
 SLOW = 0.7
@@ -63,7 +64,7 @@ class Compare(Message):
 
 
 class Keep(Message):
-    """Remember a section of `screens/kept.py` as it now is."""
+    """Remember a section of `screens/remembered/kept.py` as it now is."""
 
     def __init__(self, section: str, value: object) -> None:
         super().__init__()
@@ -86,6 +87,14 @@ class Ask(Message):
         self.job = job
 
 
+class Read(Message):
+    """The reader's thread has something."""
+
+    def __init__(self, result: Snapshot | Said | Answer) -> None:
+        super().__init__()
+        self.result = result
+
+
 class View(Screen[None]):
     """A screen of the console, which shows snapshots and never reads the database itself.
 
@@ -95,6 +104,8 @@ class View(Screen[None]):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-medium"), (120, "-wide")]  # noqa: RUF012
     PLACE: ClassVar[str] = ""
     """Its name in the table of keys."""
+    kept: Any = None
+    """How it was left: its section of `remembered/kept.py`, where it has one."""
     keys: tuple[Key, ...] = KEYS
     """The table, as it was remapped."""
     CSS = """
@@ -116,10 +127,17 @@ class View(Screen[None]):
         """Take what a job of this screen's found out; a screen whose jobs answer nothing has nothing to take."""
 
     def recall(self, kept: Any) -> None:
-        """Be as it was left; `kept` is its section of `screens/kept.py`, which most screens do not have."""
+        """Be as it was left; `kept` is its section of `screens/remembered/kept.py`, which most screens do not have."""
+
+    def _keep(self, **changes: Any) -> None:
+        """Look so from now on, and have it remembered."""
+        kept = replace(self.kept, **changes)
+        if kept != self.kept:
+            self.recall(kept)
+            self.post_message(Keep(self.PLACE, kept))
 
     def blanks(self) -> Mapping[str, str]:
-        """What stands for the words in capitals of `screens/twins.py`: RUN, QUESTION."""
+        """What stands for the words in capitals of `screens/keys/twins.py`: RUN, QUESTION."""
         return {}
 
     def on_mount(self) -> None:

@@ -1,14 +1,14 @@
 """The compare screen: two to eight runs over each other, what they differ in, and the questions they disagree on."""
 
 import sqlite3
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from rich.style import Style
 from textual.app import ComposeResult
 from textual.containers import Container, VerticalScroll
 from textual.content import Content
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from engine.evaluation.side_by_side import (
     LISTED,
@@ -20,11 +20,12 @@ from engine.evaluation.side_by_side import (
     Written,
     read_written,
 )
-from screens.base import Keep, Look, View
-from screens.kept import CompareKept
-from screens.keys import bindings, hints
-from screens.reader import Snapshot
+from screens.base import Look, View
+from screens.keys.table import bindings, hints, key_of
+from screens.reading.reader import Snapshot
+from screens.remembered.kept import CompareKept
 from screens.widgets.chart import Chart
+from screens.widgets.footer import Footer
 from screens.widgets.pane_tabs import PaneTabs
 from screens.widgets.pick_list import PickList
 from screens.widgets.plot import Lens, Line
@@ -43,10 +44,6 @@ STYLES = (
 LETTERS = "abcdefgh"
 """A run's name on this screen: its curve ends in it, so that colour is not needed."""
 FIRST_METRICS = ("accuracy/explain", "accuracy/predict", "loss/total", "loss/contrast", "loss/predict")
-NOTHING = (
-    "Choose two to eight runs in the list (1): Space marks one, c compares them.\n\n"
-    "In a terminal: qcrd compare RUN RUN …"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +99,13 @@ class CompareScreen(View):
         self._metric = FIRST_METRICS[0]
         self._example: str | None = None
         self._other = 1
-        self.kept = CompareKept()
+        self.kept: CompareKept = CompareKept()
         self._seen: Compared | None = None
 
     def compose(self) -> ComposeResult:
         """Curves and figures above, questions and texts below; on a narrow terminal one of them at a time."""
         yield self.problem()
-        yield Static(Content(NOTHING), id="empty")
+        yield Static("", id="empty", markup=False)
         yield PaneTabs("curves", "runs", "questions", front=self.kept.tab)
         with Container(id="upper"):
             chart = Chart("curves", id="curves")
@@ -127,7 +124,7 @@ class CompareScreen(View):
                         if name == "right":
                             pane.border_subtitle = Content(hints("compare", "right"))
                         yield Static("", markup=False)
-        yield Footer(show_command_palette=False)
+        yield Footer()
 
     def on_mount(self) -> None:
         """Nothing was chosen yet."""
@@ -159,8 +156,9 @@ class CompareScreen(View):
         seen: Compared | None = snapshot.content
         if seen is None:
             self.set_class(not self.run_ids, "-empty")
+            self.query_one("#empty", Static).update(Content(nothing()))
             if self.run_ids and snapshot.problem is None:
-                self.show_problem("these runs are not in this database: 1 shows those there are")
+                self.show_problem(f"these runs are not in this database: {key_of('all.runs')} shows those there are")
             return
         self.remove_class("-empty")
         self._seen = seen
@@ -219,12 +217,6 @@ class CompareScreen(View):
         """Another tab."""
         self._keep(tab=self.query_one(PaneTabs).front)
 
-    def _keep(self, **changes: Any) -> None:
-        kept = replace(self.kept, **changes)
-        if kept != self.kept:
-            self.recall(kept)
-            self.post_message(Keep("compare", kept))
-
     def action_head(self) -> None:
         """The other head's disagreements."""
         self._head = "predict" if self._head == "explain" else "explain"
@@ -265,6 +257,15 @@ class CompareScreen(View):
             for pane in self.query(".text"):
                 pane.scroll_home(animate=False)
             self.post_message(Look())
+
+
+def nothing() -> str:
+    """How runs get here."""
+    where, mark, lay = (key_of(name) for name in ("all.runs", "runs.choose", "runs.compare"))
+    return (
+        f"Choose two to eight runs in the list ({where}): {mark} marks one, {lay} compares them.\n\n"
+        "In a terminal: qcrd compare RUN RUN …"
+    )
 
 
 def names(runs: SideBySide) -> tuple[str, ...]:

@@ -8,22 +8,24 @@ from typing import Any
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
-from textual.widgets import Footer, RichLog, Static
+from textual.widgets import RichLog, Static
 
 from engine.store.browse import Live, LiveReader, with_clock
 from engine.store.runs import Order
-from screens.base import Ask, Export, Keep, TryIt, View, Votes
+from screens.base import Ask, Export, TryIt, View, Votes
 from screens.confirm import ConfirmScreen
-from screens.curves import accuracies, adapters, at_place, last, losses, memories, qualities, scaled, zoomed
-from screens.kept import LiveKept
-from screens.keys import bindings, hints
-from screens.orders import order, resume
-from screens.reader import Snapshot
-from screens.stages import head, stage_table, state_line, strip
+from screens.doing.orders import order, resume
+from screens.drawing.curves import accuracies, adapters, at_place, last, losses, memories, qualities, scaled, zoomed
+from screens.drawing.stages import head, stage_table, state_line, strip
+from screens.keys.table import bindings, hints, key_of
+from screens.reading.reader import Snapshot
+from screens.remembered.kept import LiveKept
 from screens.widgets.chart import Chart, Pointed
+from screens.widgets.footer import Footer
 from screens.widgets.log_tail import LogTail
 from screens.widgets.pane_tabs import PaneTabs
 from screens.widgets.plot import UNITS, Across, Lens, Line, Unit, extent
+from screens.widgets.steady import tell
 from screens.widgets.words import UNKNOWN, line
 
 
@@ -60,7 +62,7 @@ class LiveScreen(View):
         super().__init__()
         self.run_id: int | None = None
         self._live: Live | None = None
-        self.kept = LiveKept()
+        self.kept: LiveKept = LiveKept()
         self._lens = Lens(smooth=True)
 
     def compose(self) -> ComposeResult:
@@ -96,7 +98,7 @@ class LiveScreen(View):
             log.border_title = Content("Log")
             log.border_subtitle = Content(hints("live", "log"))
             yield log
-        yield Footer(show_command_palette=False)
+        yield Footer()
 
     def open(self, run_id: int) -> None:
         """Show that run from now on."""
@@ -126,19 +128,21 @@ class LiveScreen(View):
         live: Live | None = snapshot.content
         if live is None:
             if snapshot.problem is None:
-                self.show_problem(f"there is no run {self.run_id} in this database: 1 shows those there are")
+                self.show_problem(
+                    f"there is no run {self.run_id} in this database: {key_of('all.runs')} shows those there are"
+                )
             return
         self._live = live
-        self.query_one("#head", Static).update(head(live, self.size.width))
-        self.query_one("#strip", Static).update(strip(live, self.size.width))
+        tell(self.query_one("#head", Static), head(live, self.size.width))
+        tell(self.query_one("#strip", Static), strip(live, self.size.width))
         text = state_line(live)
         state = self.query_one("#state", Static)
         state.set_class(bool(text), "-shown")
         state.set_class(live.run.status == "failed", "-failed")
         state.set_class(live.run.status == "done", "-done")
-        state.update(text)
+        tell(state, text)
         self._draw_charts(live)
-        self.query_one("#stages Static", Static).update(stage_table(live))
+        tell(self.query_one("#stages Static", Static), stage_table(live))
         self.query_one(LogTail).show(live.run.id, live.logs)
 
     def _draw_charts(self, live: Live) -> None:
@@ -232,12 +236,6 @@ class LiveScreen(View):
         """Another tab."""
         self._keep(tab=self.query_one(PaneTabs).front)
 
-    def _keep(self, **changes: Any) -> None:
-        kept = replace(self.kept, **changes)
-        if kept != self.kept:
-            self.recall(kept)
-            self.post_message(Keep("live", kept))
-
     def _looked(self, **changes: Any) -> None:
         self._lens = replace(self._lens, **changes)
         self._redraw()
@@ -300,7 +298,9 @@ class LiveScreen(View):
         assert self._live is not None
         name = line(self._live.run.name, 40)
         self.app.push_screen(
-            ConfirmScreen(f"Stop {name}?", "It saves a checkpoint first; r resumes it from there."),
+            ConfirmScreen(
+                f"Stop {name}?", f"It saves a checkpoint first; {key_of('live.resume')} resumes it from there."
+            ),
             lambda yes: self._order("stop") if yes else None,
         )
 

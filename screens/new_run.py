@@ -2,17 +2,15 @@
 
 import sqlite3
 import tempfile
-import tomllib
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from rich.style import Style
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Footer, Input, Static
+from textual.widgets import Input, Static
 from textual.worker import get_current_worker
 
 from engine.errors import QcrdError
@@ -25,9 +23,11 @@ from engine.spec.template import to_toml
 from engine.store.runs import create_run
 from screens.base import Open
 from screens.confirm import ConfirmScreen
-from screens.keys import bindings, hints
+from screens.keys.table import bindings, hints, key_of
+from screens.widgets.drafted import as_toml, changed_toml, dry_run, trial_text
+from screens.widgets.footer import Footer
 from screens.widgets.pick_list import PickList
-from screens.widgets.words import UNKNOWN, line, paragraph
+from screens.widgets.words import line
 
 KEY_WIDTH = 28
 QUESTIONS = 3
@@ -59,6 +59,10 @@ class NewRunScreen(Screen[None]):
         self._trial: Content | None = None
         self._under_way = ""
         self._start = 0
+        self._words: tuple[str, ...] = ()
+        """Only keys that hold all of them are listed."""
+        self._finding = False
+        """Whether the field is open for words to look for."""
 
     def compose(self) -> ComposeResult:
         """Keys on the left; what the one under the cursor means and what comes of all of them on the right."""
@@ -74,16 +78,16 @@ class NewRunScreen(Screen[None]):
                     result.border_subtitle = Content(hints("new", "result"))
                     yield Static("", markup=False)
         yield Input(id="value")
-        yield Footer(show_command_palette=False)
+        yield Footer()
 
     def on_mount(self) -> None:
         """All at their defaults."""
         self._check()
 
     def action_leave(self) -> None:
-        """Out of the field, or out of the form."""
-        field = self.query_one(Input)
-        if field.has_class("-shown"):
+        """Out of the field, to all keys again, or out of the form."""
+        if self.query_one(Input).has_class("-shown") or self._words:
+            self._words = ()
             self._close_field()
             self._check()
         else:
@@ -115,6 +119,11 @@ class NewRunScreen(Screen[None]):
         fields.move((past[0] if by > 0 else past[-1]) if past else (0 if by < 0 else fields.cursor))
         self._about()
 
+    def action_scroll(self, by: int) -> None:
+        """What it would do and the file, up or down."""
+        pane = self.query_one("#result", VerticalScroll)
+        pane.scroll_relative(y=by * max(1, pane.size.height // 2), animate=False)
+
     def action_edit(self) -> None:
         """Type a value; one of a few is the next of them."""
         f = self._field()
@@ -125,19 +134,35 @@ class NewRunScreen(Screen[None]):
             at = f.choices.index(now) if now in f.choices else -1
             self._set(f.key, f.choices[(at + 1) % len(f.choices)])
             return
+        now = self._given.get(f.key, f.value)
+        self._open_field(f.key, "" if now == UNSET else now.strip('"'))
+
+    def action_find(self) -> None:
+        """Type words: only keys that hold them are listed, until Esc."""
+        self._finding = True
+        told = f"find a key by its name or help; Enter: to the list; {key_of('new.leave')}: all keys"
+        self._open_field(told, " ".join(self._words))
+
+    def _open_field(self, title: str, value: str) -> None:
         field = self.query_one(Input)
-        field.value = "" if self._given.get(f.key, f.value) == UNSET else self._given.get(f.key, f.value).strip('"')
-        field.border_title = Content(f.key)
+        field.value = value
+        field.border_title = Content(title)
         field.add_class("-shown")
-        field.focus()
+        self.set_focus(field)  # at once: what is typed ahead is for it
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Checked as it is typed."""
-        if event.input.has_class("-shown"):
+        """Looked for or checked as it is typed."""
+        if self._finding:
+            self._words = tuple(event.value.lower().split())
+            self._list()
+        elif event.input.has_class("-shown"):
             self._check({**self._given, self._field().key: event.value})
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Keep it, where it can be kept."""
+        """Keep it, where it can be kept; or to the keys that were found."""
+        if self._finding:
+            self._close_field()
+            return
         f = self._field()
         if event.value == "" and f.default == UNSET:
             self._close_field()
@@ -206,7 +231,7 @@ class NewRunScreen(Screen[None]):
             told = (
                 "\n".join(text for _, text in self._cost_lines())
                 if known
-                else "Its cost was not looked at: $ tells it."
+                else f"Its cost was not looked at: {key_of('new.cost')} tells it."
             )
             self.app.push_screen(
                 ConfirmScreen("Start, and pay the teacher?", told), lambda yes: self._begin(queued) if yes else None
@@ -293,8 +318,9 @@ class NewRunScreen(Screen[None]):
         self._check()
 
     def _close_field(self) -> None:
+        self._finding = False
         self.query_one(Input).remove_class("-shown")
-        self._fields.focus()
+        self.set_focus(self._fields)
 
     def _check(self, given: dict[str, str] | None = None) -> None:
         given = self._given if given is None else given
@@ -307,9 +333,17 @@ class NewRunScreen(Screen[None]):
         wrong.set_class(self._problem is not None, "-shown")
         wrong.update(Content(f"✗ {line(self._problem, 400)}" if self._problem else ""))
         self._shown = dict(given)
-        self._fields.show(spec_fields(self._spec))
-        self._about()
+        self._list()
         self._result()
+
+    def _list(self) -> None:
+        """The keys that hold the words that were looked for, or all."""
+        every = spec_fields(self._spec)
+        found = [f for f in every if f.kind and all(word in f"{f.key} {f.help}".lower() for word in self._words)]
+        self._fields.show(found if self._words and found else every)
+        told = f" · {len(found)} of {sum(bool(f.kind) for f in every)} hold {line(' '.join(self._words), 40)}"
+        self._fields.border_title = Content("New run" + (told if self._words else ""))
+        self._about()
 
     @property
     def _fields(self) -> PickList[SpecField]:
@@ -320,7 +354,7 @@ class NewRunScreen(Screen[None]):
         if not f.kind:
             return f"[{f.key}]", Style(dim=True, bold=True)
         changed = f.key in self._shown or f.value != f.default
-        name = f.key.rpartition(".")[2]
+        name = f.key if self._words else f.key.rpartition(".")[2]
         text = f"{'•' if changed else ' '} {name:<{KEY_WIDTH}} {line(self._shown.get(f.key, f.value), 200)}"
         return text, Style(bold=changed, dim=not changed)
 
@@ -336,64 +370,12 @@ class NewRunScreen(Screen[None]):
         about.update(Content("\n").join([Content(line(f.help, 900)), default]))
 
     def _result(self) -> None:
-        toml = to_toml(self._spec)
         parts = [Content.styled(self._under_way, "dim"), Content("")] if self._under_way else []
         if self._checked is not None:
             of, lines, problems = self._checked
-            parts.append(
-                Content.styled("what it would do" + ("" if of == toml else ", before the last change"), "bold")
-            )
-            parts += [Content.assemble((f"{line(label, 12):<9} ", "dim"), line(text, 400)) for label, text in lines]
-            parts += [Content.styled(f"✗ {line(problem, 400)}", "$error") for problem in problems]
-            parts.append(Content(""))
+            parts += dry_run(lines, problems, of_now=of == to_toml(self._spec))
         if self._trial is not None:
             parts += [Content.styled("the prompt, tried", "bold"), self._trial, Content("")]
         parts.append(Content.styled("the file it is", "bold"))
         parts.append(Content(changed_toml(self._given) or "# all at their defaults"))
         self.query_one("#result Static", Static).update(Content("\n").join(parts))
-
-
-def trial_text(found: dict[str, Any]) -> Content:
-    """What was asked, what came back and what was read of it."""
-    parts: list[Content] = []
-    for at, one in enumerate(found["tried"]):
-        if at == 0:
-            for message in one["messages"]:
-                parts.append(Content.styled(f"[{line(message['role'], 20)}]", "dim"))
-                parts.append(Content(paragraph(message["content"], 3000)))
-        parts.append(Content.styled(line(one["question"], 300), "bold"))
-        if one["text"] is None:
-            parts.append(Content.styled("no answer came", "$error"))
-            continue
-        parts.append(Content(paragraph(one["text"], 1500)))
-        read = (
-            f"read: {line(one['answer'], 60)} by rule {line(one['rule'], 30)}"
-            if one["answer"]
-            else "MISS: no rule reads it"
-        )
-        right = {True: " ✓ gold", False: f" ✗ gold {line(one['gold'], 60)}", None: ""}[one["right"]]
-        parts.append(Content.styled(read + right, "$success" if one["right"] else "$warning"))
-    price = UNKNOWN if found["price_usd"] is None else f"${found['price_usd']:.4f}"
-    parts.append(
-        Content.styled(f"{found['calls']} calls, {price}; {found['reused']} answers were there already", "dim")
-    )
-    return Content("\n").join(parts)
-
-
-def as_toml(typed: str, taken: str) -> str:
-    """What was typed where TOML reads it so, else what it was taken for: tiny is "tiny"."""
-    try:
-        same = tomllib.loads(f"x = {typed}") == tomllib.loads(f"x = {taken}")
-    except tomllib.TOMLDecodeError:
-        same = False
-    return typed if same else taken
-
-
-def changed_toml(given: dict[str, str]) -> str:
-    """What was set, as TOML by section."""
-    sections: dict[str, list[str]] = {}
-    for key, value in given.items():
-        section, _, name = key.rpartition(".")
-        sections.setdefault(section, []).append(f"{name} = {line(value, 200)}")
-    top = sections.pop("", [])
-    return "\n".join([*top, *(f"[{name}]\n" + "\n".join(rows) for name, rows in sorted(sections.items()))])

@@ -8,20 +8,31 @@ from functools import partial
 from textual.app import ComposeResult
 from textual.containers import Container
 from textual.content import Content
-from textual.widgets import Footer, Input, Static
+from textual.widgets import Input, Static
 
 from engine.errors import UsageError
-from engine.store.questions import TEXT_LENGTH, Question
+from engine.store.questions import Question
 from engine.store.rationale_filter import TERMS, Filter, parse
 from engine.store.rationale_notes import NOTE_LENGTH, QUESTION
 from engine.store.search import pattern
-from screens.base import Ask, Keep, Look, TryIt, View
-from screens.kept import RationalesKept
-from screens.keys import bindings, hints
-from screens.rationale_reading import Found, RationalesWatch, Seen, annotate, find, into, mark, to_followed
-from screens.reader import Answer, Snapshot
+from screens.base import Ask, Look, TryIt, View
+from screens.keys.table import bindings, hints, key_of
+from screens.reading.rationale_reading import (
+    Found,
+    RationalesWatch,
+    Seen,
+    annotate,
+    filtered,
+    find,
+    into,
+    mark,
+    to_followed,
+)
+from screens.reading.reader import Answer, Snapshot
+from screens.remembered.kept import RationalesKept
 from screens.widgets.filter_line import Terms
-from screens.widgets.pair import SHOWN, Drawing, heading, source
+from screens.widgets.footer import Footer
+from screens.widgets.pair import Drawing, heading, limit, source
 from screens.widgets.parting import Side
 from screens.widgets.question import negatives_title, place, title, top_text
 from screens.widgets.rationale_pane import Pane, Picked
@@ -32,7 +43,7 @@ from screens.widgets.words import count, line
 NOTHING = (
     "This run has no rationales yet.\n\n"
     "They appear once the teacher's samples have been voted on;\n"
-    "finetune learns from gold answers alone and never has any.\n\n2 goes back to the run"
+    "finetune learns from gold answers alone and never has any.\n\n{} goes back to the run"
 )
 LINES = {
     "search": ("search", "words of a question or of a rationale; subtr* for beginnings"),
@@ -65,12 +76,12 @@ class RationalesScreen(View):
         self._cursor: int | None = None
         self._drawn: tuple[int, str] | None = None
         """The question on screen: another begins at its top."""
-        self.kept = RationalesKept()
+        self.kept: RationalesKept = RationalesKept()
 
     def compose(self) -> ComposeResult:
         """Question above, the two sides, its history below."""
         yield self.problem()
-        yield Static(Content(NOTHING), id="empty")
+        yield Static("", id="empty", markup=False)
         yield Static("", id="question", markup=False)
         with Container(id="panes"):
             for name in ("positives", "negatives"):
@@ -81,7 +92,7 @@ class RationalesScreen(View):
         below.border_subtitle = Content(hints("rationales", "history"))
         yield below
         yield Input(id="search")
-        yield Footer(show_command_palette=False)
+        yield Footer()
 
     def open(self, run_id: int) -> None:
         """Show that run's questions from now on."""
@@ -123,7 +134,7 @@ class RationalesScreen(View):
         self.set_class(seen is None, "-empty")
         self._seen = seen
         if seen is None:
-            self.query_one("#empty", Static).update(Content(NOTHING))
+            self.query_one("#empty", Static).update(Content(NOTHING.format(key_of("all.live"))))
             return
         self._draw(seen)
 
@@ -137,7 +148,7 @@ class RationalesScreen(View):
         found = pattern(self._words)
         top = self.query_one("#question", Static)
         top.border_title = title(question)
-        top.border_subtitle = place(question, self._match, self._filtered(seen))
+        top.border_subtitle = place(question, self._match, filtered(seen, self._filter))
         top.update(top_text(question, found))
         marks: dict[int, Side] = {}
         if seen.apart is not None:
@@ -152,7 +163,7 @@ class RationalesScreen(View):
             cursor=self._cursor,
             visited=question.step is not None,
             wrap=self.kept.wrap,
-            limit=_limit(question, self.maximized is not None),
+            limit=limit(question, self.maximized is not None),
         )
         for name, candidates, aside in (
             ("#positives", question.positives, ()),
@@ -168,15 +179,6 @@ class RationalesScreen(View):
     def _redraw(self) -> None:
         if self._seen is not None:
             self._draw(self._seen)
-
-    def _filtered(self, seen: Seen) -> str:
-        """The filter, and which of how many that it lets in."""
-        if seen.matches is None:
-            return ""
-        at = bisect_left(seen.matches, seen.question.index)
-        here = at < len(seen.matches) and seen.matches[at] == seen.question.index
-        which = count(at + 1) if here else "–"
-        return f"{line(str(self._filter), 60)}: {which} of {count(len(seen.matches))}"
 
     def on_resize(self) -> None:
         """The history has another width, and perhaps another height."""
@@ -237,7 +239,8 @@ class RationalesScreen(View):
         shown = question.step if self._step is None else self._step
         at = question.visits.index(shown) if shown in question.visits else len(question.visits) - 1
         at = max(0, min(at + by, len(question.visits) - 1))
-        self._step = None if at == len(question.visits) - 1 else question.visits[at]
+        follows = at == len(question.visits) - 1 and not self._filter.of_visits
+        self._step = None if follows else question.visits[at]
         if not question.followed and len(question.visits) < 2:
             self.notify("only the last visit of this question is kept: it is not among the followed", markup=False)
         self.post_message(Look())
@@ -249,15 +252,11 @@ class RationalesScreen(View):
 
     def action_wrap(self) -> None:
         """Wrap, or not."""
-        self._keep(replace(self.kept, wrap=not self.kept.wrap))
+        self._keep(wrap=not self.kept.wrap)
 
     def action_difference(self) -> None:
         """Mark the words that differ, or only where the pair parts company."""
-        self._keep(replace(self.kept, difference=not self.kept.difference))
-
-    def _keep(self, kept: RationalesKept) -> None:
-        self.recall(kept)
-        self.post_message(Keep("rationales", kept))
+        self._keep(difference=not self.kept.difference)
 
     def action_maximise(self) -> None:
         """The pane alone with all of its texts, and back."""
@@ -337,7 +336,7 @@ class RationalesScreen(View):
         title, field.placeholder = LINES[what]
         field.suggester = Terms() if what == "filter" else None
         field.border_title = Content(name or title)
-        field.border_subtitle = Content("Enter go  Esc leave")
+        field.border_subtitle = Content(f"Enter go  {key_of('all.back')} leave")
         field.value, self._line = value, what
         field.cursor_position = len(value)
         field.add_class("-shown")
@@ -403,11 +402,3 @@ class RationalesScreen(View):
         if found.match.index == self._place():
             self._redraw()
         self._go(found.match.index)
-
-
-def _limit(question: Question, alone: bool) -> int:
-    """Characters of each rationale that are shown: of many fewer, so that a key is answered at once."""
-    many = max(1, len(question.positives), len(question.negatives) + len(question.aside))
-    if alone:
-        return max(SHOWN // 2, min(TEXT_LENGTH, 2 * TEXT_LENGTH // many))
-    return max(SHOWN // 4, min(SHOWN, 3 * SHOWN // many))

@@ -8,25 +8,25 @@ from pathlib import Path
 
 from textual.app import ComposeResult
 from textual.containers import Container
-from textual.widgets import Footer
 
 from engine.errors import UsageError
 from engine.store.complete import Words
 from engine.store.run_list import Listed
-from screens import deeds, orders
-from screens.arrange import Group
 from screens.base import Ask, Compare, Export, Keep, Look, Open, TryIt, View, Votes
-from screens.columns import COLUMNS, Moment
 from screens.confirm import ConfirmScreen
-from screens.deeds import Deed
-from screens.kept import RunsKept
-from screens.keys import bindings, hints
-from screens.preview import group_preview, preview
-from screens.reader import Answer, Snapshot
-from screens.run_table import layout, named_columns, readable, settings_of
-from screens.run_watch import RunsSeen, RunsWatch
-from screens.twins import listing, twin, words
+from screens.doing import deeds, orders
+from screens.doing.deeds import Deed
+from screens.keys.table import bindings, hints, key_of
+from screens.keys.twins import listing, twin, words
+from screens.listing.arrange import Group
+from screens.listing.columns import COLUMNS, Moment
+from screens.listing.preview import group_preview, preview
+from screens.listing.run_table import layout, named_columns, readable, settings_of
+from screens.reading.reader import Answer, Snapshot
+from screens.reading.run_watch import RunsSeen, RunsWatch
+from screens.remembered.kept import RunsKept
 from screens.widgets.first_run import FirstRun
+from screens.widgets.footer import Footer
 from screens.widgets.prompt import Kind, Prompt
 from screens.widgets.run_pane import RunPane
 from screens.widgets.run_preview import RunPreview
@@ -74,7 +74,7 @@ class RunsScreen(View):
             yield RunPane()
             yield RunPreview()
         yield Prompt()
-        yield Footer(show_command_palette=False)
+        yield Footer()
 
     def on_mount(self) -> None:
         """Ages grow without anything being written."""
@@ -144,7 +144,10 @@ class RunsScreen(View):
 
     def draw(self) -> None:
         """Bring the list up to date with what is known and wanted."""
-        if self._seen is None or not self.is_mounted:
+        if not self.is_mounted:
+            return
+        self.query_one(FirstRun).tell()
+        if self._seen is None:
             return
         width = self.size.width - (PREVIEW if self.size.width >= BESIDE else 0)
         self._pane.show(
@@ -327,7 +330,10 @@ class RunsScreen(View):
         """Lay them beside each other; the oldest is what the others are compared with."""
         ids = tuple(reversed(self.targets()))
         if len(ids) not in COMPARED:
-            self.notify("choose two to eight runs: Space marks one, c compares them", severity="warning", markup=False)
+            told = (
+                f"choose two to eight runs: {key_of('runs.choose')} marks one, {key_of('runs.compare')} compares them"
+            )
+            self.notify(told, severity="warning", markup=False)
             return
         if models := [key for key in ids if self.runs[key].run.method == "ranking"]:
             self.notify(

@@ -13,9 +13,9 @@ from textual.widgets import Static
 from engine.errors import UsageError
 from screens.base import Prefer, draw_hints
 from screens.catch_key import CatchKeyScreen
-from screens.kept import Kept
-from screens.keys import KEYS, Key, bindings
-from screens.preferences import Preference, changed, preferences
+from screens.keys.table import KEYS, Key, bindings
+from screens.remembered.kept import Kept
+from screens.remembered.preferences import Preference, changed, preferences
 from screens.widgets.pick_list import PickList
 from screens.widgets.words import line
 

@@ -13,7 +13,7 @@ from typing import Any
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from engine.errors import UsageError
 from engine.exchange.results import SECONDS, check_target, export
@@ -22,22 +22,22 @@ from engine.store.connect import database_path
 from engine.store.guarded import Result, query
 from engine.store.saved import find, folder, save, saved
 from screens.ask import AskScreen
-from screens.background import Background, Finished
 from screens.base import View
 from screens.confirm import ConfirmScreen
-from screens.keys import bindings, hints
-from screens.reader import Snapshot
+from screens.doing.background import Background, Finished
+from screens.keys.table import bindings, hints, key_of
+from screens.reading.reader import Snapshot
 from screens.saved import SavedScreen
+from screens.widgets.footer import Footer
 from screens.widgets.grid import Grid, columns_of, ordered
+from screens.widgets.result_text import catalog_text, kind_of, told, value_text
 from screens.widgets.sql_editor import Offers, SqlEditor
-from screens.widgets.words import count, line, paragraph
+from screens.widgets.words import count, line
 
 ROWS = 1000
 """Rows that are shown; an export has all."""
 BYTES = 32 << 20
 """Of the texts that are shown."""
-VALUE_LENGTH = 20_000
-"""Characters of the value under the cursor that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +93,13 @@ class SqlScreen(View):
             pane.border_title = Content("result")
             pane.border_subtitle = Content(hints("sql", "result"))
             yield Static("", id="wrong", markup=False)
-            yield Static(_welcome(), id="welcome")
+            yield Static("", id="welcome", markup=False)
             yield Grid(id="grid")
         with VerticalScroll(id="value", can_focus=False) as pane:
             pane.border_subtitle = Content(hints("sql", "value"))
             yield Static("", markup=False)
         yield Offers(id="offers")
-        yield Footer(show_command_palette=False)
+        yield Footer()
 
     def on_mount(self) -> None:
         """A query that runs says for how long."""
@@ -125,7 +125,8 @@ class SqlScreen(View):
         editor = self.query_one(SqlEditor)
         if catalog is not None and catalog != editor.catalog:
             editor.catalog = catalog
-            self.query_one("#catalog Static", Static).update(_catalog_text(catalog))
+            self.query_one("#catalog Static", Static).update(catalog_text(catalog))
+        self.query_one("#welcome", Static).update(_welcome())
 
     def on_sql_editor_offered(self) -> None:
         """The editor offers other words."""
@@ -184,7 +185,9 @@ class SqlScreen(View):
     def _tell_running(self) -> None:
         if self._job is None:
             return  # a tick from before its end
-        title = Content.styled(f"running {time.monotonic() - self._begun:.0f} s · Esc stops it", "$text-warning")
+        title = Content.styled(
+            f"running {time.monotonic() - self._begun:.0f} s · {key_of('sql.stop-leave')} stops it", "$text-warning"
+        )
         self.query_one("#result").border_title = title
 
     def _begin(self, job: Background) -> None:
@@ -196,12 +199,13 @@ class SqlScreen(View):
     def action_run(self) -> None:
         """Ask the database."""
         if self._job is not None:
-            self.notify("a query runs: Esc stops it", severity="warning", markup=False)
+            self.notify(f"a query runs: {key_of('sql.stop-leave')} stops it", severity="warning", markup=False)
             return
         editor = self.query_one(SqlEditor)
         sql = editor.text
         if not sql.strip():
-            self.notify("nothing to run: write a query, or take a saved one with F3", severity="warning", markup=False)
+            told = f"nothing to run: write a query, or take a saved one with {key_of('sql.saved')}"
+            self.notify(told, severity="warning", markup=False)
             return
         editor.remember(sql)
         self._sql = sql
@@ -277,7 +281,8 @@ class SqlScreen(View):
     def action_export(self) -> None:
         """Write all rows of the result's query to a file."""
         if self._result is None or self._job is not None:
-            self.notify("nothing to export: run a query first (F5)", severity="warning", markup=False)
+            told = f"nothing to export: run a query first ({key_of('sql.run')})"
+            self.notify(told, severity="warning", markup=False)
             return
         detail = f"all rows, not only those shown; .csv .json .jsonl or .parquet; in {line(os.getcwd(), 200)}"
         self.app.push_screen(AskScreen("Export to file", detail, "result.csv"), self._export)
@@ -367,47 +372,13 @@ def _is_own(name: str) -> bool:
 
 def _welcome() -> Content:
     """What an empty result says."""
-    lines = ["F5 asks the database; it can only be read.", "", "F3 saved queries:"]
+    lines = [
+        f"{key_of('sql.run')} asks the database; it can only be read.",
+        "",
+        f"{key_of('sql.saved')} saved queries:",
+    ]
     try:
         lines += [f"   {line(query.name, 30):<20} {line(query.about, 100)}" for query in saved()[:8]]
     except OSError as error:
         lines.append(f"   cannot read {line(str(folder()), 200)}: {error.strerror}")
     return Content("\n".join(lines))
-
-
-def _catalog_text(catalog: Catalog) -> Content:
-    parts = []
-    for table in catalog.tables:
-        parts.append(Content.assemble((line(table.name, 60), "bold"), (f"  {table.kind}", "dim")))
-        parts.append(Content.styled("  " + ", ".join(line(column, 60) for column in table.columns), "dim"))
-    return Content("\n").join(parts)
-
-
-def told(found: Result) -> str:
-    """How many of how many, and how long it took: `500 of >500 rows · 12 ms`."""
-    rows = count(len(found.rows))
-    of = f"{rows} of >{rows} rows" if found.truncated else f"{rows} row{'' if len(found.rows) == 1 else 's'}"
-    took = f"{found.seconds * 1000:.0f} ms" if found.seconds < 1 else f"{found.seconds:.1f} s"
-    return f"{of} · {took}"
-
-
-def kind_of(value: Any) -> str:
-    """What a value is, as SQLite says it."""
-    if value is None:
-        return "null"
-    if isinstance(value, str):
-        return f"text, {count(len(value))} characters"
-    if isinstance(value, bytes):
-        return f"blob, {count(len(value))} bytes"
-    return "integer" if isinstance(value, int) else "real"
-
-
-def value_text(value: Any) -> Content:
-    """The whole of a value, cleaned; an empty text is not NULL."""
-    if value is None:
-        return Content.styled("NULL", "dim italic")
-    if isinstance(value, bytes):
-        return Content(f"x'{value[: VALUE_LENGTH // 2].hex()}'" + ("…" if len(value) > VALUE_LENGTH // 2 else ""))
-    if not isinstance(value, str):
-        return Content(repr(value))
-    return Content(paragraph(value, VALUE_LENGTH)) if value.strip() else Content.styled("(empty or blank text)", "dim")

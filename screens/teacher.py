@@ -8,7 +8,7 @@ from typing import Any
 from textual.app import ComposeResult
 from textual.containers import Container, Horizontal, VerticalScroll
 from textual.content import Content
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from engine.store.requests import (
     PAGE,
@@ -21,8 +21,9 @@ from engine.store.requests import (
     with_clock,
 )
 from screens.base import Look, View
-from screens.keys import bindings, hints
-from screens.reader import Snapshot
+from screens.keys.table import bindings, hints, key_of
+from screens.reading.reader import Snapshot
+from screens.widgets.footer import Footer
 from screens.widgets.grid import Grid
 from screens.widgets.ledger_text import cells, columns, failures, queue, spending, whole, word
 from screens.widgets.words import count, line
@@ -31,9 +32,9 @@ FILTERS = (None, *STATES)
 OVERVIEW = ("queue", "spending", "failures")
 EMPTY = (
     "No request to a teacher yet.\n\nA run that samples from a model writes each one here before it is sent;\n"
-    "recorded outputs (replay:, import-samples) need none.\n\na all runs"
+    "recorded outputs (replay:, import-samples) need none.\n\n{} all runs"
 )
-REUSED = "Nothing was asked: {} were stored already, and reused for free.\n\na all runs"
+REUSED = "Nothing was asked: {} were stored already, and reused for free.\n\n{} all runs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ class TeacherScreen(View):
     def compose(self) -> ComposeResult:
         """The panes."""
         yield self.problem()
-        yield Static(Content(EMPTY), id="empty")
+        yield Static("", id="empty", markup=False)
         with Horizontal(id="overview"):
             for name in OVERVIEW:
                 with VerticalScroll(id=name, can_focus=False) as pane:
@@ -111,7 +112,7 @@ class TeacherScreen(View):
             with VerticalScroll(id="request", can_focus=False) as pane:
                 pane.border_subtitle = Content(hints("teacher", "request"))
                 yield Static("", markup=False)
-        yield Footer(show_command_palette=False)
+        yield Footer()
 
     def on_mount(self) -> None:
         """On a narrow terminal one of the panes above at a time."""
@@ -143,7 +144,11 @@ class TeacherScreen(View):
         one_run = self.wanted().run_id is not None
         self.set_class(not ledger.counts and not ledger.tries, "-empty")
         reused = sum(one.reused for one in ledger.spending)
-        told = REUSED.format("1 sample" if reused == 1 else f"{count(reused)} samples") if reused else EMPTY
+        told = EMPTY.format(key_of("teacher.run-or-all"))
+        if reused:
+            told = REUSED.format(
+                "1 sample" if reused == 1 else f"{count(reused)} samples", key_of("teacher.run-or-all")
+            )
         self.query_one("#empty", Static).update(Content(told))
         self.query_one("#queue").border_title = Content(self._whose(seen))
         self.query_one("#queue Static", Static).update(queue(ledger))

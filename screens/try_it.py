@@ -13,7 +13,7 @@ from textual.app import ComposeResult
 from textual.containers import Container, Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from engine.evaluation.reply import SAMPLES, TEMPERATURE, Asked, Doing, Failed, Over, Piece, Ready, Reply, Told, Votes
 from engine.runs import launch
@@ -21,10 +21,11 @@ from engine.runs.inference_client import InferenceClient
 from engine.store.browse import RunRow, read_run
 from engine.store.known import Known, find_example, read_known, read_splits
 from screens.base import Ask, Look, View
-from screens.keys import bindings
-from screens.reader import Answer, Reader, Snapshot
-from screens.twins import twin
+from screens.keys.table import bindings, key_of
+from screens.keys.twins import twin
+from screens.reading.reader import Answer, Reader, Snapshot
 from screens.widgets.answers import Exchange, known_text, student_text, student_title
+from screens.widgets.footer import Footer
 from screens.widgets.question_field import LONGEST, QuestionField
 from screens.widgets.words import STATUS, count, line, paragraph
 
@@ -123,7 +124,7 @@ class TryScreen(View):
             for name in ("student", "known"):
                 with VerticalScroll(id=name):
                     yield Static("", markup=False)
-        yield Footer(show_command_palette=False)
+        yield Footer()
 
     def on_mount(self) -> None:
         """What takes long says for how long."""
@@ -173,9 +174,12 @@ class TryScreen(View):
         seen: Seen | None = snapshot.content
         if seen is None:
             if snapshot.problem is None:
-                self.show_problem(f"there is no run {self.run_id} in this database: 1 shows those there are")
+                self.show_problem(
+                    f"there is no run {self.run_id} in this database: {key_of('all.runs')} shows those there are"
+                )
             return
         self._seen = seen
+        self._field.tell()
         run = seen.run
         glyph, style = STATUS[run.status]
         made_of = " · ".join(line(part, 40) for part in (run.method, run.student))
@@ -254,7 +258,8 @@ class TryScreen(View):
     def _ask(self, samples: int) -> None:
         text = self._field.text.strip()
         if not text or self.run_id is None:
-            self.notify("type a question first, or take one of the run's with j", severity="warning", markup=False)
+            told = f"type a question first, or take one of the run's with {key_of('try.next')}"
+            self.notify(told, severity="warning", markup=False)
             self._field.focus()
             return
         job = partial(_look_up, run_id=self.run_id, text=text[:LONGEST], example=self._example, samples=samples)
@@ -363,7 +368,9 @@ class TryScreen(View):
         self._tell_drawing()
 
     def _tell_drawing(self) -> None:
-        self.notify(f"v draws {self._samples} answers of each head at {self._temperature:g}", markup=False)
+        self.notify(
+            f"{key_of('try.vote')} draws {self._samples} answers of each head at {self._temperature:g}", markup=False
+        )
 
     def action_scroll(self, by: int) -> None:
         """Scroll the side in focus, or what is known."""

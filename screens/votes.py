@@ -20,11 +20,11 @@ from engine.store.browse import Accuracy, RunRow, read_run
 from engine.store.curves import Curve
 from engine.store.evaluations import Evaluation, JudgeKey, read_ballots, read_evaluations, read_judges
 from screens.ask import AskScreen
-from screens.background import Background, Finished
 from screens.base import Look, View
-from screens.keys import bindings
-from screens.reader import Snapshot
-from screens.twins import twin
+from screens.doing.background import Background, Finished
+from screens.keys.table import bindings
+from screens.keys.twins import twin
+from screens.reading.reader import Snapshot
 from screens.widgets.chart import Chart
 from screens.widgets.plot import Line
 from screens.widgets.words import STATUS, accuracy, count, line

@@ -24,8 +24,8 @@ from app.bench.terminal import Terminal
 from app.settings import CONFIG_VARIABLE
 from engine.errors import QcrdError, UsageError
 from engine.store.rationale_filter import Filter, parse
-from screens.rationale_reading import RationalesWatch, find, into
-from screens.reader import Reader
+from screens.reading.rationale_reading import RationalesWatch, find, into
+from screens.reading.reader import Reader
 
 CONSOLE = "from app.start import main; main()"
 BARE = """

@@ -26,7 +26,7 @@ def settings(
     from app.cli.output import Column, write_rows
     from app.settings import load_kept, save_kept, settings_path
     from engine.text import one_line
-    from screens.preferences import changed, preferences
+    from screens.remembered.preferences import changed, preferences
 
     form, path = output_format(json, jsonl, csv), settings_path()
     kept, problem = load_kept(path)

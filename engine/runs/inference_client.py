@@ -133,7 +133,7 @@ class InferenceClient:
                 last = [one for one in errors.read().decode("utf-8", "replace").splitlines() if one.strip()][-1:]
                 how = f"by signal {-code}" if code < 0 else f"with code {code}"
                 said = f" ({last[0].strip()})" if last else ""
-                self._fail(f"the inference worker ended {how}{said}: Enter starts another")
+                self._fail(f"the inference worker ended {how}{said}: the next question starts another")
 
     def _fail(self, error: str) -> None:
         waiting, self._waiting = self._waiting, None

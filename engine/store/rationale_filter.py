@@ -32,7 +32,10 @@ RIGHT = (
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What a rationale must be like, at its last visit; None: anything. A question matches with one such rationale."""
+    """What a rationale must be like, at its question's last visit; None: anything.
+
+    A question matches with one such rationale.
+    """
 
     polarity: str | None = None
     source: str | None = None
@@ -51,6 +54,11 @@ class Filter:
     """Whether the student was right and is now wrong, or the other way round, since the evaluation before the last."""
     text: str | None = None
     """Words that it holds."""
+
+    @property
+    def of_visits(self) -> bool:
+        """Whether anything is asked of what a visit made of a rationale."""
+        return self.quality is not None or self.chosen is not None or self.active is not None
 
     def __str__(self) -> str:
         parts = []
@@ -144,8 +152,11 @@ def of_questions(con: sqlite3.Connection, run_id: int, wanted: Filter) -> tuple[
     return sql, values
 
 
-def of_rationales(wanted: Filter) -> tuple[list[str], list[Any]]:
-    """Conditions on rationales `r`, last visits `l`, votes `v`, examples `x`, with their values."""
+def of_rationales(wanted: Filter, run_id: int) -> tuple[list[str], list[Any]]:
+    """Conditions on rationales `r`, last visits `l`, votes `v`, examples `x`, with their values.
+
+    What is asked of visits is true of a rationale that its question's last visit left out, too: see LAST.
+    """
     conditions: list[tuple[str, Sequence[Any]]] = []
     if wanted.polarity is not None:
         conditions.append(("r.polarity = ?", (wanted.polarity,)))
@@ -173,19 +184,37 @@ def of_rationales(wanted: Filter) -> tuple[list[str], list[Any]]:
     if wanted.text is not None:
         words = phrase(wanted.text)
         if words is None:
-            held = f"EXISTS (SELECT 1 FROM texts t WHERE t.id = r.text_id AND {HOLDS})"
-            conditions.append((held, holding(wanted.text)))
+            # in the order of the texts, as they lie in the file
+            held = (
+                "+r.text_id IN (SELECT t.id FROM rationales o INDEXED BY rationales_text CROSS JOIN texts t"
+                f" ON t.id = o.text_id WHERE o.run_id = ? AND {HOLDS})"
+            )
+            conditions.append((held, (run_id, *holding(wanted.text))))
         else:
-            conditions.append(("r.text_id IN (SELECT rowid FROM text_words WHERE text_words MATCH ?)", (words,)))
+            # +: all rationales are passed by, which is quicker than to look each text up where many hold the word
+            conditions.append(("+r.text_id IN (SELECT rowid FROM text_words WHERE text_words MATCH ?)", (words,)))
     return [sql for sql, _ in conditions], [value for _, values in conditions for value in values]
 
 
+LAST = "l.step = (SELECT max(m.step) FROM last_visits m WHERE m.run_id = l.run_id AND m.example = l.example)"
+"""Of last visits `l` of rationales: those at their question's last visit. An earlier self's is older."""
+
+
+def last_steps(con: sqlite3.Connection, run_id: int) -> dict[str, int]:
+    """Step of the last visit of each question that was visited, by its id."""
+    sql = "SELECT example, max(step) FROM last_visits WHERE run_id = ? GROUP BY example"
+    return dict(con.execute(sql, (run_id,)).fetchall())
+
+
 def matching_questions(
-    con: sqlite3.Connection, run_id: int, places: Mapping[str, int], wanted: Filter
+    con: sqlite3.Connection, run_id: int, places: Mapping[str, int], wanted: Filter, last: Mapping[str, int]
 ) -> tuple[int, ...]:
-    """Places of the questions that the filter lets in, ascending; `places`: of all by id."""
+    """Places of the questions that the filter lets in, ascending; `places`: of all by id, ascending.
+
+    `last`: `last_steps`, which is used where something is asked of visits.
+    """
     found: set[str] | None = None
-    conditions, values = of_rationales(wanted)
+    conditions, values = of_rationales(wanted, run_id)
     if conditions:
         said = " AND ".join(conditions)
         both = "r.run_id = l.run_id AND r.example = l.example AND r.number = l.number"
@@ -198,15 +227,29 @@ def matching_questions(
                 "SELECT v.example FROM votes v CROSS JOIN run_datasets d ON d.run_id = v.run_id"
                 " CROSS JOIN examples x ON x.dataset_id = d.dataset_id AND x.key = v.example WHERE v.run_id = ?"
                 f" AND EXISTS (SELECT 1 FROM {tables} WHERE {one}.run_id = v.run_id AND {one}.example = v.example"
-                f" AND {said})"
+                f" AND {said}{f' AND {LAST}' if one == 'l' else ''})"
+            )
+        elif one == "l":  # a look at the last of each found would take longer
+            sql = f"SELECT l.example, max(l.step) FROM {tables} WHERE l.run_id = ? AND {said} GROUP BY l.example"
+        elif len(conditions) == 1 and wanted.text is not None and phrase(wanted.text) is None:
+            sql = (
+                "SELECT DISTINCT r.example FROM rationales r INDEXED BY rationales_text CROSS JOIN texts t"
+                f" ON t.id = r.text_id WHERE r.run_id = ? AND {HOLDS}"
+            )
+            values = [*holding(wanted.text)]
+        elif wanted.text is not None:  # one of a question's rationales is enough
+            sql = (
+                "SELECT v.example FROM votes v WHERE v.run_id = ? AND EXISTS (SELECT 1 FROM rationales r"
+                f" WHERE r.run_id = v.run_id AND r.example = v.example AND {said})"
             )
         else:
-            sql = f"SELECT DISTINCT {one}.example FROM {tables} WHERE {one}.run_id = ? AND {said}"
-        found = {row[0] for row in con.execute(sql, (run_id, *values)).fetchall()}
+            sql = f"SELECT DISTINCT r.example FROM rationales r WHERE r.run_id = ? AND {said}"
+        rows = con.execute(sql, (run_id, *values)).fetchall()
+        found = {row[0] for row in rows if len(row) == 1 or row[1] == last.get(row[0])}
     asked = of_questions(con, run_id, wanted)
     if asked is not None:
         answered = {row[0] for row in con.execute(*asked).fetchall()}
         found = answered if found is None else found & answered
     if found is None:
         return tuple(places.values())
-    return tuple(sorted(places[key] for key in found if key in places))
+    return tuple(place for key, place in places.items() if key in found)

@@ -6,7 +6,7 @@ A followed question has every visit of its rationales; any other has the last on
 import sqlite3
 
 from engine.store.queries import Rows
-from engine.store.rationale_filter import Filter, of_questions, of_rationales
+from engine.store.rationale_filter import LAST, Filter, of_questions, of_rationales
 
 REMARKS = (
     " coalesce(m.flagged, 0) AS flagged, m.note, coalesce(q.flagged, 0) AS question_flagged, q.note AS question_note"
@@ -88,9 +88,12 @@ def rationales_of(conn: sqlite3.Connection, run_id: int, example: str, step: int
 def rationales_like(conn: sqlite3.Connection, run_id: int, wanted: Filter, limit: int | None = None) -> Rows:
     """The rationales that a filter lets in, as at their last visit, in the training set's order.
 
+    Where it asks for something of visits: those of their question's last one.
+
     example, question, gold, vote, then as `rationales_of`.
     """
-    conditions, values = of_rationales(wanted)
+    conditions, values = of_rationales(wanted, run_id)
+    conditions += [LAST] if wanted.of_visits else []
     asked = of_questions(conn, run_id, wanted)
     if asked is not None:
         conditions.append(f"r.example IN ({asked[0]})")

@@ -100,11 +100,15 @@ def matching(con: sqlite3.Connection, run_id: int, keys: Sequence[str], words: s
 
 def _questions(con: sqlite3.Connection, run_id: int, words: str, found: re.Pattern[str]) -> set[str]:
     """Ids of the questions that hold the words themselves."""
-    plain = [word for word in WORD.findall(words) if word.isascii()] if phrase(words) is not None else []
+    if phrase(words) is None:
+        held, values = HOLDS.replace("t.text", "x.question"), list(holding(words))
+    else:
+        plain = [word for word in WORD.findall(words) if word.isascii()][:8]
+        held, values = " AND ".join(["1", *["x.question LIKE ?"] * len(plain)]), [f"%{word}%" for word in plain]
     rows = con.execute(
-        "SELECT x.key, x.question FROM run_datasets d JOIN examples x ON x.dataset_id = d.dataset_id WHERE d.run_id = ?"
-        + " AND x.question LIKE ?" * len(plain[:8]),
-        (run_id, *(f"%{word}%" for word in plain[:8])),
+        "SELECT x.key, x.question FROM run_datasets d JOIN examples x ON x.dataset_id = d.dataset_id"
+        f" WHERE d.run_id = ? AND {held}",
+        (run_id, *values),
     ).fetchall()
     return {key for key, question in rows if found.search(question)}
 

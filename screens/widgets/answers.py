@@ -6,6 +6,7 @@ from textual.content import Content
 
 from engine.evaluation.reply import Asked, Head, Ready, Told, Votes
 from engine.store.known import Known
+from screens.keys.table import key_of
 from screens.widgets.pair import Drawing, heading, layout
 from screens.widgets.reasons import reasons
 from screens.widgets.words import UNKNOWN, bar, count, line, paragraph, three, two
@@ -45,7 +46,9 @@ def student_title(exchange: Exchange | None) -> Content:
 def student_text(exchange: Exchange | None, waited: float = 0.0) -> Content:
     """Both heads' answers as far as they are known; `waited`: seconds since they were asked for."""
     if exchange is None:
-        return Content.styled("Enter asks; v draws several answers, to see how sure it is", "dim")
+        return Content.styled(
+            f"{key_of('try.ask')} asks; {key_of('try.vote')} draws several answers, to see how sure it is", "dim"
+        )
     parts: list[Content] = []
     heads: tuple[Head, ...] = ("predict", "explain") if exchange.ready is None else exchange.ready.heads
     if exchange.ready is not None:
@@ -59,7 +62,7 @@ def student_text(exchange: Exchange | None, waited: float = 0.0) -> Content:
         told = f"  {waited:.0f} s" if waited >= 1 else ""
         parts.append(Content.styled(f"● {line(exchange.doing, 200)} …{told}", "$warning"))
     elif exchange.over and not exchange.votes and len(exchange.told) < len(heads):
-        parts.append(Content.styled("■ stopped; Enter asks again", "$warning"))
+        parts.append(Content.styled(f"■ stopped; {key_of('try.ask')} asks again", "$warning"))
     return Content("\n").join(parts)
 
 
@@ -122,7 +125,9 @@ def known_text(known: Known | None, asked: bool, width: int) -> Content:
     """Gold, vote, former answers, and the teacher's rationales in `width` cells."""
     if known is None:
         words = "not a question of this run's data: no gold answer, nothing of the teacher's" if asked else ""
-        return Content.styled(words or "what is known of a question stands here: j k take those of the run", "dim")
+        taken = f"{key_of('try.next')} {key_of('try.previous')}"
+        words = words or f"what is known of a question stands here: {taken} take those of the run"
+        return Content.styled(words, "dim")
     gold = Content.assemble(("gold ", "dim"), (line(known.gold, 200), "bold"))
     question = known.question
     if question is not None:

@@ -12,6 +12,7 @@ from screens.widgets.words import three, two
 class Chart(Widget):
     """A pane with curves; its border's title is the legend."""
 
+    ALLOW_SELECT = False  # else each dot gets a style of its own, that says where it stands
     DEFAULT_CSS = """
     Chart { border: round $foreground 35%; border-title-color: $foreground; padding: 0 1; height: 1fr; width: 1fr; }
     """

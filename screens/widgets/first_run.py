@@ -5,16 +5,17 @@ from textual.containers import Center
 from textual.content import Content
 from textual.widgets import Static
 
-from screens import orders
 from screens.base import Ask
+from screens.doing import orders
+from screens.keys.table import key_of
 
 EMPTY = (
     "No run yet.\n\n"
-    "Enter  starts the built-in experiment: a tiny model learns\n"
+    "{:<6} starts the built-in experiment: a tiny model learns\n"
     "       arithmetic from a noisy teacher, wrong rationales\n"
     "       beside right ones; no key, no download, minutes on\n"
     "       two CPU cores\n\n"
-    "n      a run of your own: your questions, any teacher,\n"
+    "{:<6} a run of your own: your questions, any teacher,\n"
     "       what it will cost\n\n"
     "In a terminal: qcrd demo, or qcrd init run.toml and\n"
     "qcrd run run.toml\n"
@@ -29,10 +30,22 @@ class FirstRun(Center):
     def __init__(self) -> None:
         super().__init__(id="empty")
         self._begun = False
+        self._told = ""
 
     def compose(self) -> ComposeResult:
         """The words."""
-        yield Static(Content(EMPTY))
+        yield Static("", markup=False)
+
+    def on_mount(self) -> None:
+        """There."""
+        self.tell()
+
+    def tell(self) -> None:
+        """The words, with the keys as they are; what is said already is not laid out again."""
+        words = EMPTY.format(key_of("runs.open"), key_of("runs.new"))
+        if words != self._told:
+            self._told = words
+            self.query_one(Static).update(Content(words))
 
     def begin(self) -> None:
         """Start the built-in experiment; Enter twice is one run."""

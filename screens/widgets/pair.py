@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from rich.cells import cell_len, chop_cells
 from textual.content import Content, Span
 
-from engine.store.questions import Candidate
+from engine.store.questions import TEXT_LENGTH, Candidate, Question
 from screens.widgets.parting import Side
 from screens.widgets.words import line, paragraph, three, two
 
@@ -222,3 +222,11 @@ def _hits(text: str, found: re.Pattern[str] | None) -> set[int]:
         if matches[at][0] < word.end():
             hits.add(number)
     return hits
+
+
+def limit(question: Question, alone: bool) -> int:
+    """Characters of each rationale that are shown: of many fewer, so that a key is answered at once."""
+    many = max(1, len(question.positives), len(question.negatives) + len(question.aside))
+    if alone:
+        return max(SHOWN // 2, min(TEXT_LENGTH, 2 * TEXT_LENGTH // many))
+    return max(SHOWN // 4, min(SHOWN, 3 * SHOWN // many))

@@ -197,7 +197,11 @@ def _finite(curve: Curve | None, lens: Lens, since: float) -> list[tuple[float, 
     mean: float | None = None
     kept = min(0.97, max(0.0, 1 - 50 / max(1, len(curve.steps))))  # a mean over about a fiftieth of the curve
     first = 0 if since == -math.inf else bisect_left(curve.steps, since)
-    for x, raw in zip(lens.across.of(curve)[first:], curve.values[first:], strict=True):
+    places, values = lens.across.of(curve)[first:], curve.values[first:]
+    as_is = not lens.smooth and not lens.log_y and lens.window is None and all(map(math.isfinite, values))
+    if as_is and values and min(values) >= -LARGEST and max(values) <= LARGEST:
+        return list(zip(places, values, strict=True))
+    for x, raw in zip(places, values, strict=True):
         if not -LARGEST <= raw <= LARGEST:
             if not math.isfinite(raw):
                 points.append((x, None))
@@ -255,7 +259,7 @@ def _plot(
     at: tuple[int, int] | None = None
     end: tuple[int, int] | None = None
     lowest = highest = 0
-    for step, value in points:
+    for step, value in _thinned(points, wide):
         if value is None:
             at = None
             continue
@@ -274,6 +278,20 @@ def _plot(
             styles[cell_y][cell_x] = style
         at = end = (x, y)
     return None if end is None else (end[0] // 2, end[1] // 4)
+
+
+def _thinned(points: Sequence[tuple[float, float | None]], wide: int) -> Sequence[tuple[float, float | None]]:
+    """Of points that stand many on a dot the lowest and highest of each half dot; `wide`: dots."""
+    size = len(points) // (2 * wide)
+    values = [value for _, value in points if value is not None]
+    if size < 3 or len(values) < len(points):
+        return points
+    kept = []
+    for start in range(0, len(points), size):
+        part = values[start : start + size]
+        low, high = part.index(min(part)), part.index(max(part))
+        kept += [points[start + at] for at in sorted({low, high})]
+    return [*kept, points[-1]]
 
 
 def _between(start: tuple[int, int] | None, stop: tuple[int, int]) -> list[tuple[int, int]]:

@@ -6,6 +6,7 @@ from textual.message import Message
 from textual.widgets import TextArea
 
 from engine.text import HOSTILE, SURROGATE
+from screens.keys.table import key_of
 
 LONGEST = 20_000
 """Characters that are asked."""
@@ -30,9 +31,15 @@ class QuestionField(TextArea):
             show_line_numbers=False,
             compact=True,
             tab_behavior="focus",
-            placeholder="a question of your own; Enter asks, Esc leaves the field, then j k take one of the run's data",
         )
         self.cursor_blink = False  # else it repaints twice a second
+
+    def tell(self) -> None:
+        """What it is for, with the keys as they are."""
+        self.placeholder = (
+            f"a question of your own; Enter asks, {key_of('try.leave')} leaves the field, "
+            f"then {key_of('try.next')} {key_of('try.previous')} take one of the run's data"
+        )
 
     def put(self, text: str) -> None:
         """Another question."""

@@ -9,10 +9,11 @@ from textual.content import Content
 from textual.widgets import Static
 
 from engine.store.run_list import Listed, RunList
-from screens.arrange import Path, Row, ordered, tree
-from screens.columns import Moment, column_of
-from screens.kept import RunsKept
-from screens.run_table import fitting, group_name, layout, title
+from screens.keys.table import key_of
+from screens.listing.arrange import Path, Row, ordered, tree
+from screens.listing.columns import Moment, column_of
+from screens.listing.run_table import fitting, group_name, layout, title
+from screens.remembered.kept import RunsKept
 from screens.widgets.run_rows import Header, RunRows
 from screens.widgets.words import count, line
 
@@ -56,8 +57,8 @@ class RunPane(Vertical):
         rows = self._rows(runs, kept, settings, moment, groups)
         self.query_one(RunRows).show(rows, runs, columns, moment, chosen, 2 * len(groups))
         self.query_one(Header).show(columns, kept.sort, kept.ascending)
-        more = ", A shows the archived ones" if found.away else ""
-        nothing = f"None of {count(found.total)} runs: / changes the filter{more}"
+        more = f", {key_of('runs.show-archived')} shows the archived ones" if found.away else ""
+        nothing = f"None of {count(found.total)} runs: {key_of('runs.filter')} changes the filter{more}"
         self._say("#none", nothing if not runs and found.total else "")
         self._say("#wrong", f"✗ {line(found.wrong, 300)}" if found.wrong is not None else "")
         around = (title(found, kept, columns, len(chosen)), fitting(keys, width - 6))

@@ -15,8 +15,8 @@ from textual.visual import Visual
 from textual.widgets import Static
 
 from engine.store.run_list import Listed
-from screens.arrange import Group, Path, Row
-from screens.columns import Column, Moment
+from screens.listing.arrange import Group, Path, Row
+from screens.listing.columns import Column, Moment
 from screens.widgets.words import STATUS, count, line
 
 MARKS = 2

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.store.curves import Curve
-from screens.curves import zoomed
+from screens.drawing.curves import zoomed
 from screens.widgets.plot import Across, Lens, Line, at_cursor, extent, render
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
-from screens.keys import PLACES
+from screens.keys.table import PLACES
 from tests.pilot import console, press, settle, shown
 from tests.poison import escapes
 from tests.poison import poison as poison_all

@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input, Tabs
 
-from screens import orders
 from screens.compare import CompareScreen
 from screens.confirm import ConfirmScreen
+from screens.doing import orders
 from screens.help import HelpScreen, table
-from screens.keys import KEYS, PLACES, bindings
+from screens.keys.table import KEYS, PLACES, bindings
 from screens.live import LiveScreen
 from screens.new_run import NewRunScreen
 from screens.rationales import RationalesScreen
-from screens.reader import Reader, Said
+from screens.reading.reader import Reader, Said
 from screens.runs import RunsScreen
 from screens.settings import SettingsScreen
 from screens.sql import SqlScreen
@@ -261,9 +261,10 @@ async def test_the_log_scrolls(database: Path) -> None:
         con.execute("INSERT INTO logs (run_id, at, level, stage, message) VALUES (4, 1, 'info', '', 'the newest')")
         con.commit()
         con.close()
-        await pilot.pause(0.6)
+        log = app.screen.query_one(LogTail)
+        await until(pilot, lambda: any(entry.message == "the newest" for entry in log._entries))
         assert "2 000 training" in shown(pilot)
-        assert app.screen.query_one(LogTail).region == before
+        assert log.region == before
         await press(pilot, "G")
         assert "the newest" in shown(pilot)
 

@@ -13,7 +13,8 @@ from engine.spec.run import RunSpec
 from engine.spec.starting_points import STARTING_POINTS
 from screens.confirm import ConfirmScreen
 from screens.live import LiveScreen
-from screens.new_run import NewRunScreen, trial_text
+from screens.new_run import NewRunScreen
+from screens.widgets.drafted import trial_text
 from screens.widgets.pick_list import PickList
 from tests.pilot import console, press, settle, shown, until
 
@@ -114,6 +115,42 @@ async def test_another_method_takes_the_others_settings_away_and_keys_move(datab
         assert all(not f.key.startswith("method.loss") for f in fields.rows)
         await pilot.press("f")
         assert form._given == list(STARTING_POINTS.values())[1]
+
+
+async def test_a_key_is_found_by_its_name_or_help_and_the_file_is_scrolled_to(database: Path) -> None:
+    app = console(database)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press("n")
+        await pilot.pause()
+        form = app.screen
+        assert isinstance(form, NewRunScreen)
+        fields = form.query_one(PickList)
+        every = len(fields.rows)
+        await pilot.press("slash", *"lag")
+        await pilot.press("enter")
+        assert "method.negatives.lag" in {f.key for f in fields.rows}
+        assert 0 < len(fields.rows) < 20
+        assert f"{len(fields.rows)} of {sum(bool(f.kind) for f in spec_fields(RunSpec()))} hold lag" in shown(pilot)
+        go_to(form, "method.negatives.lag")
+        await pilot.press("enter")
+        await type_in(pilot, "4")
+        await pilot.press("enter")
+        assert form._given == {"method.negatives.lag": "4"}
+        await pilot.press("slash", *"q[/]x")
+        assert "0 of " in shown(pilot)
+        await pilot.press("escape")
+        await pilot.pause()
+        assert app.screen is form
+        assert len(fields.rows) == every
+        form._given = {f.key: f.value for f in spec_fields(RunSpec()) if f.key.startswith("training.")}
+        form._check()
+        await pilot.pause()
+        pane = form.query_one("#result")
+        await pilot.press("J", "J")
+        assert pane.scroll_offset.y > 0
+        await pilot.press("K", "K")
+        assert pane.scroll_offset.y == 0
 
 
 async def test_going_elsewhere_leaves_the_form_and_what_was_typed(database: Path) -> None:

@@ -109,6 +109,38 @@ async def test_a_filter_decides_which_questions_are_gone_through(database: Path)
         assert "question 2/40 ─" in shown(pilot)
 
 
+async def test_the_visit_that_a_filter_let_in_is_the_one_that_is_shown(database: Path) -> None:
+    app = console(database, 8)
+    async with app.run_test(size=WIDE) as pilot:
+        await settle(pilot)
+        await press(pilot, "3")
+        await typed(pilot, "F", "active")
+        await until(pilot, lambda: "active=yes: 1 of" in shown(pilot))
+        view = app.screen
+        assert isinstance(view, RationalesScreen)
+        seen = view._seen
+        assert seen is not None
+        assert any(c.active for c in seen.question.negatives)
+        # the run comes by again and the hinge silences it: the visit that was let in stays, ] goes to the new one
+        with sqlite3.connect(database) as con:
+            columns = "run_id, example, step, number, iteration, quality, cross_entropy, weight, chosen, active"
+            con.execute(
+                f"INSERT INTO visits ({columns}) SELECT run_id, example, step + 9, number, iteration, quality, 9, 0,"
+                " chosen, 0 FROM visits WHERE run_id = 8 AND example = ? AND step = ?",
+                (seen.question.example, seen.question.step),
+            )
+        con.close()
+        await until(
+            pilot, lambda: view._seen is not None and len(view._seen.question.visits) > len(seen.question.visits)
+        )
+        assert view._seen is not None
+        assert view._seen.question.step == seen.question.step
+        assert "active=yes: 1 of" in shown(pilot)
+        await press(pilot, "right_square_bracket")
+        assert view._seen.question.step == (seen.question.step or 0) + 9
+        assert "active=yes: – of" in shown(pilot)
+
+
 async def test_the_filter_line_offers_terms(database: Path) -> None:
     app = console(database, 8)
     async with app.run_test(size=WIDE) as pilot:

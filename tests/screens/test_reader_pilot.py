@@ -13,7 +13,7 @@ from engine.store.schema import APPLICATION_ID, SCHEMA_VERSION, TABLES
 from engine.store.views import STALE_AFTER, VIEWS
 from screens.live import LiveScreen, LiveWatch
 from screens.rationales import RationalesWatch
-from screens.reader import Answer, Reader, Said, Snapshot
+from screens.reading.reader import Answer, Reader, Said, Snapshot
 from tests.pilot import console, press, settle, shown, until
 from tests.seeded import NOW
 
@@ -210,7 +210,7 @@ def test_the_thread_ends_in_the_middle_of_a_long_query(database: Path) -> None:
 
 
 def test_a_locked_database_is_said_and_read_again_later(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("screens.reader.BUSY_MS", 50)
+    monkeypatch.setattr("screens.reading.reader.BUSY_MS", 50)
     change(database, "PRAGMA journal_mode = DELETE")
     holder = sqlite3.connect(database, isolation_level=None)
     watched = Watched(database)

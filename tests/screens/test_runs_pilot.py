@@ -9,11 +9,11 @@ from textual.pilot import Pilot
 
 from app.console import Console
 from app.settings import load_kept, save_kept
-from screens import orders
 from screens.compare import CompareScreen
 from screens.confirm import ConfirmScreen
-from screens.kept import Kept, RunsKept
-from screens.reader import Snapshot
+from screens.doing import orders
+from screens.reading.reader import Snapshot
+from screens.remembered.kept import Kept, RunsKept
 from screens.runs import RunsScreen
 from screens.widgets.run_rows import RunRows
 from tests.pilot import console, press, settle, shown, until

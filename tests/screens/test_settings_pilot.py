@@ -9,10 +9,11 @@ from textual.widgets import Tabs
 from app.console import Console
 from app.settings import load_kept, save_kept
 from screens.base import Compare
-from screens.help import HelpScreen
-from screens.kept import Kept, LiveKept, LookKept, RationalesKept
+from screens.help import HelpScreen, table
+from screens.keys.table import KEYS, hold_to
 from screens.live import LiveScreen
 from screens.rationales import RationalesScreen
+from screens.remembered.kept import Kept, LiveKept, LookKept, RationalesKept
 from screens.settings import SettingsScreen
 from screens.sql import SqlScreen
 from screens.widgets.grid import Grid
@@ -55,6 +56,31 @@ async def test_every_key_of_the_settings(database: Path, tmp_path: Path) -> None
         assert under(app) == "theme"
         await pilot.press("escape")
         assert isinstance(app.screen, LiveScreen)
+
+
+async def test_texts_name_keys_as_they_are_mapped(database: Path, tmp_path: Path) -> None:
+    path = tmp_path / "console.json"
+    other = {"runs.choose": "f5", "runs.compare": "f6", "live.ask": "f8", "live.export": "f9"}
+    other |= {"runs.open": "f11", "runs.new": "f12", "sql.run": "f7", "sql.saved": "f10", "teacher.run-or-all": "f8"}
+    save_kept(path, Kept(keys={**other, "all.runs": "0", "live.all": "Z", "try.vote": "f4"}))
+    app = with_settings(database, path, 4)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        assert "F8 asks its student questions, F9 exports it" in shown(pilot)
+        await press(pilot, "6")
+        assert "F8 all runs" in shown(pilot)
+        await press(pilot, "5")
+        assert "F7 asks the database" in shown(pilot)
+        assert "F10 saved queries" in shown(pilot)
+        await press(pilot, "escape", "4")
+        assert "in the list (0): F5 marks one, F6 compares them" in shown(pilot)
+        await pilot.press("question_mark")
+        assert "At which temperature F4 draws" in "".join(str(part) for part in table("try", app._keys))
+    save_kept(path, Kept(keys=other))  # and not where it was left
+    app = with_settings(tmp_path / "none.db", path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "F11    starts the built-in" in shown(pilot) and "F12    a run of" in shown(pilot))
+    hold_to(KEYS)
 
 
 async def test_another_key_is_taken_shown_and_remembered_and_a_clash_is_refused(database: Path, tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from engine.store.guarded import Result
 from engine.text import HOSTILE as HOSTILE_CHARACTERS
 from screens.confirm import ConfirmScreen
 from screens.runs import RunsScreen
-from screens.sql import SqlScreen, kind_of, told
+from screens.sql import SqlScreen
 from screens.widgets.grid import Grid
+from screens.widgets.result_text import kind_of, told
 from screens.widgets.sql_editor import Offers, SqlEditor
 from tests.pilot import console, press, settle, shown, until
 from tests.screens.test_hostile_pilot import HOSTILE

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.store.schema import SCHEMA_VERSION
-from screens.kept import RunsKept
+from screens.remembered.kept import RunsKept
 from tests.pilot import console, press, settle, shown, until
 from tests.screens.test_hostile_pilot import VISITS
 

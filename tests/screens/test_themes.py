@@ -7,7 +7,7 @@ import pytest
 from textual.color import Color
 
 import screens
-from screens.kept import THEMES as NAMES
+from screens.remembered.kept import THEMES as NAMES
 from screens.themes import THEMES
 
 TEXTS = ("success", "warning", "error", "accent", "primary", "secondary")

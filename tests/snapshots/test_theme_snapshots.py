@@ -9,7 +9,7 @@ from textual.pilot import Pilot
 
 from app.settings import save_kept
 from screens.base import Compare
-from screens.kept import Kept, LookKept
+from screens.remembered.kept import Kept, LookKept
 from tests.pilot import press, settle
 from tests.screens.test_settings_pilot import with_settings
 from tests.seeded_ledger import ledger

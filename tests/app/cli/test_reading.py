@@ -20,7 +20,7 @@ from engine.store.queries import FAILED
 from engine.store.recorder import Recorder
 from engine.store.runs import claim, create_run
 from engine.store.writer import Writer
-from screens.stages import stage_table
+from screens.drawing.stages import stage_table
 from tests.app.cli.cli_processes import ROOT, environment
 from tests.seeded import build
 

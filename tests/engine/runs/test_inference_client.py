@@ -133,7 +133,7 @@ def test_a_death_is_one_line_and_the_next_question_starts_another(client) -> Non
     asks.ask(Asked(1, 4, "die"))
     *_, failed, over = until_over(said)
     how = f"by signal {signal.SIGKILL:d} (Out of memory, says a library)"
-    assert failed == Failed(1, f"the inference worker ended {how}: Enter starts another")
+    assert failed == Failed(1, f"the inference worker ended {how}: the next question starts another")
     assert over == Over(1)
     asks.ask(Asked(2, 4, "again"))
     assert until_over(said)[-2:] == [Piece(2, "predict", "again"), Over(2)]

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from engine.errors import UsageError
 from engine.store.questions import read_keys
-from engine.store.rationale_filter import Filter, matching_questions, parse, quality_range
+from engine.store.rationale_filter import Filter, last_steps, matching_questions, parse, quality_range
 from engine.store.rationale_notes import remark
+from engine.store.rationale_queries import rationales_like
 from tests.seeded import build
 
 
@@ -98,6 +99,7 @@ LINES = {
     "answer=right polarity=negative": lambda r: right(r) is True and r["polarity"] == "negative",
     'text="depends on what"': lambda r: "depends on what" in r["text"],
     "text=+ chosen": lambda r: False,
+    "text=.": lambda r: "." in r["text"],
 }
 
 
@@ -108,14 +110,31 @@ def test_rationales_are_let_in(con: sqlite3.Connection, line: str) -> None:
     con.row_factory = None
     expected = tuple(sorted({row["at"] for row in rows if LINES[line](row)}))
     places = {key: i for i, key in enumerate(read_keys(con, 8))}
-    assert matching_questions(con, 8, places, parse(line)) == expected
+    assert matching_questions(con, 8, places, parse(line), last_steps(con, 8)) == expected
+
+
+def test_what_is_asked_of_visits_is_asked_of_the_questions_last_one(con: sqlite3.Connection) -> None:
+    """An earlier self's last visit is older than its question's: it was active then, and nothing tells of now."""
+    places = {key: i for i, key in enumerate(read_keys(con, 8))}
+    steps = last_steps(con, 8)
+    active = matching_questions(con, 8, places, parse("active"), steps)
+    both = matching_questions(con, 8, places, parse("active answer=wrong"), steps)
+    example = next(key for key, place in places.items() if place == active[0])
+    assert active[0] in both
+    older = "UPDATE last_visits SET step = step - 1 WHERE run_id = 8 AND example = ? AND number IN"
+    con.execute(f"{older} (SELECT number FROM rationales WHERE polarity = 'negative' AND run_id = 8)", (example,))
+    assert matching_questions(con, 8, places, parse("active"), steps) == active[1:]
+    assert matching_questions(con, 8, places, parse("active answer=wrong"), steps) == both[1:]
+    assert active[0] in matching_questions(con, 8, places, parse("polarity=negative"), steps)
+    con.row_factory = sqlite3.Row
+    assert example not in {row["example"] for row in rationales_like(con, 8, parse("active"))}
 
 
 def test_questions_are_let_in_by_flags_and_by_the_students_answers(con: sqlite3.Connection) -> None:
     places = {key: i for i, key in enumerate(read_keys(con, 8))}
 
     def found(line: str) -> tuple[int, ...]:
-        return matching_questions(con, 8, places, parse(line))
+        return matching_questions(con, 8, places, parse(line), last_steps(con, 8))
 
     assert found("") == tuple(range(40))
     assert found("flagged") == (3, 5)

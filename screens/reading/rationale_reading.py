@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.store.questions import Question, next_followed, read_keys, read_question
-from engine.store.rationale_filter import Filter, matching_questions
+from engine.store.rationale_filter import Filter, last_steps, matching_questions
 from engine.store.rationale_notes import remark
 from engine.store.search import Match, find_question, matching, nearest
-from screens.reader import Answer, Reader, Said
+from screens.keys.table import key_of
+from screens.reading.reader import Answer, Reader, Said
 from screens.widgets.parting import Parting, parting
-from screens.widgets.words import line, paragraph
+from screens.widgets.words import count, line, paragraph
 
 COMPARED = 3000
 """Characters of a rationale that are compared."""
@@ -38,6 +39,8 @@ class Seen:
     apart: Apart | None
     matches: tuple[int, ...] | None
     """Places of the questions that the filter lets in; None: there is no filter."""
+    matched: int | None = None
+    """Step of the visit with which this question was let in; None: the filter asks nothing of visits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +63,13 @@ class RationalesWatch:
         index = self.index
         if index is None:
             index = next_followed(con, self.run_id, keys, -1) or 0
-        question = read_question(con, self.run_id, keys, index, self.step)
+        matches = matches_of(con, kept, self.run_id, self.filter)
+        # the visit that the filter has let in, where it is kept: the run may have come by since
+        matched = kept["filter"][2].get(keys[index]) if self.filter.of_visits and index < len(keys) else None
+        question = read_question(con, self.run_id, keys, index, matched if self.step is None else self.step)
         if question is None:
             return None
-        return Seen(question, apart(question), matches_of(con, kept, self.run_id, self.filter))
+        return Seen(question, apart(question), matches, matched)
 
     def at(self, content: Seen, now: float) -> Seen:
         """Nothing about it grows old."""
@@ -108,7 +114,13 @@ def matches_of(con: sqlite3.Connection, kept: dict[str, Any], run_id: int, wante
     key = (run_id, wanted, moment, len(keys))
     if kept.get("filter", (None,))[0] != key:
         places = {name: i for i, name in enumerate(keys)}
-        kept["filter"] = (key, matching_questions(con, run_id, places, wanted))
+        last: dict[str, int] = {}
+        if wanted.of_visits:  # one reading does for all filters of that moment
+            known, last = kept.get("last", (None, last))
+            if known != (run_id, moment, len(keys)):
+                last = last_steps(con, run_id)
+                kept["last"] = ((run_id, moment, len(keys)), last)
+        kept["filter"] = (key, matching_questions(con, run_id, places, wanted, last), last)
     return tuple(kept["filter"][1])
 
 
@@ -142,7 +154,13 @@ def into(reader: Reader, run_id: int, place: int, wanted: Filter) -> Answer:
     """The question at `place` where the filter lets it in, else the next that it does, round the end."""
     places = reader.read(lambda con, kept: matches_of(con, kept, run_id, wanted)) or ()
     return Answer(
-        "rationales", Found(run_id, "", nearest(places, place - 1, 1), f"no question has {wanted}: F changes it")
+        "rationales",
+        Found(
+            run_id,
+            "",
+            nearest(places, place - 1, 1),
+            f"no question has {wanted}: {key_of('rationales.filter')} changes it",
+        ),
     )
 
 
@@ -198,3 +216,14 @@ def annotate(reader: Reader, run_id: int, example: str, number: int, name: str, 
     """Write a note beside it; an empty one is taken away."""
     remark(reader.database, run_id, example, number, note=note)
     return Said(f"noted beside {name}" if note.strip() else f"took the note from {name}")
+
+
+def filtered(seen: Seen, wanted: Filter) -> str:
+    """The filter, and which of how many that it lets in; "" where there is none."""
+    if seen.matches is None:
+        return ""
+    at = bisect_left(seen.matches, seen.question.index)
+    here = at < len(seen.matches) and seen.matches[at] == seen.question.index
+    here = here and seen.matched in (None, seen.question.step)  # another visit may be otherwise
+    which = count(at + 1) if here else "–"
+    return f"{line(str(wanted), 60)}: {which} of {count(len(seen.matches))}"

@@ -6,9 +6,9 @@ import pytest
 from textual.binding import BindingsMap
 from textual.keys import _character_to_key
 
-from screens.key_document import document
-from screens.keymap import TAKEN, named, remapped, written
-from screens.keys import KEYS, bindings
+from screens.keys.document import document
+from screens.keys.keymap import TAKEN, named, remapped, written
+from screens.keys.table import KEYS, bindings
 from tests.conftest import ROOT
 
 
@@ -94,4 +94,4 @@ def test_textual_takes_the_map() -> None:
 
 def test_the_page_of_keys_is_up_to_date() -> None:
     page = (ROOT / "docs" / "console.md").read_text(encoding="utf-8")
-    assert page == document(), "run: python -m screens.key_document > docs/console.md"
+    assert page == document(), "run: python -m screens.keys.document > docs/console.md"

@@ -6,8 +6,8 @@ from dataclasses import replace
 from engine.errors import UsageError
 from engine.store.run_fields import SETTING, SHORT, nearest
 from engine.store.run_list import Listed, RunList
-from screens.columns import COLUMNS, Column, Moment, column_of, usual
-from screens.kept import RunsKept
+from screens.listing.columns import COLUMNS, Column, Moment, column_of, usual
+from screens.remembered.kept import RunsKept
 from screens.widgets.run_rows import MARKS, gap
 from screens.widgets.words import count, line, three
 

@@ -4,8 +4,9 @@ from textual.content import Content
 
 from engine.store.browse import Score
 from engine.store.run_list import Listed
-from screens.arrange import Group
-from screens.columns import Moment, dollars
+from screens.keys.table import key_of
+from screens.listing.arrange import Group
+from screens.listing.columns import Moment, dollars
 from screens.widgets.words import STATUS, UNKNOWN, accuracy, count, duration, line, paragraph
 
 
@@ -41,7 +42,9 @@ def marks(one: Listed) -> Content:
 def group_preview(group: Group) -> Content:
     """What is known of a group."""
     path = " › ".join(line(part, 40) or UNKNOWN for part in group.path)
-    return Content.assemble((path, "bold"), f"  {count(len(group.run_ids))} runs\n", ("Enter folds or unfolds", "dim"))
+    return Content.assemble(
+        (path, "bold"), f"  {count(len(group.run_ids))} runs\n", (f"{key_of('runs.open')} folds or unfolds", "dim")
+    )
 
 
 def score_table(scores: tuple[Score, ...]) -> Content:

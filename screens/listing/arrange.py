@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from engine.store.run_list import Listed
-from screens.columns import Column, Moment, Value
+from screens.listing.columns import Column, Moment, Value
 
 Path = tuple[str, ...]
 """Of a group: the values it is made by, outermost first."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from engine.store.connect import database_path
-from screens.kept import RunsKept
+from screens.remembered.kept import RunsKept
 
 TWINS = {
     "all.runs": "runs",

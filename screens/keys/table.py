@@ -3,13 +3,15 @@
 Terminals and multiplexers take Ctrl+B, Ctrl+S and Ctrl+H/I/J/M: none of them is used.
 """
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from textual.binding import BindingType
 
+NAME = re.compile(r"\{([a-z]+\.[a-z-]+)\}")
 PLACES = {
     "all": "Everywhere",
     "runs": "Runs",
@@ -39,6 +41,7 @@ class Key:
     label: str
     """One or two words, for footer and borders."""
     help: str
+    """Another key is named in it by its own name: {live.pause}."""
     footer: bool = False
     pane: str = ""
     """The pane whose border names it."""
@@ -61,7 +64,7 @@ def movement(place: str, what: str, pane: str = "") -> tuple[Key, ...]:
     )
 
 
-KEYS = (
+TABLE = (
     Key("1", "1", "go('runs')", "all", "runs", "The list of all runs"),
     Key("2", "2", "go('live')", "all", "live", "The run: its stages, curves and log"),
     Key(
@@ -173,7 +176,15 @@ KEYS = (
     Key("slash", "/", "search", "rationales", "search", "Find a question by its text or a rationale's", footer=True),
     Key("n", "n", "search_next(1)", "rationales", "next match", "Next question that matches the search"),
     Key("N", "N", "search_next(-1)", "rationales", "previous match", "Previous question that matches the search"),
-    Key("F", "F", "filter", "rationales", "filter", "Which questions J and K go through", footer=True),
+    Key(
+        "F",
+        "F",
+        "filter",
+        "rationales",
+        "filter",
+        "Which questions {rationales.next} and {rationales.previous} go through",
+        footer=True,
+    ),
     Key("right_curly_bracket", "}", "rationale(1)", "rationales", "next rationale", "Next rationale of the pane"),
     Key(
         "left_curly_bracket",
@@ -181,7 +192,7 @@ KEYS = (
         "rationale(-1)",
         "rationales",
         "previous rationale",
-        "Previous rationale of the pane; before the first one m and M are for the question",
+        "Previous rationale of the pane; before the first {rationales.flag} and {rationales.note} are for the question",
     ),
     Key(
         "m",
@@ -227,6 +238,7 @@ KEYS = (
     *movement("new", "key"),
     Key("right_square_bracket,l,right", "]", "section(1)", "new", "section", "Next section", pane="fields"),
     Key("left_square_bracket,h,left", "[", "section(-1)", "new", "section before", "Section before"),
+    Key("slash", "/", "find", "new", "find", "Keys that hold these words in name or help", footer=True, pane="fields"),
     Key("d", "d", "default", "new", "default", "The key at its default", pane="fields"),
     Key("f", "f", "start_from", "new", "from", "Start from the next of a few kinds of run", footer=True, pane="fields"),
     Key(
@@ -242,7 +254,9 @@ KEYS = (
     Key("t", "t", "try", "new", "try", "Ask the teacher three questions: prompt, answers, what is read", pane="result"),
     Key("w", "w", "write", "new", "write", "Write the TOML file, for qcrd run", footer=True, pane="result"),
     Key("R", "R", "begin(False)", "new", "run", "Start it now", footer=True, pane="result"),
-    Key("Q", "Q", "begin(True)", "new", "queue", "Keep it queued: r starts it later", pane="result"),
+    Key("J,space", "J", "scroll(1)", "new", "scroll", "Scroll what it would do and the file it is", pane="result"),
+    Key("K", "K", "scroll(-1)", "new", "scroll up", "Scroll it up"),
+    Key("Q", "Q", "begin(True)", "new", "queue", "Keep it queued: {runs.resume} starts it later", pane="result"),
     Key("enter", "Enter", "ask", "try", "ask", "Ask: both heads' answers, greedily", footer=True, pane="ask"),
     Key(
         "v",
@@ -263,9 +277,9 @@ KEYS = (
     Key("G,end", "G", "end(True)", "try", "last", "Last question of the split"),
     Key("s", "s", "split", "try", "split", "Questions of the next split: test, validation, train", pane="ask"),
     Key("x", "x", "stop", "try", "stop", "No more of this answer", pane="student"),
-    Key("plus,equals_sign", "+", "samples(True)", "try", "more", "Twice as many answers for v"),
-    Key("minus", "-", "samples(False)", "try", "fewer", "Half as many answers for v"),
-    Key("T", "T", "temperature", "try", "temperature", "At which temperature v draws: 0.3, 0.7, 1, 1.5"),
+    Key("plus,equals_sign", "+", "samples(True)", "try", "more", "Twice as many answers for {try.vote}"),
+    Key("minus", "-", "samples(False)", "try", "fewer", "Half as many answers for {try.vote}"),
+    Key("T", "T", "temperature", "try", "temperature", "At which temperature {try.vote} draws: 0.3, 0.7, 1, 1.5"),
     Key("J,space", "J", "scroll(1)", "try", "scroll", "Scroll what is known, or the side in focus", pane="known"),
     Key("K", "K", "scroll(-1)", "try", "scroll up", "Scroll it up", pane="known"),
     Key("tab", "Tab", "app.focus_next", "try", "other pane", "To the next pane"),
@@ -354,6 +368,33 @@ KEYS = (
     *movement("settings", "setting"),
     Key("escape,q,f2", "Esc", "leave", "settings", "close", "Back to the screen", pane="list"),
 )
+
+"""With names in their helps."""
+
+
+def named_in_words(keys: Sequence[Key]) -> tuple[Key, ...]:
+    """With the keys themselves in their helps."""
+    shown = {key.name: first(key) for key in keys}
+    return tuple(replace(key, help=NAME.sub(lambda name: shown[name[1]], key.help)) for key in keys)
+
+
+def first(key: Key) -> str:
+    """Of its alternatives the first, as people write it."""
+    return key.shown.split()[0]
+
+
+KEYS = named_in_words(TABLE)
+_in_force = {key.name: first(key) for key in KEYS}
+
+
+def hold_to(keys: Sequence[Key]) -> None:
+    """These are in force from now on: what texts of the console name."""
+    _in_force.update({key.name: first(key) for key in keys})
+
+
+def key_of(name: str) -> str:
+    """What is to be pressed for it, as it is mapped now: texts that name a key ask here."""
+    return _in_force[name]
 
 
 def bindings(place: str) -> "list[BindingType]":

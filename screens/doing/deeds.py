@@ -7,9 +7,10 @@ from functools import partial
 
 from engine.errors import UsageError
 from engine.store.run_list import Listed
-from screens import orders
-from screens.reader import Reader, Said
-from screens.twins import each, words
+from screens.doing import orders
+from screens.keys.table import key_of
+from screens.keys.twins import each, words
+from screens.reading.reader import Reader, Said
 from screens.widgets.words import line
 
 
@@ -62,7 +63,7 @@ def stop(runs: Sequence[Listed], status: Mapping[int, str]) -> Deed:
         partial(orders.stop_all, run_ids=ids),
         each("stop", ids),
         f"Stop {name}?",
-        "A checkpoint is saved first; r resumes from there.",
+        f"A checkpoint is saved first; {key_of('runs.resume')} resumes from there.",
     )
 
 

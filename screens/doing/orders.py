@@ -8,7 +8,8 @@ from engine.errors import QcrdError
 from engine.runs import launch
 from engine.store import marks, runs
 from engine.store.complete import read_words
-from screens.reader import Answer, Reader, Said
+from screens.keys.table import key_of
+from screens.reading.reader import Answer, Reader, Said
 
 
 def order(reader: Reader, run_id: int, name: runs.Order) -> Said:
@@ -72,7 +73,10 @@ def star(reader: Reader, run_ids: tuple[int, ...], on: bool) -> Said:
 def archive(reader: Reader, run_ids: tuple[int, ...], on: bool) -> Said:
     """Put them away, or back."""
     marks.set_archived(reader.database, run_ids, on)
-    return Said(f"{'archived' if on else 'brought back'} {named(run_ids)}" + (": A shows them" if on else ""))
+    return Said(
+        f"{'archived' if on else 'brought back'} {named(run_ids)}"
+        + (f": {key_of('runs.show-archived')} shows them" if on else "")
+    )
 
 
 def tag(reader: Reader, run_ids: tuple[int, ...], add: tuple[str, ...], remove: tuple[str, ...]) -> Said:

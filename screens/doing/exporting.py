@@ -9,7 +9,7 @@ from textual.app import App
 
 from engine.runs import launch
 from screens.ask import AskScreen
-from screens.background import Background, Finished
+from screens.doing.background import Background, Finished
 from screens.widgets.words import line
 
 

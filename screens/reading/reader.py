@@ -15,9 +15,14 @@ from typing import Any, Literal, Protocol
 
 from engine.errors import NoDatabase, QcrdError
 from engine.store.connect import explain, open_reader
+from screens.keys.table import key_of
 
 POLL = 0.25
 """Seconds between two looks, where nobody wants fewer."""
+REST = 4
+"""Times that a drawing took, until the next look."""
+SLOWEST = 1.0
+"""Seconds between two looks at most, however long a drawing took."""
 BUSY_MS = 2000
 """Milliseconds to wait for a lock before saying that the database is locked."""
 
@@ -128,6 +133,10 @@ class Reader:
         self._watch = watch
         self._wake.set()
 
+    def pace(self, least: float, drawn: float) -> None:
+        """What took so many seconds to be drawn is drawn less often: a key must not wait behind it at every turn."""
+        self.pause = max(least, min(SLOWEST, REST * drawn))
+
     def do(self, job: Job) -> None:
         """Run a job on the thread; its result is posted, and a QcrdError's line in its place."""
         self._jobs.put(job)
@@ -202,7 +211,9 @@ class Reader:
         except FileNotFoundError:
             if not self._seen:
                 open_reader(self.database)  # says what to do
-            raise QcrdError(f"{self.database} is gone: the console waits for it to come back, q leaves") from None
+            raise QcrdError(
+                f"{self.database} is gone: the console waits for it to come back, {key_of('all.quit')} leaves"
+            ) from None
         file = (stat.st_dev, stat.st_ino)
         if self._con is not None and file == self._file:
             return self._con

@@ -1,13 +1,13 @@
-"""What can be set: every setting of `screens/kept.py` and every key of the table, shown and changed. Pure functions."""
+"""What can be set: every setting of `kept.py` and every key of the table, shown and changed. Pure functions."""
 
 import difflib
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from engine.errors import UsageError
-from screens.kept import Kept
-from screens.keymap import remapped
-from screens.keys import KEYS
+from screens.keys.keymap import remapped
+from screens.keys.table import KEYS
+from screens.remembered.kept import Kept
 
 SECTIONS = ("look", "live", "rationales", "compare")
 

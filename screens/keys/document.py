@@ -1,14 +1,14 @@
-"""docs/console.md, made from the table of keys: `python -m screens.key_document > docs/console.md`."""
+"""docs/console.md, made from the table of keys: `python -m screens.keys.document > docs/console.md`."""
 
-from screens.kept import Kept
-from screens.keys import KEYS, PLACES
-from screens.preferences import preferences
-from screens.twins import TWINS
+from screens.keys.table import KEYS, PLACES
+from screens.keys.twins import TWINS
+from screens.remembered.kept import Kept
+from screens.remembered.preferences import preferences
 
 HEAD = """# The console: keys, command lines, settings
 
-Made from the table of keys: change `screens/keys.py` or `screens/twins.py`, then
-`python -m screens.key_document > docs/console.md`.
+Made from the table of keys: change `screens/keys/table.py` or `screens/keys/twins.py`, then
+`python -m screens.keys.document > docs/console.md`.
 
 Every key is an entry of the palette (`Ctrl+P`), by its help; where there is a command line that does the same, the
 palette copies it with the run's id and the database (`copy: qcrd …`). Words in capitals are filled in where the screen

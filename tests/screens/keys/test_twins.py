@@ -7,8 +7,8 @@ import pytest
 from typer.main import get_command
 
 from app.cli.main import app
-from screens.keys import KEYS
-from screens.twins import BLANK, TWINS, filled, twin
+from screens.keys.table import KEYS
+from screens.keys.twins import BLANK, TWINS, filled, twin
 
 
 def test_each_is_of_a_key_and_a_command_with_such_options() -> None:

@@ -6,7 +6,8 @@ from textual.content import Content
 
 from engine.errors import ANOTHER_RUN
 from engine.store.browse import Live, Spent, Stage
-from screens.preview import score_table
+from screens.keys.table import key_of
+from screens.listing.preview import score_table
 from screens.widgets.words import STAGE, STATUS, UNKNOWN, bar, count, duration, line, three
 
 
@@ -66,23 +67,26 @@ def state_line(live: Live) -> Content:
         since = run.heartbeat_at or run.started_at or run.created_at
         at = "" if live.session is None else f" (worker {live.session.pid} on {line(live.session.host, 40)})"
         beat = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(since))
-        return Content(f"? no sign of life since {beat}{at}: r starts a new worker from the last checkpoint")
+        return Content(
+            f"? no sign of life since {beat}{at}: {key_of('live.resume')} starts a new worker from the last checkpoint"
+        )
     if run.status == "failed":
         why = run.error or next((entry.message for entry in reversed(live.logs) if entry.level == "error"), None)
-        again = "" if why and why.endswith(ANOTHER_RUN) else "   r tries again"
+        again = "" if why and why.endswith(ANOTHER_RUN) else f"   {key_of('live.resume')} tries again"
         return Content(f"✗ {line(why, 600) if why else 'failed without a word: see the log'}{again}")
     if run.status == "interrupted" and run.error:
         return Content(f"■ {line(run.error, 600)}")
     if run.status == "interrupted":
-        return Content(f"■ stopped at step {count(run.step)}: r resumes it from its checkpoint")
+        return Content(f"■ stopped at step {count(run.step)}: {key_of('live.resume')} resumes it from its checkpoint")
     if run.status == "queued":
-        return Content("◌ queued: no worker has taken it yet; r starts one")
+        return Content(f"◌ queued: no worker has taken it yet; {key_of('live.resume')} starts one")
     if live.waiting and run.status in ("running", "paused"):
         return Content(f"asked to {', '.join(live.waiting)}: the run takes it up between two steps")
     if run.status == "done" and run.steps:
-        return Content("✓ done: a asks its student questions, E exports it as a Hugging Face folder")
+        ask, export = key_of("live.ask"), key_of("live.export")
+        return Content(f"✓ done: {ask} asks its student questions, {export} exports it as a Hugging Face folder")
     if run.status == "paused":
-        return Content(f"‖ paused at step {count(run.step)}: p lets it go on")
+        return Content(f"‖ paused at step {count(run.step)}: {key_of('live.pause')} lets it go on")
     return Content("")
 
 

@@ -1,12 +1,13 @@
 """The table of keys as somebody wants it: what may be changed, what may not, and why. Pure functions."""
 
 import difflib
+import re
 import string
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from screens.keys import KEYS, Key
+from screens.keys.table import TABLE, Key, named_in_words
 
 TAKEN = {
     "ctrl+b": "terminals take it (tmux)",
@@ -45,6 +46,9 @@ TEXTUAL = {
     "low_line": "underscore",
 }
 """Characters that Textual calls otherwise than Unicode does."""
+
+TOO = re.compile(r" \(\S+ too\)")
+"""Of a help: an alternative key, which is no more where others are wanted."""
 
 
 def _punctuation() -> dict[str, str]:
@@ -92,7 +96,7 @@ def remapped(changes: Mapping[str, str]) -> tuple[tuple[Key, ...], tuple[str, ..
     """
     wanted: dict[str, Key] = {}
     refused: list[str] = []
-    names = {key.name: key for key in KEYS}
+    names = {key.name: key for key in TABLE}
     for name, text in changes.items():
         key = names.get(name)
         if key is None:
@@ -103,12 +107,13 @@ def remapped(changes: Mapping[str, str]) -> tuple[tuple[Key, ...], tuple[str, ..
         if why:
             refused.append(f"{name}: {why}; {key.shown} stands")
         elif found != key.keys.split(","):
-            wanted[name] = replace(key, keys=",".join(found), shown=" ".join(written(one) for one in found))
-    while clash := _clash([wanted.get(key.name, key) for key in KEYS], wanted):
+            shown = " ".join(written(one) for one in found)
+            wanted[name] = replace(key, keys=",".join(found), shown=shown, help=TOO.sub("", key.help))
+    while clash := _clash([wanted.get(key.name, key) for key in TABLE], wanted):
         mine, other, both = clash
         del wanted[mine]
         refused.append(f"{mine}: {written(both)} is {other} already; {names[mine].shown} stands")
-    return tuple(wanted.get(key.name, key) for key in KEYS), tuple(refused)
+    return named_in_words([wanted.get(key.name, key) for key in TABLE]), tuple(refused)
 
 
 def _parsed(text: str) -> tuple[list[str], str]:

@@ -1,0 +1,1 @@
+"""What is done to runs at a key: orders, and jobs on threads of their own."""

@@ -1,0 +1,1 @@
+"""What the console remembers from one start to the next, and what of it are settings."""

@@ -19,7 +19,8 @@ import torch
 from engine.bench.timing import Arm, Taken, in_turns, kilobytes, ratio, spread
 from engine.records import Example
 from engine.spec.run import RunSpec
-from engine.store.ledger import Asked, Ledger, Sent, State, Stored
+from engine.store.ledger import Ledger
+from engine.store.ledger_rows import Asked, Sent, State, Stored
 from engine.store.migrations import migrate
 from engine.store.runs import create_run
 from engine.store.writer import Writer
@@ -29,6 +30,7 @@ from engine.teacher.outcome import Answer, Completion, Fault
 from engine.teacher.sampling import sample
 
 T = TypeVar("T")
+One = TypeVar("One")
 TURNS = 4
 CALLS_IN_TURNS = 2000
 """Calls of an arm in all turns together, at most: more do not change a rate, and take minutes."""
@@ -187,8 +189,11 @@ class _Memory:
         migrate(self.db)
         self.db.execute("COMMIT")
 
-    def call(self, fn: Callable[[sqlite3.Connection], T], among_many: bool = False) -> "Future[T]":
+    def call(self, fn: Callable[[sqlite3.Connection], T]) -> "Future[T]":
         return _done(fn(self.db))
+
+    def together(self, fn: Callable[[sqlite3.Connection, Sequence[One]], Sequence[T]], one: One) -> "Future[T]":
+        return _done(fn(self.db, [one])[0])
 
 
 class _Silent(Ledger):

@@ -12,7 +12,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Literal
 
-from engine.store.ledger import Asked, Ledger, Purpose, Sent, begin_rows
+from engine.store.ledger import Ledger
+from engine.store.ledger_rows import Asked, Begun, Purpose, Sent, begin_many
 from engine.store.views import alive
 
 BatchState = Literal["written", "uploaded", "submitted"]
@@ -71,9 +72,10 @@ def write(ledger: Ledger, tag: str, model: str, asked: Sequence[tuple[Asked, int
             (ledger.run_id, tag, model, len(asked), time.time()),
         ).lastrowid
         assert number is not None
+        sent = begin_many(db, [Begun(ledger.run_id, what, attempt, row, number) for what, attempt, row in asked])
         lines = tuple(
             Line(
-                begin_rows(db, ledger.run_id, what, attempt, row, number),
+                one,
                 what.purpose,
                 what.example,
                 what.key,
@@ -82,7 +84,7 @@ def write(ledger: Ledger, tag: str, model: str, asked: Sequence[tuple[Asked, int
                 what.greatest_usd,
                 what.greatest_tokens,
             )
-            for what, attempt, row in asked
+            for one, (what, attempt, _) in zip(sent, asked, strict=True)
         )
         return Job(number, tag, model, "written", None, None, len(lines), lines)
 

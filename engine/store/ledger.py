@@ -8,70 +8,47 @@ import json
 import sqlite3
 import time
 import zlib
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from engine.records import Sample
-from engine.store.texts import storable, store_texts
+from engine.store.ledger_rows import (
+    Asked,
+    Begun,
+    Failed,
+    Finished,
+    Sent,
+    State,
+    Stored,
+    begin_many,
+    fail_many,
+    finish_many,
+    insert_samples,
+    stored_samples,
+    use_samples,
+)
+from engine.store.texts import VARIABLES, storable
 from engine.store.views import NEVER_SENT, alive
 from engine.teacher.outcome import Answer, Completion, Fault
 
 T = TypeVar("T")
-CHUNK = 500
-"""Keys looked up by one statement; SQLite takes 999 variables at least."""
+One = TypeVar("One")
 LOST = "the worker ended before the answer came"
 """The error of an attempt that was under way then."""
-
-State = Literal["done", "pending", "failed"]
-Purpose = Literal["sample", "judge"]
-"""What an answer is for: a rationale, or a verdict on one."""
 
 
 class Writes(Protocol):
     """What the ledger needs of `store.writer.Writer`."""
 
-    def call(self, fn: Callable[[sqlite3.Connection], T], among_many: bool = False) -> Future[T]:
+    def call(self, fn: Callable[[sqlite3.Connection], T]) -> Future[T]:
         """Runs fn within the writer's transaction; the future resolves after the commit."""
         ...
 
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A sample in the database."""
-
-    id: int
-    text: str
-    reasoning: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What one try is about to ask for."""
-
-    purpose: Purpose
-    example: str
-    model: str
-    key: bytes
-    """Of the question and how it is asked, without a slot."""
-    slots: tuple[int, ...]
-    input_tokens: int | None = None
-    """Estimated."""
-    greatest_usd: float | None = None
-    """Most that it can cost; None: the price is unknown."""
-    greatest_tokens: int | None = None
-    """Most tokens, of input and output together, that it can take."""
-    messages: Sequence[Mapping[str, str]] = ()
-    """As they are sent, the last one the user's; kept so that what was asked can be read again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """The rows of a try that is under way."""
-
-    request: int
-    attempt: int
+    def together(self, fn: Callable[[sqlite3.Connection, Sequence[One]], Sequence[T]], one: One) -> Future[T]:
+        """The same, fn being given all that come at once, and giving a result for each."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +152,7 @@ class Ledger:
 
     def stored(self, keys: Sequence[bytes]) -> Future[dict[bytes, Stored]]:
         """Those of the samples that any run has bought already."""
-        return self.writer.call(lambda db: _stored(db, keys))
+        return self.writer.call(lambda db: stored_samples(db, keys))
 
     def rename(self, keys: Mapping[bytes, bytes]) -> Future[None]:
         """Samples of older keys (new key -> older one), where there are any, get the keys they would have now."""
@@ -188,20 +165,13 @@ class Ledger:
 
     def begin(self, asked: Asked, attempt: int, request: int | None = None) -> Future[Sent]:
         """A try, number `attempt` of its request (a new one where None), is about to be sent."""
-
-        return self.writer.call(lambda db: begin_rows(db, self.run_id, asked, attempt, request), among_many=True)
+        return self.writer.together(begin_many, Begun(self.run_id, asked, attempt, request))
 
     def fail(self, sent: Sent, fault: Fault, last: bool) -> Future[None]:
         """The try brought nothing; `last`: there will be no other."""
-
-        def run(db: sqlite3.Connection) -> None:
-            db.execute(
-                "UPDATE attempts SET state = 'failed', ended_at = ?, status = ?, error = ?, billed = ? WHERE id = ?",
-                (time.time(), fault.status, f"{fault.kind}: {fault.message}", fault.billed, sent.attempt),
-            )
-            db.execute("UPDATE requests SET state = ? WHERE id = ?", ("failed" if last else "pending", sent.request))
-
-        return self.writer.call(run, among_many=True)
+        state: State = "failed" if last else "pending"
+        failed = Failed(sent, fault.status, f"{fault.kind}: {fault.message}", fault.billed, state)
+        return self.writer.together(fail_many, failed)
 
     def finish(
         self,
@@ -216,46 +186,22 @@ class Ledger:
         """The try was answered: response, samples (key, slot, completion), which these examples use, and states are one
         transaction. `state`: of the request, pending where some of its slots are still open. Gives what is stored:
         another run's sample where that one was first."""
-        raw = zlib.compress(storable(answer.raw).encode(), 1)
-        fault = answer.fault
-
-        def run(db: sqlite3.Connection) -> dict[bytes, Stored]:
-            now = time.time()
-            response = db.execute(
-                "INSERT INTO responses (attempt_id, received_at, model, provider_id, input_tokens, output_tokens,"
-                " reasoning_tokens, price_usd, raw) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    sent.attempt,
-                    now,
-                    answer.model and storable(answer.model),
-                    answer.provider_id and storable(answer.provider_id),
-                    answer.input_tokens,
-                    answer.output_tokens,
-                    answer.reasoning_tokens,
-                    price_usd,
-                    raw,
-                ),
-            ).lastrowid
-            db.execute(
-                "UPDATE attempts SET state = ?, ended_at = ?, status = 200, error = ?, billed = 1 WHERE id = ?",
-                ("failed" if fault else "done", now, f"{fault.kind}: {fault.message}" if fault else None, sent.attempt),
-            )
-            db.execute("UPDATE requests SET state = ? WHERE id = ?", (state, sent.request))
-            mine = {
-                key: _insert_sample(db, key, model, completion, now, sent.attempt, response)
-                for key, _, completion in bought
-            }
-            stored = {key: one for key, one in mine.items() if one is not None}
-            if len(stored) < len(mine):
-                stored |= _stored(db, [key for key, one in mine.items() if one is None])
-            _use(db, self.run_id, ((e, slot, stored[key].id) for e in examples for key, slot, _ in bought))
-            return stored
-
-        return self.writer.call(run, among_many=True)
+        response = (
+            answer.model and storable(answer.model),
+            answer.provider_id and storable(answer.provider_id),
+            answer.input_tokens,
+            answer.output_tokens,
+            answer.reasoning_tokens,
+            price_usd,
+            zlib.compress(storable(answer.raw).encode(), 1),
+        )
+        error = f"{answer.fault.kind}: {answer.fault.message}" if answer.fault else None
+        finished = Finished(self.run_id, sent, model, response, error, state, bought, examples)
+        return self.writer.together(finish_many, finished)
 
     def use(self, rows: Sequence[tuple[str, int, int]]) -> Future[None]:
         """This run uses samples that are stored already: (example, slot, sample id)."""
-        return self.writer.call(lambda db: _use(db, self.run_id, rows))
+        return self.writer.call(lambda db: use_samples(db, [(self.run_id, *row) for row in rows]))
 
     def record(self, model: str, samples: Sequence[Sample]) -> Future[None]:
         """Samples that no request was made for (replayed ones)."""
@@ -263,58 +209,13 @@ class Ledger:
         def run(db: sqlite3.Connection) -> None:
             now = time.time()
             keys = [_recorded_key(model, s) for s in samples]
-            for key, sample in zip(keys, samples, strict=True):
-                _insert_sample(db, key, model, Completion(sample.text), now)
-            stored = _stored(db, keys)
-            _use(
-                db,
-                self.run_id,
-                ((s.example_id, s.slot, stored[key].id) for key, s in zip(keys, samples, strict=True)),
-            )
+            texts = [Completion(sample.text) for sample in samples]
+            insert_samples(db, [(key, model, text, now, None, None) for key, text in zip(keys, texts, strict=True)])
+            stored = stored_samples(db, keys)
+            pairs = zip(keys, samples, strict=True)
+            use_samples(db, [(self.run_id, s.example_id, s.slot, stored[key].id) for key, s in pairs])
 
         return self.writer.call(run)
-
-
-def begin_rows(
-    db: sqlite3.Connection, run_id: int, asked: Asked, attempt: int, request: int | None, batch: int | None = None
-) -> Sent:
-    """The rows of a try that is about to be sent, by itself or in a batch."""
-    now = time.time()
-    row = request
-    if row is None:
-        turns = message = None
-        if asked.messages:
-            # worked examples are the same for every question, so that they are stored once
-            parts = json.dumps(list(asked.messages[:-1])), asked.messages[-1]["content"]
-            turns, message = store_texts(db, parts, "messages")
-        row = db.execute(
-            "INSERT INTO requests (run_id, purpose, example, model, asked, slots, state, input_tokens,"
-            " greatest_usd, created_at, turns_id, message_id) VALUES (?, ?, ?, ?, ?, ?, 'sent', ?, ?, ?, ?, ?)",
-            (
-                run_id,
-                asked.purpose,
-                asked.example,
-                asked.model,
-                asked.key,
-                json.dumps(asked.slots),
-                asked.input_tokens,
-                asked.greatest_usd,
-                now,
-                turns,
-                message,
-            ),
-        ).lastrowid
-    else:
-        db.execute("UPDATE requests SET state = 'sent' WHERE id = ?", (row,))
-    most = (asked.greatest_usd, asked.greatest_tokens)
-    sent = db.execute(
-        "INSERT INTO attempts (run_id, example, slots, attempt, state, sent_at, request_id, greatest_usd,"
-        " greatest_tokens, batch_id) VALUES (?, ?, ?, ?, 'sent', ?, ?, ?, ?, ?)",
-        (run_id, asked.example, len(asked.slots), attempt, now, row, *most, batch),
-    ).lastrowid
-    assert row is not None
-    assert sent is not None
-    return Sent(row, sent)
 
 
 def _recorded_key(model: str, sample: Sample) -> bytes:
@@ -323,59 +224,11 @@ def _recorded_key(model: str, sample: Sample) -> bytes:
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).digest()
 
 
-def _insert_sample(
-    db: sqlite3.Connection,
-    key: bytes,
-    model: str,
-    completion: Completion,
-    now: float,
-    attempt_id: int | None = None,
-    response_id: int | None = None,
-) -> Stored | None:
-    """None: there is one of that key already."""
-    (text_id,) = store_texts(db, [completion.text])
-    reasoning_id = store_texts(db, [completion.reasoning])[0] if completion.reasoning else None
-    counts = (completion.input_tokens, completion.output_tokens)
-    added = db.execute(
-        "INSERT OR IGNORE INTO samples "
-        "(key, model, text_id, finish, input_tokens, output_tokens, attempt_id, created_at, response_id, reasoning_id) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (key, model, text_id, completion.finish, *counts, attempt_id, now, response_id, reasoning_id),
-    )
-    if not added.rowcount or added.lastrowid is None:
-        return None
-    return Stored(
-        added.lastrowid, storable(completion.text), storable(completion.reasoning) if completion.reasoning else None
-    )
-
-
 def stored_keys(conn: sqlite3.Connection, keys: Sequence[bytes]) -> set[bytes]:
     """Those of the keys that a sample is stored under."""
     found: set[bytes] = set()
-    for start in range(0, len(keys), CHUNK):
-        chunk = keys[start : start + CHUNK]
+    for start in range(0, len(keys), VARIABLES):
+        chunk = keys[start : start + VARIABLES]
         marks = ",".join("?" * len(chunk))
         found.update(bytes(row[0]) for row in conn.execute(f"SELECT key FROM samples WHERE key IN ({marks})", chunk))
     return found
-
-
-def _stored(db: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, Stored]:
-    found: dict[bytes, Stored] = {}
-    for start in range(0, len(keys), CHUNK):
-        chunk = keys[start : start + CHUNK]
-        marks = ",".join("?" * len(chunk))
-        rows = db.execute(
-            "SELECT s.key, s.id, t.text, h.text FROM samples s JOIN texts t ON t.id = s.text_id"
-            f" LEFT JOIN texts h ON h.id = s.reasoning_id WHERE s.key IN ({marks})",
-            list(chunk),
-        )
-        found.update({bytes(key): Stored(number, *texts) for key, number, *texts in rows})
-    return found
-
-
-def _use(db: sqlite3.Connection, run_id: int, rows: Iterable[tuple[str, int, int]]) -> None:
-    db.executemany(
-        "INSERT INTO run_samples (run_id, example, slot, sample_id) VALUES (?, ?, ?, ?)"
-        " ON CONFLICT DO UPDATE SET sample_id = excluded.sample_id",
-        ((run_id, example, slot, sample_id) for example, slot, sample_id in rows),
-    )

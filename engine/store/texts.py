@@ -3,8 +3,10 @@
 import hashlib
 import re
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Sequence
 
+VARIABLES = 900
+"""Of one statement; SQLite takes 999 at least."""
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -18,17 +20,20 @@ def text_hash(text: str) -> bytes:
     return hashlib.sha256(storable(text).encode()).digest()[:16]
 
 
-def store_texts(conn: sqlite3.Connection, texts: Iterable[str], table: str = "texts") -> list[int]:
+def store_texts(conn: sqlite3.Connection, texts: Sequence[str], table: str = "texts") -> list[int]:
     """The ids of the texts, in order, each stored unless it is there already. Within the caller's transaction.
 
     `table`: texts, or messages for what is sent to a teacher.
     """
-    ids: list[int] = []
-    for text in texts:
-        key = text_hash(text)
-        added = f"INSERT OR IGNORE INTO {table} (hash, text) VALUES (?, ?) RETURNING id"
-        row = conn.execute(added, (key, storable(text))).fetchone()
-        if row is None:
-            row = conn.execute(f"SELECT id FROM {table} WHERE hash = ?", (key,)).fetchone()
-        ids.append(int(row[0]))
-    return ids
+    keys = [text_hash(text) for text in texts]
+    new = list(zip(keys, map(storable, texts), strict=True))
+    ids: dict[bytes, int] = {}
+    for at in range(0, len(new), VARIABLES // 2):
+        some = new[at : at + VARIABLES // 2]
+        marks = ",".join(["(?,?)"] * len(some))
+        values = [value for row in some for value in row]
+        conn.execute(f"INSERT OR IGNORE INTO {table} (hash, text) VALUES {marks}", values)
+        marks = ",".join("?" * len(some))
+        rows = conn.execute(f"SELECT hash, id FROM {table} WHERE hash IN ({marks})", [key for key, _ in some])
+        ids.update({bytes(key): int(number) for key, number in rows})
+    return [ids[key] for key in keys]

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ from engine.errors import QcrdError
 from engine.store.connect import explain, open_writer
 
 T = TypeVar("T")
+One = TypeVar("One")
 Row = Sequence[Any]
 
 DELAY = 0.2
@@ -52,6 +53,10 @@ class _Item:
     act: Callable[[sqlite3.Connection], Any]
     rows: int
     future: "Future[Any] | None" = None
+    together: Callable[[sqlite3.Connection, Sequence[Any]], Sequence[Any]] | None = None
+    """Does this and all others like it."""
+    one: Any = None
+    """What it is given of this."""
 
 
 class Writer:
@@ -87,14 +92,21 @@ class Writer:
         if rows:
             self._put(_Item(lambda conn: conn.executemany(sql, rows), len(rows)), DELAY)
 
-    def call(self, function: Callable[[sqlite3.Connection], T], among_many: bool = False) -> "Future[T]":
+    def call(self, function: Callable[[sqlite3.Connection], T]) -> "Future[T]":
         """Run `function` in the next transaction, at once; the future has its result when that is committed.
 
-        `among_many`: others like it come within milliseconds, so that it waits for them. What it raises goes to the
-        future alone, and what it had written is taken back. It must not commit, and may be run a second time.
+        What it raises goes to the future alone, and what it had written is taken back. It must not commit, and may be
+        run a second time.
         """
         future: Future[T] = Future()
-        self._put(_Item(function, 1, future), self._company if among_many else 0.0)
+        self._put(_Item(function, 1, future), 0.0)
+        return future
+
+    def together(self, function: Callable[[sqlite3.Connection, Sequence[One]], Sequence[T]], one: One) -> "Future[T]":
+        """As `call`, for what others like it come beside within milliseconds: it waits for them, and `function` is
+        given all of a transaction at once and gives a result for each."""
+        future: Future[T] = Future()
+        self._put(_Item(lambda conn: function(conn, [one])[0], 1, future, function, one), self._company)
         return future
 
     def flush(self) -> None:
@@ -174,7 +186,7 @@ class Writer:
             self._check_file()
             self._begin()
             try:
-                done = [(item.future, item.act(self._conn)) for item in batch]
+                done = self._all_at_once(batch)
             except Exception as error:
                 if _is_fatal(error):
                     raise
@@ -196,6 +208,21 @@ class Writer:
                 future.set_result(result)
         for future, reason in failed:
             future.set_exception(reason)
+
+    def _all_at_once(self, batch: list[_Item]) -> list[tuple["Future[Any] | None", Any]]:
+        """Everything in its order, but for those alike, which are done with the first of them."""
+        alike: dict[Any, list[_Item]] = {}
+        for item in batch:
+            if item.together is not None:
+                alike.setdefault(item.together, []).append(item)
+        done: list[tuple[Future[Any] | None, Any]] = []
+        for item in batch:
+            if item.together is None:
+                done.append((item.future, item.act(self._conn)))
+            elif items := alike.pop(item.together, []):
+                results = item.together(self._conn, [other.one for other in items])
+                done += zip((other.future for other in items), results, strict=True)
+        return done
 
     def _one_by_one(
         self, batch: list[_Item], failed: list[tuple["Future[Any]", BaseException]]
@@ -268,7 +295,7 @@ def _settled(item: _Item) -> _Item:
     """From now on its future cannot be cancelled; where it was, the rows are written still: they may be paid for."""
     if item.future is None or item.future.set_running_or_notify_cancel():
         return item
-    return _Item(item.act, item.rows)
+    return replace(item, future=None)
 
 
 def _inode(path: Path) -> tuple[int, int] | None:

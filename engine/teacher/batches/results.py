@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from engine.store import batches
-from engine.store.ledger import State, Stored
+from engine.store.ledger_rows import State, Stored
 from engine.teacher.batches import api
 from engine.teacher.batches.api import Seen
 from engine.teacher.batches.job import Batch, Desk, Line, Seller

@@ -24,7 +24,8 @@ from engine.store.groups import (
     read_group,
     stop_group,
 )
-from engine.store.ledger import Asked, Ledger
+from engine.store.ledger import Ledger
+from engine.store.ledger_rows import Asked
 from engine.store.recorder import Recorder
 from engine.store.results import Cost, group_run_ids, paired_verdicts, read_results
 from engine.store.runs import claim

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.store.ledger import Asked, begin_rows
+from engine.store.ledger_rows import Asked, Begun, begin_many
 from engine.store.requests import PAGE, STATES, read_ledger, read_request, unpacked, with_clock
 from engine.store.views import STALE_AFTER
 from tests.seeded import NOW, build, question
@@ -102,8 +102,8 @@ def test_the_messages_of_a_request_are_kept_and_the_worked_examples_once(tmp_pat
     con = sqlite3.connect(build(tmp_path / "x.db"))
     for example in ("a", "b"):
         messages = [*TURNS, {"role": "user", "content": f"what of {example}?"}]
-        begin_rows(con, 8, Asked("sample", example, "m", b"k", (0,), messages=messages), 1, None)
-    begin_rows(con, 8, Asked("judge", "c", "m", b"k", (0,), messages=[{"role": "user", "content": "?"}]), 1, None)
+        begin_many(con, [Begun(8, Asked("sample", example, "m", b"k", (0,), messages=messages), 1)])
+    begin_many(con, [Begun(8, Asked("judge", "c", "m", b"k", (0,), messages=[{"role": "user", "content": "?"}]), 1)])
     first, second, third = (read_request(con, i) for i in (1, 2, 3))
     assert first is not None
     assert second is not None

@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing, contextmanager
 from typing import Any, TypeVar
@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.store.ledger import Asked, Ledger, Sent
+from engine.store.ledger import Ledger
+from engine.store.ledger_rows import Asked, Sent
 from engine.store.schema import STEPS
 from engine.store.views import NEVER_SENT, VIEWS
 from engine.teacher.outcome import Answer, Completion, Fault
@@ -53,10 +54,13 @@ class Book:
         self.open: list[tuple[Ledger, Sent, Asked, int]] = []
         self.keys: list[bytes] = []
 
-    def call(self, fn: Callable[[sqlite3.Connection], T], among_many: bool = False) -> "Future[T]":
+    def call(self, fn: Callable[[sqlite3.Connection], T]) -> "Future[T]":
         done: Future[T] = Future()
         done.set_result(fn(self.db))
         return done
+
+    def together(self, fn: Callable[[sqlite3.Connection, Sequence[Any]], Sequence[T]], one: Any) -> "Future[T]":
+        return self.call(lambda db: fn(db, [one])[0])
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         return [tuple(None if v is None else round(v, 9) if isinstance(v, float) else v for v in row)

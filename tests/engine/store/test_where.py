@@ -143,7 +143,7 @@ def written(term: tuple[str, str, str | float]) -> str:
     if not key:
         return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
     if key == "age":
-        return f"age{op}{value / 60:g}min"  # type: ignore[operator]
+        return f"age{op}{value:g}s"
     return f"{key}{op}{quoted(value) if isinstance(value, str) else repr(value)}"
 
 

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -32,6 +33,15 @@ def names(path: Path) -> list[str]:
         conn.close()
 
 
+def add(db: sqlite3.Connection, names: Sequence[str]) -> list[int]:
+    """The rows there are after each."""
+    found = []
+    for name in names:
+        db.execute(ADD, (name, name))
+        found.append(db.execute("SELECT count(*) FROM datasets").fetchone()[0])
+    return found
+
+
 def test_rows_are_written_in_order_and_flush_waits_for_them(path: Path) -> None:
     with Writer(path) as writer:
         writer.execute(ADD, ("1", "one"))
@@ -50,14 +60,25 @@ def test_calls_among_many_share_a_commit_and_one_that_is_not_hurries_them(
     done: list[str] = []
     with Writer(path) as writer:
         writer._conn.set_trace_callback(done.append)
-        waiting = [writer.call(lambda db, i=i: db.execute(ADD, (str(i), str(i))), among_many=True) for i in range(5)]
+        waiting = [writer.together(add, str(i)) for i in range(5)]
         assert done == []
         assert writer.call(lambda db: 7).result() == 7
         assert all(future.done() for future in waiting)
         assert done.count("COMMIT") == 1
-        last = writer.call(lambda db: db.execute(ADD, ("5", "5")), among_many=True)
+        last = writer.together(add, "5")
     assert last.done()
     assert names(path) == list("012345")
+
+
+def test_one_that_fails_among_others_done_together_fails_alone(path: Path) -> None:
+    with Writer(path) as writer:
+        writer.execute(ADD, ("0", "0"))
+        waiting = [writer.together(add, name) for name in ("1", "0", "2")]
+        assert waiting[0].result() == 2
+        with pytest.raises(sqlite3.IntegrityError):
+            waiting[1].result()
+        assert waiting[2].result() == 3
+    assert names(path) == ["0", "1", "2"]
 
 
 def test_rows_are_committed_without_a_flush(path: Path) -> None:

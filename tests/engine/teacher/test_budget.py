@@ -153,7 +153,7 @@ def test_the_ledger_keeps_the_whole_answer(tmp_path: Path) -> None:
         found = db.execute("SELECT raw, provider_id, model, price_usd FROM responses ORDER BY id").fetchall()
     assert len(found) == 13  # the one without a choice was paid for, too
     assert {row[2] for row in found} == {"scripted"}
-    raw = json.loads(zlib.decompress(found[1][0]))
-    assert raw["id"] == found[1][1]
-    assert len(raw["choices"]) == 5
-    assert all(row[3] is not None for row in found[1:])
+    whole = [(json.loads(zlib.decompress(raw)), *row) for raw, *row in found]
+    assert all(raw["id"] == number for raw, number, *_ in whole)
+    assert sorted(len(raw["choices"]) for raw, *_ in whole) == [0] + [5] * 12
+    assert all(price is not None for raw, *_, price in whole if raw["choices"])

@@ -43,7 +43,9 @@ def curve(ballots: Sequence[Ballot], samples: int, weight: Weight) -> list[Point
 
 def _point(ballots: Sequence[Ballot], n: int, weight: Weight) -> Point:
     plain, weighted = ([block_credits(b.clusters, b.right, b.scores, n, by) for b in ballots] for by in ("1", weight))
-    return Point(n, len(ballots), _estimate(mean(plain)), _estimate(mean(weighted)), difference(plain, weighted))
+    # one answer wins whatever it weighs: no other questions would differ either
+    apart = difference(plain, weighted) if n > 1 else Estimate(0.0, 0.0, 0.0)
+    return Point(n, len(ballots), _estimate(mean(plain)), _estimate(mean(weighted)), apart)
 
 
 def _estimate(found: Mean) -> Estimate:

@@ -105,6 +105,7 @@ def test_the_curve_by_hand() -> None:
     # by s, at 2: right wins both blocks of the first; of the second the block with the trusted one
     assert [p.weighted.value for p in points] == pytest.approx([0.375, (1 + 0.5) / 2, 1.0])
     assert [p.difference.value for p in points] == pytest.approx([0, 0.375, 0.75])
+    assert (points[0].difference.low, points[0].difference.high) == (0, 0)  # one answer wins whatever it weighs
     low, high = t_interval([0.5, 0.25]) or (0, 0)
     assert (points[1].difference.low, points[1].difference.high) == (max(-1, low), min(1, high))
     assert (points[2].weighted.low, points[2].weighted.high) == wilson(2, 2)

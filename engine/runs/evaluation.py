@@ -5,7 +5,6 @@ in the database before the next is begun; what is there is not made again.
 """
 
 import json
-import os
 import signal
 import sys
 import threading
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from engine.errors import Interrupted, QcrdError, UsageError
 from engine.records import Example
+from engine.runs import line_out
 from engine.runs.evaluation_client import Made, Step, Wanted
 from engine.spec.run import RunSpec
 from engine.store.connect import open_reader, write
@@ -33,7 +33,6 @@ from engine.store.evaluations import (
 
 JUDGED = 256
 """Answers that are judged between two looks at whether to stop."""
-MOST_THREADS = 4
 
 
 def carry_out(database: Path, wanted: Wanted, say: Callable[[Step], None], between: Callable[[], None]) -> Made:
@@ -139,12 +138,7 @@ def main(arguments: list[str]) -> int:
     """Carry it out; the last line is what was made, or the error with its exit code."""
     for number in (signal.SIGINT, signal.SIGHUP):  # Ctrl-C is for who asks, who then says SIGTERM
         signal.signal(number, signal.SIG_IGN)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    os.environ.setdefault("OMP_NUM_THREADS", str(min(cores, MOST_THREADS)))
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what libraries print is for nobody who reads lines of ours
+    out = line_out.prepare()
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda _number, _frame: stopped.set())
     threading.Thread(target=_wait, args=(stopped,), name="who asks", daemon=True).start()
@@ -154,11 +148,7 @@ def main(arguments: list[str]) -> int:
             raise Interrupted("stopped; what was drawn is stored, the same command goes on")
 
     def say(found: object) -> None:
-        try:
-            out.write(json.dumps(found) + "\n")
-            out.flush()
-        except BrokenPipeError:  # nobody is there any more
-            os._exit(0)
+        line_out.write(out, json.dumps(found) + "\n")
 
     try:
         wanted = Wanted(**json.loads(arguments[1]))

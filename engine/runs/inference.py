@@ -12,16 +12,15 @@ import sys
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from engine.errors import QcrdError
 from engine.evaluation.reply import Asked, Doing, Failed, Over, Ready, Reply, line
+from engine.runs import line_out
 
 if TYPE_CHECKING:
     from engine.evaluation.one_question import Learned
     from engine.runs.learned import Place
-
-MOST_THREADS = 4
 
 
 class Inbox:
@@ -103,25 +102,12 @@ class Inference:
 def main(arguments: list[str]) -> int:
     """Answer what comes in on standard input."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who asks
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    os.environ.setdefault("OMP_NUM_THREADS", str(min(cores, MOST_THREADS)))
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what libraries print is for nobody who reads lines of ours
+    out = line_out.prepare()
     inbox = Inbox(sys.stdin, lambda: os._exit(0))
-    inference = Inference(Path(arguments[0]), lambda reply: _write(out, reply))
+    inference = Inference(Path(arguments[0]), lambda reply: line_out.write(out, line(reply)))
     while True:
         asked = inbox.take()
         inference.answer(asked, lambda number=asked.id: inbox.stopped(number))  # type: ignore[misc]
-
-
-def _write(out: TextIO, reply: Reply) -> None:
-    try:
-        out.write(line(reply))
-        out.flush()
-    except BrokenPipeError:  # nobody is there any more
-        os._exit(0)
 
 
 if __name__ == "__main__":

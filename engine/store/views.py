@@ -59,7 +59,7 @@ SELECT
     s.run_id, s.model, s.calls, s.failed_calls, s.bought AS bought_samples, s.input_tokens, s.output_tokens,
     s.reasoning_tokens, s.price_usd, s.unknown_prices, coalesce(d.tries, 0) AS in_doubt, d.usd AS in_doubt_usd,
     s.reused AS reused_samples, CASE WHEN s.reused_priced > 0 THEN s.reused_usd END AS reused_usd
-FROM spending s
+FROM (SELECT * FROM spending WHERE tries OR bought OR reused) s  -- all 0: of a sample exchanged for another's
 LEFT JOIN (
     SELECT l.run_id, coalesce(q.model, l.teacher) AS model, count(*) AS tries, sum(l.greatest_usd) AS usd
     FROM (

@@ -1,5 +1,6 @@
 """The one place that calls litellm. It is imported inside functions: it takes seconds, and readers never need it."""
 
+import gc
 import json
 import math
 import os
@@ -65,7 +66,16 @@ async def complete(teacher: TeacherConfig, messages: Messages, n: int, first_slo
         )
     except Exception as error:  # noqa: BLE001 - litellm lets through whatever the provider's client or a broken body raised
         raise TeacherError(fault_of(error, secret_of(teacher, key))) from None
+    if not teacher.model.startswith("local/"):  # its model has to be found and let go afterwards
+        _leave_libraries_alone()
     return answer_of(response, n, secret_of(teacher, key))
+
+
+@cache
+def _leave_libraries_alone() -> None:
+    """Half a million objects that litellm has loaded by its first answer stay to the end: looking through them for
+    garbage again and again cost a call 0.5 ms."""
+    gc.freeze()
 
 
 def accepts_n(teacher: TeacherConfig) -> bool:
@@ -212,9 +222,10 @@ def secret_of(teacher: TeacherConfig, key: str | None) -> str | None:
 
 def answer_of(response: Any, n: int, key: str | None, raw: str | None = None) -> Answer:
     """What litellm's response holds. `raw`: what came, where that is more than the response."""
+    secrets = _secrets(key)
     choices = list(response.choices or [])
     read = [(*of_message(c.message), c.finish_reason) for c in choices[:n]]
-    texts = [(_without(reasoning or "", key), _without(text, key), finish) for reasoning, text, finish in read]
+    texts = [(without(reasoning or "", secrets), without(text, secrets), finish) for reasoning, text, finish in read]
     # reasoning without an answer is paid for, and would hardly end another time: an answer that is missing
     full = [(reasoning, text, finish) for reasoning, text, finish in texts if text.strip() or reasoning.strip()]
     fault = None
@@ -238,18 +249,18 @@ def answer_of(response: Any, n: int, key: str | None, raw: str | None = None) ->
     return Answer(
         completions,
         fault,
-        model=response.model and _without(response.model, key),
-        provider_id=response.id and _without(response.id, key),
+        model=response.model and without(response.model, secrets),
+        provider_id=response.id and without(response.id, secrets),
         input_tokens=sent,
         output_tokens=written,
         reasoning_tokens=getattr(details, "reasoning_tokens", None),
-        raw=_without(raw or json.dumps(response.model_dump(warnings=False), default=str), key),
+        raw=without(raw or json.dumps(response.model_dump(warnings=False), default=str), secrets),
     )
 
 
-def _without(text: str, key: str | None) -> str:
-    """A server may repeat the key in its answer as well as in its errors."""
-    return without(text, [s for s in {key or "", *from_environment(SHORTEST_KEY)} if len(s) >= SHORTEST_KEY])
+def _secrets(key: str | None) -> list[str]:
+    """What a server may repeat in its answer, as in its errors."""
+    return [s for s in {key or "", *from_environment(SHORTEST_KEY)} if len(s) >= SHORTEST_KEY]
 
 
 def fault_of(error: Exception, key: str | None) -> Fault:

@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 from urllib.parse import quote
 
@@ -106,11 +107,17 @@ def from_environment(shortest: int) -> list[str]:
 
 def without(text: str, secrets: Iterable[str]) -> str:
     """The text without the secrets, be they written as they are, as in a URL or as in JSON."""
+    for form in _forms(frozenset(secrets)):
+        text = text.replace(form, "[redacted]")
+    return text
+
+
+@lru_cache(maxsize=8)
+def _forms(secrets: frozenset[str]) -> tuple[str, ...]:
+    """How the secrets may be written, the longest first; kept: every text of every answer is searched for them."""
     forms = set()
     for secret in secrets:
         in_url = {quote(secret, safe="", errors="replace"), quote(secret, errors="replace")}
         lower = {re.sub("%..", lambda code: code[0].lower(), form) for form in in_url}
         forms |= {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], *in_url, *lower}
-    for form in sorted(forms, key=len, reverse=True):
-        text = text.replace(form, "[redacted]")
-    return text
+    return tuple(sorted(forms, key=len, reverse=True))

@@ -10,8 +10,8 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import RichLog, Static
 
-from engine.store.browse import Live, LiveReader, with_clock
-from engine.store.runs import Order
+from engine.store.runs.browse import Live, LiveReader, with_clock
+from engine.store.runs.run import Order
 from screens.base import Ask, Export, TryIt, View, Votes
 from screens.confirm import ConfirmScreen
 from screens.doing.orders import order, resume

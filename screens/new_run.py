@@ -20,7 +20,7 @@ from engine.spec.load import read_spec
 from engine.spec.run import RunSpec
 from engine.spec.starting_points import STARTING_POINTS
 from engine.spec.template import to_toml
-from engine.store.runs import create_run
+from engine.store.runs.run import create_run
 from screens.base import Open
 from screens.confirm import ConfirmScreen
 from screens.keys.table import bindings, hints, key_of

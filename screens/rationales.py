@@ -11,10 +11,10 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from engine.errors import UsageError
-from engine.store.questions import Question
-from engine.store.rationale_filter import TERMS, Filter, parse
-from engine.store.rationale_notes import NOTE_LENGTH, QUESTION
-from engine.store.search import pattern
+from engine.store.rationales.filter import TERMS, Filter, parse
+from engine.store.rationales.notes import NOTE_LENGTH, QUESTION
+from engine.store.rationales.questions import Question
+from engine.store.rationales.search import pattern
 from screens.base import Ask, Look, TryIt, View
 from screens.keys.table import bindings, hints, key_of
 from screens.reading.rationale_reading import (

@@ -10,8 +10,8 @@ from textual.app import ComposeResult
 from textual.containers import Container
 
 from engine.errors import UsageError
-from engine.store.complete import Words
-from engine.store.run_list import Listed
+from engine.store.runs.complete import Words
+from engine.store.runs.listing import Listed
 from screens.base import Ask, Compare, Export, Keep, Look, Open, TryIt, View, Votes
 from screens.confirm import ConfirmScreen
 from screens.doing import deeds, orders

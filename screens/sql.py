@@ -17,10 +17,10 @@ from textual.widgets import Static
 
 from engine.errors import UsageError
 from engine.exchange.results import SECONDS, check_target, export
-from engine.store.catalog import Catalog, read_catalog
 from engine.store.connect import database_path
 from engine.store.guarded import Result, query
 from engine.store.saved import find, folder, save, saved
+from engine.store.schema.catalog import Catalog, read_catalog
 from screens.ask import AskScreen
 from screens.base import View
 from screens.confirm import ConfirmScreen

@@ -10,7 +10,7 @@ from textual.containers import Container, Horizontal, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from engine.store.requests import (
+from engine.store.ledger.requests import (
     PAGE,
     STATES,
     LedgerSeen,

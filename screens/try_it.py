@@ -18,8 +18,8 @@ from textual.widgets import Static
 from engine.evaluation.reply import SAMPLES, TEMPERATURE, Asked, Doing, Failed, Over, Piece, Ready, Reply, Told, Votes
 from engine.runs import launch
 from engine.runs.inference_client import InferenceClient
-from engine.store.browse import RunRow, read_run
-from engine.store.known import Known, find_example, read_known, read_splits
+from engine.store.rationales.known import Known, find_example, read_known, read_splits
+from engine.store.runs.browse import RunRow, read_run
 from screens.base import Ask, Look, View
 from screens.keys.table import bindings, key_of
 from screens.keys.twins import twin

@@ -16,9 +16,9 @@ from engine.evaluation.accuracy_curve import Estimate, Point, curve
 from engine.evaluation.weighted_vote import WEIGHTS, Weight
 from engine.runs import evaluation_client
 from engine.runs.evaluation_client import Wanted
-from engine.store.browse import Accuracy, RunRow, read_run
-from engine.store.curves import Curve
-from engine.store.evaluations import Evaluation, JudgeKey, read_ballots, read_evaluations, read_judges
+from engine.store.runs.browse import Accuracy, RunRow, read_run
+from engine.store.runs.curves import Curve
+from engine.store.runs.evaluations import Evaluation, JudgeKey, read_ballots, read_evaluations, read_judges
 from screens.ask import AskScreen
 from screens.base import Look, View
 from screens.doing.background import Background, Finished

@@ -10,8 +10,8 @@ import random
 import sqlite3
 from pathlib import Path
 
-from engine.store.schema import APPLICATION_ID, SCHEMA_VERSION, TABLES
-from engine.store.views import VIEWS
+from engine.store.schema.tables import APPLICATION_ID, SCHEMA_VERSION, TABLES
+from engine.store.schema.views import VIEWS
 
 NOW = 1_800_000_000.0
 """The clock of everything seeded: 2027-01-15 08:00 UTC."""

@@ -23,7 +23,7 @@ from app.bench.database import Sizes, ensure, reset
 from app.bench.terminal import Terminal
 from app.settings import CONFIG_VARIABLE
 from engine.errors import QcrdError, UsageError
-from engine.store.rationale_filter import Filter, parse
+from engine.store.rationales.filter import Filter, parse
 from screens.reading.rationale_reading import RationalesWatch, find, into
 from screens.reading.reader import Reader
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.store.connect import open_writer
-from engine.store.schema import SCHEMA_VERSION
+from engine.store.schema.tables import SCHEMA_VERSION
 from engine.store.texts import text_hash
 
 BEGAN = 1_800_000_000.0

@@ -18,9 +18,9 @@ from app.cli.progress import Display, display
 from app.settings import CLAIM_SECONDS, POLL_SECONDS
 from engine.errors import ANOTHER_RUN, Interrupted, QcrdError
 from engine.runs.launch import is_alive, log_tail
-from engine.store.browse import Live, LiveReader, Session, with_clock
 from engine.store.connect import open_reader
 from engine.store.filesystem import is_full
+from engine.store.runs.browse import Live, LiveReader, Session, with_clock
 from engine.text import one_line
 
 ENDED = ("done", "failed", "interrupted")
@@ -166,7 +166,7 @@ def _is_of(live: Live, pid: int) -> bool:
 
 
 def _order_stop(database: Path, live: Live, worker: Popen[bytes] | None) -> None:
-    from engine.store.runs import order
+    from engine.store.runs.run import order
 
     try:
         order(database, live.run.id, "stop")

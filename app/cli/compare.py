@@ -51,7 +51,7 @@ def _print(path: Path, names: list[str], reference: str | None, form: Format) ->
     from app.cli.output import write_rows
     from engine.evaluation.comparison import compare as compared
     from engine.store.connect import open_reader
-    from engine.store.results import paired_verdicts, read_results
+    from engine.store.runs.results import paired_verdicts, read_results
 
     with closing(open_reader(path)) as connection:
         results = read_results(connection, _run_ids(connection, names))
@@ -68,9 +68,9 @@ def _print(path: Path, names: list[str], reference: str | None, form: Format) ->
 def _run_ids(connection: Any, names: list[str]) -> list[int]:
     """The runs that are named, alone or in groups; none named: those of the last group."""
     from engine.errors import UsageError
-    from engine.store.groups import find_group, last_group
     from engine.store.queries import find_run
-    from engine.store.results import group_run_ids
+    from engine.store.runs.groups import find_group, last_group
+    from engine.store.runs.results import group_run_ids
 
     groups = [last_group(connection)] if not names else [find_group(connection, name) for name in names]
     found: list[int] = []

@@ -72,8 +72,8 @@ def evaluate(
     from engine.runs.evaluation_client import Wanted
     from engine.runs.evaluation_client import evaluate as carry_out
     from engine.store.connect import open_reader
-    from engine.store.evaluations import JudgeKey, judge_of, read_ballots
     from engine.store.queries import find_run
+    from engine.store.runs.evaluations import JudgeKey, judge_of, read_ballots
 
     form = output_format(json, jsonl, csv)
     by = "1" if vote == "count" else weight_of(weight)

@@ -19,7 +19,7 @@ from app.settings import CLAIM_SECONDS, LINE_SECONDS, POLL_SECONDS
 from engine.errors import QcrdError, UsageError
 from engine.runs.launch import is_alive, last_lines, queue_log, start_queue
 from engine.store.connect import open_reader
-from engine.store.groups import Group, GroupRun, create_group, read_group, stop_group
+from engine.store.runs.groups import Group, GroupRun, create_group, read_group, stop_group
 from engine.text import clean, one_line
 
 if TYPE_CHECKING:

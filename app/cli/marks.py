@@ -21,7 +21,7 @@ def star(
     runs: Runs, undo: Annotated[bool, typer.Option("--undo", help="Take the stars away.")] = False, db: Db = None
 ) -> None:
     """Star runs."""
-    from engine.store.marks import set_star
+    from engine.store.runs.marks import set_star
 
     path = database(db)
     set_star(path, _find(path, runs), not undo)
@@ -31,7 +31,7 @@ def archive(
     runs: Runs, undo: Annotated[bool, typer.Option("--undo", help="Bring them back.")] = False, db: Db = None
 ) -> None:
     """Put runs away: lists leave them out unless they are asked for. Nothing is deleted."""
-    from engine.store.marks import set_archived
+    from engine.store.runs.marks import set_archived
 
     path = database(db)
     set_archived(path, _find(path, runs), not undo)
@@ -49,7 +49,7 @@ def tag(
 ) -> None:
     """Give runs tags, or take tags away."""
     from engine.errors import UsageError
-    from engine.store.marks import set_tags
+    from engine.store.runs.marks import set_tags
 
     if not add and not remove:
         raise UsageError("name a tag: `qcrd tag RUN --add TAG`, or --remove TAG")
@@ -66,8 +66,8 @@ def note(
     from contextlib import closing
 
     from engine.store.connect import open_reader
-    from engine.store.marks import set_note
     from engine.store.queries import find_run
+    from engine.store.runs.marks import set_note
     from engine.text import clean
 
     path = database(db)

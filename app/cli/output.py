@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from app.cli.options import Format
 from engine.exchange.results import plain, write_csv
-from engine.store.browse import Accuracy
+from engine.store.runs.browse import Accuracy
 from engine.text import clean
 from screens.widgets.words import UNKNOWN, accuracy
 

@@ -143,8 +143,8 @@ def rationales(
     from engine.errors import UsageError
     from engine.store.connect import open_reader
     from engine.store.queries import find_run
-    from engine.store.rationale_filter import Filter, quality_range
-    from engine.store.rationale_queries import pairs, rationales_like, rationales_of
+    from engine.store.rationales.filter import Filter, quality_range
+    from engine.store.rationales.queries import pairs, rationales_like, rationales_of
 
     form = output_format(json, jsonl, csv)
     wanted = Filter(

@@ -7,7 +7,7 @@ from typing import Any
 
 from app.cli.options import Format
 from engine.exchange.results import plain, write_csv
-from engine.store.requests import RequestSeen
+from engine.store.ledger.requests import RequestSeen
 from screens.widgets.ledger_text import hidden, whole
 
 

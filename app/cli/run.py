@@ -138,7 +138,7 @@ def demo(
     from app.cli.attach import finish, look, wait_until_claimed
     from app.cli.options import command
     from app.console import run as run_console
-    from engine.store.browse import LiveReader
+    from engine.store.runs.browse import LiveReader
 
     run_id, worker = _start(spec, path)
     wait_until_claimed(path, run_id, worker)
@@ -165,7 +165,7 @@ def begin(spec: "RunSpec", path: Path, detach: bool) -> None:
 
 def _start(spec: "RunSpec", path: Path) -> tuple[int, Popen[bytes]]:
     from engine.runs.launch import start_worker
-    from engine.store.runs import create_run
+    from engine.store.runs.run import create_run
     from engine.text import clean
 
     run_id = create_run(path, spec)
@@ -176,7 +176,7 @@ def _start(spec: "RunSpec", path: Path) -> tuple[int, Popen[bytes]]:
 def _queue(spec: "RunSpec", path: Path) -> None:
     """Write the run's row and start nothing."""
     from app.cli.options import command
-    from engine.store.runs import create_run
+    from engine.store.runs.run import create_run
     from engine.text import clean
 
     run_id = create_run(path, spec)

@@ -110,9 +110,9 @@ def requests(
     from app.cli.tables import REQUESTS
     from engine.errors import UsageError
     from engine.store.connect import open_reader
+    from engine.store.ledger.requests import read_request
+    from engine.store.ledger.spend import requests_of
     from engine.store.queries import find_run
-    from engine.store.requests import read_request
-    from engine.store.spend import requests_of
     from engine.text import in_dollars
 
     form = output_format(json, jsonl, csv)
@@ -147,7 +147,7 @@ def cancel_batch(run: Run = "last", db: Db = None) -> None:
     from engine.errors import UsageError
     from engine.store.connect import open_reader
     from engine.store.queries import find_run
-    from engine.store.runs import stored_spec
+    from engine.store.runs.run import stored_spec
     from engine.teacher.batches.cancel import cancel
 
     path = database(db)

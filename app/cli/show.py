@@ -17,8 +17,8 @@ from app.settings import POLL_SECONDS
 from engine.exchange.results import plain
 from engine.store import queries
 from engine.store.connect import open_reader
-from engine.store.spend import spend
-from engine.store.summary import auc_by_source, rationale_counts
+from engine.store.ledger.spend import spend
+from engine.store.runs.summary import auc_by_source, rationale_counts
 from engine.text import clean, one_line
 from screens.widgets.words import count, duration, three, two
 

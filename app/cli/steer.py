@@ -58,7 +58,7 @@ def annotate(
 ) -> None:
     """Flag a question or a rationale, or write a note beside it; exports and `qcrd rationales --flagged` have it."""
     from engine.errors import UsageError
-    from engine.store.rationale_notes import QUESTION, remark
+    from engine.store.rationales.notes import QUESTION, remark
 
     if flag is None and note is None:
         raise UsageError("nothing to remark: give --flag, --unflag or --note TEXT")
@@ -92,8 +92,8 @@ def resume(
     from app.cli.attach import follow, last_log_id, look, wait_until_claimed, worker_is_gone
     from engine.errors import UsageError
     from engine.runs.launch import start_worker
-    from engine.store.browse import LiveReader
-    from engine.store.runs import order, refuse_aside, set_limits, set_processes
+    from engine.store.runs.browse import LiveReader
+    from engine.store.runs.run import order, refuse_aside, set_limits, set_processes
 
     path = database(db)
     if (group := _group(path, run)) is not None:
@@ -139,8 +139,8 @@ def _order(run: str, db: Path | None, name: Literal["pause", "checkpoint", "stop
     from app.cli.attach import look, worker_is_gone
     from app.cli.options import command
     from engine.errors import UsageError
-    from engine.store.browse import LiveReader
-    from engine.store.runs import order
+    from engine.store.runs.browse import LiveReader
+    from engine.store.runs.run import order
 
     path = database(db)
     if (group := _group(path, run)) is not None:
@@ -166,7 +166,7 @@ def _stop_group(path: Path, group_id: int, name: Literal["pause", "checkpoint", 
     from app.cli.options import command
     from engine.errors import UsageError
     from engine.store.connect import open_reader
-    from engine.store.groups import read_group, stop_group
+    from engine.store.runs.groups import read_group, stop_group
 
     if name != "stop":
         raise UsageError(
@@ -185,7 +185,7 @@ def _group(path: Path, run: str) -> int | None:
     from contextlib import closing
 
     from engine.store.connect import open_reader
-    from engine.store.groups import find_group
+    from engine.store.runs.groups import find_group
 
     with closing(open_reader(path)) as connection:
         return find_group(connection, run)

@@ -9,9 +9,9 @@ from app.cli.options import command
 from app.cli.output import Column, Row, console, share, write_table
 from app.cli.tables import base_name, bought, doubt, paid
 from engine.store.connect import open_reader
+from engine.store.ledger.spend import spend
 from engine.store.queries import find_run, scores
-from engine.store.spend import spend
-from engine.store.summary import auc_by_source, rationale_counts
+from engine.store.runs.summary import auc_by_source, rationale_counts
 from engine.text import one_line
 from screens.widgets.words import UNKNOWN, count, duration, two
 

@@ -46,8 +46,8 @@ def try_it(
     from engine.exchange.results import plain
     from engine.runs.inference import Inference
     from engine.store.connect import open_reader
-    from engine.store.known import find_example, read_known
     from engine.store.queries import find_run
+    from engine.store.rationales.known import find_example, read_known
 
     _quietly()
     form = output_format(json, jsonl, csv=False)

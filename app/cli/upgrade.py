@@ -17,7 +17,7 @@ def upgrade(db: Db = None) -> None:
     """Bring a database of an older qcrd to this one's schema; all that is in it stays."""
     from engine.errors import UsageError
     from engine.store.connect import open_writer, schema_version
-    from engine.store.schema import SCHEMA_VERSION
+    from engine.store.schema.tables import SCHEMA_VERSION
 
     path = database(db)
     if not path.is_file():

@@ -19,10 +19,10 @@ import torch
 from engine.bench.timing import Arm, Taken, in_turns, kilobytes, ratio, spread
 from engine.records import Example
 from engine.spec.run import RunSpec
-from engine.store.ledger import Ledger
-from engine.store.ledger_rows import Asked, Sent, State, Stored
-from engine.store.migrations import migrate
-from engine.store.runs import create_run
+from engine.store.ledger.ledger import Ledger
+from engine.store.ledger.rows import Asked, Sent, State, Stored
+from engine.store.runs.run import create_run
+from engine.store.schema.migrations import migrate
 from engine.store.writer import Writer
 from engine.teacher import client
 from engine.teacher.messages import load_prompt, messages_for

@@ -21,7 +21,7 @@ from engine.negatives.sampled import How
 from engine.spec.methods import Qcrd
 from engine.spec.run import RunSpec
 from engine.store.recorder import Recorder
-from engine.store.runs import create_run
+from engine.store.runs.run import create_run
 from engine.store.writer import Writer
 from engine.students.load import pick_device
 from engine.training.setup import Setup

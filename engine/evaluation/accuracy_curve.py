@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from engine.evaluation.intervals import newcombe_paired, t_interval
 from engine.evaluation.sampled import Mean, ks, mean
 from engine.evaluation.weighted_vote import Weight, block_credits
-from engine.store.evaluations import Ballot
+from engine.store.runs.evaluations import Ballot
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,13 @@ from typing import Any
 from engine.errors import UsageError
 from engine.evaluation.intervals import newcombe_paired, t_interval
 from engine.spec.changeable import CHANGEABLE
-from engine.store.results import Cost, Result, Score
+from engine.store.runs.results import Cost, Result, Score
 
 HEADS = ("predict", "explain")
 OVER_SEEDS = "t over seeds"
 OVER_QUESTIONS = "one seed, over questions"
 Pairs = Callable[[int, int, str], tuple[int, int, int, int] | None]
-"""`store.results.paired_verdicts` of two runs and a head: (both right, first alone, second alone, neither)."""
+"""`store.runs.results.paired_verdicts` of two runs and a head: (both right, first alone, second alone, neither)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from engine.evaluation.evaluate import Head, is_right
 from engine.evaluation.one_question import Learned
 from engine.randomness import derive, uniforms
 from engine.records import Example
-from engine.store.evaluations import Drawn
+from engine.store.runs.evaluations import Drawn
 from engine.training.batches import explain_prompt, predict_prompt
 from engine.training.memory import AtOnce
 

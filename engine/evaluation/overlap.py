@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from engine.store.results import paired_verdicts
+from engine.store.runs.results import paired_verdicts
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from typing import Any
 from engine.evaluation.comparison import flat
 from engine.evaluation.intervals import mcnemar, newcombe_paired
 from engine.evaluation.overlap import overlap
-from engine.store.browse import RunRow, Score, read_run, read_scores
-from engine.store.curves import Curve, CurveReader
-from engine.store.results import SPLIT, paired_verdicts
+from engine.store.runs.browse import RunRow, Score, read_run, read_scores
+from engine.store.runs.curves import Curve, CurveReader
+from engine.store.runs.results import SPLIT, paired_verdicts
 
 MOST = 8
 """Runs beside each other."""

@@ -10,8 +10,8 @@ from typing import Any, Literal
 from engine.answers.kinds import join
 from engine.spec.run import RunSpec
 from engine.store.connect import open_reader
-from engine.store.rationale_queries import REMARKED, REMARKS
-from engine.store.runs import stored_spec
+from engine.store.rationales.queries import REMARKED, REMARKS
+from engine.store.runs.run import stored_spec
 from engine.teacher.messages import style_of
 
 Form = Literal["qcrd", "preference", "kto"]

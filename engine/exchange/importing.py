@@ -12,7 +12,7 @@ from engine.exchange.lines import Line, read_lines
 from engine.exchange.recorded import LAYOUTS, Layout, Recorded, Unreadable, asked_of, layout_of, read
 from engine.records import Example
 from engine.spec.run import RunSpec
-from engine.store.imports import MOST_SLOTS, Found, Origin, Place, Slot, store
+from engine.store.ledger.imports import MOST_SLOTS, Found, Origin, Place, Slot, store
 from engine.teacher.messages import ask
 from engine.teacher.replay import plain
 from engine.teacher.requests import requests_for, slot_key

@@ -14,8 +14,8 @@ from engine.judge.discriminator import Discriminator
 from engine.judge.ranking import RankingModel
 from engine.runs import learned as learning
 from engine.spec.methods import Qcrd
-from engine.store.evaluations import JudgeKey
-from engine.store.runs import run_place
+from engine.store.runs.evaluations import JudgeKey
+from engine.store.runs.run import run_place
 from engine.students.load import pick_device
 
 

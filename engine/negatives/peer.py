@@ -11,7 +11,7 @@ from engine.records import Rationale
 from engine.spec.negatives import Negatives
 from engine.spec.run import RunSpec
 from engine.store.connect import open_reader
-from engine.store.runs import folder_of
+from engine.store.runs.run import folder_of
 from engine.students.load import student as load_student
 from engine.training.batches import Item, explain_prompt
 

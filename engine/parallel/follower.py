@@ -43,7 +43,7 @@ def _work(database: Path, run_id: int, rank: int, count: int, port: int) -> None
     from engine.parallel.ranks import join, leave, meeting_point
     from engine.runs.pipeline import learn
     from engine.store.connect import open_reader
-    from engine.store.runs import stored_spec
+    from engine.store.runs.run import stored_spec
     from engine.students.load import pick_device
 
     with closing(open_reader(database)) as connection:

@@ -20,7 +20,7 @@ from engine.runs import line_out
 from engine.runs.evaluation_client import Made, Step, Wanted
 from engine.spec.run import RunSpec
 from engine.store.connect import open_reader, write
-from engine.store.evaluations import (
+from engine.store.runs.evaluations import (
     Drawing,
     Drawn,
     JudgeKey,

@@ -18,8 +18,8 @@ from pathlib import Path
 from engine.errors import QcrdError
 from engine.runs.launch import start_worker
 from engine.store.connect import open_reader
-from engine.store.groups import Group, GroupRun, beat_group, claim_group, read_group
-from engine.store.runs import order
+from engine.store.runs.groups import Group, GroupRun, beat_group, claim_group, read_group
+from engine.store.runs.run import order
 
 HEARTBEAT_SECONDS = 2.0
 LOOK_EVERY = 0.25

@@ -21,7 +21,7 @@ from engine.spec.run import RunSpec
 from engine.spec.sections import LoraConfig
 from engine.store import queries
 from engine.store.connect import open_reader
-from engine.store.runs import folder_of, stored_spec
+from engine.store.runs.run import folder_of, stored_spec
 from engine.students.load import student as load_student
 from engine.students.seam import Student
 from engine.training import checkpoint

@@ -35,11 +35,11 @@ from engine.spec.dust_into_gold import Nce, Ranking
 from engine.spec.methods import Qcrd
 from engine.spec.run import RunSpec
 from engine.store.connect import open_reader
-from engine.store.ledger import Ledger
+from engine.store.ledger.ledger import Ledger
+from engine.store.ledger.spend import note_spend
 from engine.store.queries import FAILED
 from engine.store.recorder import Recorder
-from engine.store.runs import folder_of
-from engine.store.spend import note_spend
+from engine.store.runs.run import folder_of
 from engine.students import integrate, pretrained
 from engine.students.load import check, tokenizer
 from engine.students.load import student as load_student

@@ -10,9 +10,9 @@ from engine.evaluation.sampled import mean
 from engine.records import Example, Sample, Voted, all_rationales
 from engine.runs.orders import Orders
 from engine.spec.run import RunSpec
-from engine.store.ledger import Ledger
+from engine.store.ledger.ledger import Ledger
+from engine.store.ledger.spend import note_spend
 from engine.store.recorder import Recorder
-from engine.store.spend import note_spend
 from engine.teacher.verdicts import step_judge_of, verdicts
 from engine.training.batches import explain_prompt, predict_prompt, target_text
 from engine.voting.selection import select, unread

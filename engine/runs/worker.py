@@ -19,7 +19,7 @@ from engine.runs.orders import Orders
 from engine.spec.run import RunSpec
 from engine.store.connect import open_reader
 from engine.store.recorder import Recorder
-from engine.store.runs import claim, set_status, stored_spec
+from engine.store.runs.run import claim, set_status, stored_spec
 from engine.store.writer import Writer
 
 MOST_THREADS = 4

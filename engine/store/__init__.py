@@ -1,1 +1,1 @@
-"""experiments.db: its schema and migrations, the one writer thread, orders to a run, and the queries that read it."""
+"""experiments.db: opened, written by one thread, read; rooms for its schema, the ledger, runs and rationales."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from engine.errors import NoDatabase, QcrdError, UsageError
 from engine.store.filesystem import refuse_network_filesystem
-from engine.store.schema import APPLICATION_ID, SCHEMA_VERSION
+from engine.store.schema.tables import APPLICATION_ID, SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -148,7 +148,7 @@ def _prepare(conn: sqlite3.Connection, path: Path, checkpoints: bool) -> None:
     if version > SCHEMA_VERSION:
         _require_version(conn, path, version)
     if version < SCHEMA_VERSION:
-        from engine.store.migrations import migrate  # loads sqlite-utils
+        from engine.store.schema.migrations import migrate  # loads sqlite-utils
 
         conn.execute("BEGIN IMMEDIATE")
         try:

@@ -1,6 +1,6 @@
 """What the reading commands ask of a run, as `sqlite3.Row`s. Texts are raw: clean them where they meet a terminal.
 
-Every function takes an open reader and leaves no transaction behind. Rationales are in `rationale_queries.py`.
+Every function takes an open reader and leaves no transaction behind. Rationales are in `rationales/queries.py`.
 """
 
 import difflib
@@ -9,8 +9,8 @@ import time
 from typing import cast
 
 from engine.errors import UsageError
-from engine.store.run_fields import SOURCE, find_field
-from engine.store.where import compile_where
+from engine.store.runs.fields import SOURCE, find_field
+from engine.store.runs.where import compile_where
 
 Rows = list[sqlite3.Row]
 FAILED = "questions failed"

@@ -54,7 +54,7 @@ class Recorder:
         return self._session
 
     def heartbeat(self, session_id: int) -> None:
-        """Say that the process lives: every few seconds, `schema.STALE_AFTER` at the latest."""
+        """Say that the process lives: every few seconds, `schema.views.STALE_AFTER` at the latest."""
         now = time.time()
         self.writer.execute("UPDATE sessions SET last_at = ? WHERE id = ?", (now, session_id))
         self._of_run("heartbeat_at = :now", now=now)

@@ -7,9 +7,9 @@ from pathlib import Path
 from engine.errors import AtLimit, Interrupted, QcrdError
 from engine.runs.heartbeat import heartbeat
 from engine.spec.run import RunSpec
+from engine.store.ledger.spend import note_spend
 from engine.store.recorder import Recorder
-from engine.store.runs import ASIDE, claim, create_run, set_status
-from engine.store.spend import note_spend
+from engine.store.runs.run import ASIDE, claim, create_run, set_status
 from engine.store.writer import Writer
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from engine.errors import AtLimit, UsageError
 from engine.spec.teachers import TeacherConfig
-from engine.store.ledger import Spent
+from engine.store.ledger.ledger import Spent
 from engine.teacher.price import Price
 from engine.text import in_dollars
 

@@ -18,8 +18,8 @@ from typing import Protocol
 
 from engine.errors import Interrupted, QcrdError
 from engine.spec.teachers import TeacherConfig
-from engine.store.ledger import Ledger
-from engine.store.ledger_rows import Asked, Sent, State, Stored
+from engine.store.ledger.ledger import Ledger
+from engine.store.ledger.rows import Asked, Sent, State, Stored
 from engine.teacher import client
 from engine.teacher.budget import Budget, Cost, check_budget, reached
 from engine.teacher.event_loop import event_loop

@@ -12,7 +12,7 @@ from engine.records import Example
 from engine.spec.run import RunSpec
 from engine.spec.teachers import TeacherConfig
 from engine.store.connect import open_reader
-from engine.store.ledger import stored_keys
+from engine.store.ledger.ledger import stored_keys
 from engine.teacher import client
 from engine.teacher.batches import api
 from engine.teacher.budget import check_budget

@@ -7,7 +7,7 @@ from engine.data.load import load
 from engine.data.splits import asked
 from engine.errors import UsageError
 from engine.spec.run import RunSpec
-from engine.store.ledger import Ledger
+from engine.store.ledger.ledger import Ledger
 from engine.teacher import client
 from engine.teacher.aside import aside, at_once
 from engine.teacher.buying import Orders

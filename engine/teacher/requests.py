@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from engine.records import Example
 from engine.spec.sections import AnswerKind
 from engine.spec.teachers import TeacherConfig
-from engine.store.ledger_rows import Purpose, Stored
+from engine.store.ledger.rows import Purpose, Stored
 from engine.teacher.client import Messages
 from engine.teacher.local import fingerprint
 from engine.teacher.messages import ask, load_prompt, messages_for

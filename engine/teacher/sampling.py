@@ -7,8 +7,8 @@ from engine.errors import AtLimit, QcrdError
 from engine.records import Example, Sample
 from engine.spec.run import RunSpec
 from engine.spec.teachers import TeacherConfig
-from engine.store.batches import unsettled, with_others
-from engine.store.ledger import Ledger
+from engine.store.ledger.batches import unsettled, with_others
+from engine.store.ledger.ledger import Ledger
 from engine.teacher.batches.buying import buy_in_batches
 from engine.teacher.budget import budget_of
 from engine.teacher.buying import Orders, buy

@@ -17,9 +17,9 @@ from engine.records import Dataset, Example
 from engine.spec.load import load_spec
 from engine.spec.run import RunSpec
 from engine.store.connect import open_reader
-from engine.store.ledger import Ledger
-from engine.store.spend import spend
-from engine.store.teacher_texts import texts_of
+from engine.store.ledger.ledger import Ledger
+from engine.store.ledger.spend import spend
+from engine.store.ledger.teacher_texts import texts_of
 from engine.teacher.aside import aside, at_once
 from engine.teacher.buying import Orders
 from engine.teacher.messages import Prompt, load_prompt, messages_for

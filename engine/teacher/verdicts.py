@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from engine.errors import UsageError
 from engine.spec.run import RunSpec
 from engine.spec.teachers import TeacherConfig
-from engine.store.ledger import Ledger
+from engine.store.ledger.ledger import Ledger
 from engine.teacher import client
 from engine.teacher.buying import Orders
 from engine.teacher.messages import style_of

@@ -13,9 +13,9 @@ from engine.records import Example, Sample
 from engine.spec.load import read_spec
 from engine.spec.run import RunSpec
 from engine.spec.selection import StepJudgeConfig
+from engine.store.ledger.teacher_texts import texts_of
 from engine.store.queries import provenance
-from engine.store.runs import stored_spec
-from engine.store.teacher_texts import texts_of
+from engine.store.runs.run import stored_spec
 from engine.voting.selection import select
 from engine.voting.vote import Vote, vote
 

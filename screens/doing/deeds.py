@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from engine.errors import UsageError
-from engine.store.run_list import Listed
+from engine.store.runs.listing import Listed
 from screens.doing import orders
 from screens.keys.table import key_of
 from screens.keys.twins import each, words

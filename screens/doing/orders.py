@@ -6,21 +6,21 @@ from pathlib import Path
 
 from engine.errors import QcrdError
 from engine.runs import launch
-from engine.store import marks, runs
-from engine.store.complete import read_words
+from engine.store.runs import marks, run
+from engine.store.runs.complete import read_words
 from screens.keys.table import key_of
 from screens.reading.reader import Answer, Reader, Said
 
 
-def order(reader: Reader, run_id: int, name: runs.Order) -> Said:
+def order(reader: Reader, run_id: int, name: run.Order) -> Said:
     """Leave an order for the run's worker."""
-    runs.order(reader.database, run_id, name)
+    run.order(reader.database, run_id, name)
     return Said(f"asked run {run_id} to {name}")
 
 
 def resume(reader: Reader, run_id: int) -> Said:
     """Start a worker that takes the run up from its last checkpoint."""
-    runs.refuse_aside(reader.database, run_id)
+    run.refuse_aside(reader.database, run_id)
     launch.start_worker(reader.database, run_id)
     return Said(f"started a worker for run {run_id}")
 
@@ -37,7 +37,7 @@ def demo(reader: Reader) -> Answer:
     from engine.spec.load import read_spec  # the models take a while to import
 
     spec = read_spec({}, [], where="demo", folder=Path.cwd())
-    run_id = runs.create_run(reader.database, spec)
+    run_id = run.create_run(reader.database, spec)
     launch.start_worker(reader.database, run_id)
     return Answer("runs", Begun(run_id))
 
@@ -49,7 +49,7 @@ def words(reader: Reader) -> Answer:
 
 def stop_all(reader: Reader, run_ids: tuple[int, ...]) -> Said:
     """Ask several to stop; what cannot be stopped is named, and the others are asked all the same."""
-    return _each(run_ids, "asked to stop", lambda run_id: runs.order(reader.database, run_id, "stop"))
+    return _each(run_ids, "asked to stop", lambda run_id: run.order(reader.database, run_id, "stop"))
 
 
 def resume_all(reader: Reader, paused: tuple[int, ...], ended: tuple[int, ...]) -> Said:
@@ -57,7 +57,7 @@ def resume_all(reader: Reader, paused: tuple[int, ...], ended: tuple[int, ...]) 
 
     def go_on(run_id: int) -> None:
         if run_id in paused:
-            runs.order(reader.database, run_id, "resume")
+            run.order(reader.database, run_id, "resume")
         else:
             resume(reader, run_id)
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from engine.store.run_list import Listed
+from engine.store.runs.listing import Listed
 from screens.listing.columns import Column, Moment, Value
 
 Path = tuple[str, ...]

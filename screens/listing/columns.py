@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
-from engine.store.browse import Accuracy
-from engine.store.run_list import Listed
+from engine.store.runs.browse import Accuracy
+from engine.store.runs.listing import Listed
 from screens.widgets.words import STATUS, UNKNOWN, accuracy, count, duration, line, three
 
 Value = str | float | None

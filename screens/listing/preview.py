@@ -2,8 +2,8 @@
 
 from textual.content import Content
 
-from engine.store.browse import Score
-from engine.store.run_list import Listed
+from engine.store.runs.browse import Score
+from engine.store.runs.listing import Listed
 from screens.keys.table import key_of
 from screens.listing.arrange import Group
 from screens.listing.columns import Moment, dollars

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from engine.errors import UsageError
-from engine.store.run_fields import SETTING, SHORT, nearest
-from engine.store.run_list import Listed, RunList
+from engine.store.runs.fields import SETTING, SHORT, nearest
+from engine.store.runs.listing import Listed, RunList
 from screens.listing.columns import COLUMNS, Column, Moment, column_of, usual
 from screens.remembered.kept import RunsKept
 from screens.widgets.run_rows import MARKS, gap

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine.store.questions import Question, next_followed, read_keys, read_question
-from engine.store.rationale_filter import Filter, last_steps, matching_questions
-from engine.store.rationale_notes import remark
-from engine.store.search import Match, find_question, matching, nearest
+from engine.store.rationales.filter import Filter, last_steps, matching_questions
+from engine.store.rationales.notes import remark
+from engine.store.rationales.questions import Question, next_followed, read_keys, read_question
+from engine.store.rationales.search import Match, find_question, matching, nearest
 from screens.keys.table import key_of
 from screens.reading.reader import Answer, Reader, Said
 from screens.widgets.parting import Parting, parting

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from engine.store.browse import Score, read_scores
-from engine.store.run_list import RunList, RunListReader, stale
+from engine.store.runs.browse import Score, read_scores
+from engine.store.runs.listing import RunList, RunListReader, stale
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from textual.content import Content
 
 from engine.evaluation.reply import Asked, Head, Ready, Told, Votes
-from engine.store.known import Known
+from engine.store.rationales.known import Known
 from screens.keys.table import key_of
 from screens.widgets.pair import Drawing, heading, layout
 from screens.widgets.reasons import reasons

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from engine.store.catalog import Catalog
+from engine.store.schema.catalog import Catalog
 from screens.widgets.sql_text import FUNCTIONS, KEYWORDS, tokens
 
 MOST = 8

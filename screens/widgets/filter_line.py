@@ -2,7 +2,7 @@
 
 from textual.suggester import Suggester
 
-from engine.store.rationale_filter import CHOICES, TERMS
+from engine.store.rationales.filter import CHOICES, TERMS
 
 
 class Terms(Suggester):

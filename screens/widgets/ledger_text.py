@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from textual.content import Content
 
-from engine.store.requests import STATES, Batch, Budget, LedgerSeen, RequestRow, RequestSeen, Spending, Try
+from engine.store.ledger.requests import STATES, Batch, Budget, LedgerSeen, RequestRow, RequestSeen, Spending, Try
 from engine.teacher.outcome import SECRET_LOOK
 from screens.widgets.grid import GridColumn
 from screens.widgets.words import UNKNOWN, count, line, paragraph, three

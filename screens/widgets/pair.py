@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from rich.cells import cell_len, chop_cells
 from textual.content import Content, Span
 
-from engine.store.questions import TEXT_LENGTH, Candidate, Question
+from engine.store.rationales.questions import TEXT_LENGTH, Candidate, Question
 from screens.widgets.parting import Side
 from screens.widgets.words import line, paragraph, three, two
 

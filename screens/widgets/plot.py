@@ -10,7 +10,7 @@ from typing import Literal
 
 from textual.content import Content
 
-from engine.store.curves import Curve
+from engine.store.runs.curves import Curve
 from screens.widgets.words import count, duration, three
 
 DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))

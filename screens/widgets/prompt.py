@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Input, Static
 
-from engine.store.complete import Words, complete, matching
+from engine.store.runs.complete import Words, complete, matching
 from screens.widgets.words import line
 
 Kind = Literal["filter", "group", "sort", "columns", "tags", "note"]

@@ -4,7 +4,7 @@ import re
 
 from textual.content import Content
 
-from engine.store.questions import Question
+from engine.store.rationales.questions import Question
 from screens.widgets.pair import heading
 from screens.widgets.reasons import SHORT
 from screens.widgets.words import UNKNOWN, count, line, paragraph

@@ -6,7 +6,7 @@ from textual.containers import VerticalScroll
 from textual.message import Message
 from textual.widgets import Static
 
-from engine.store.questions import Candidate
+from engine.store.rationales.questions import Candidate
 from screens.widgets.pair import Drawing, layout
 
 

@@ -1,6 +1,6 @@
 """Why a rationale has no weight in the loss, in words, from what is stored of a visit. Pure functions."""
 
-from engine.store.questions import Candidate, Question
+from engine.store.rationales.questions import Candidate, Question
 from screens.widgets.words import line, three
 
 DROPPED = {

@@ -4,8 +4,8 @@ from typing import Any
 
 from textual.content import Content
 
-from engine.store.catalog import Catalog
 from engine.store.guarded import Result
+from engine.store.schema.catalog import Catalog
 from screens.widgets.words import count, line, paragraph
 
 VALUE_LENGTH = 20_000

@@ -8,7 +8,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static
 
-from engine.store.run_list import Listed, RunList
+from engine.store.runs.listing import Listed, RunList
 from screens.keys.table import key_of
 from screens.listing.arrange import Path, Row, ordered, tree
 from screens.listing.columns import Moment, column_of

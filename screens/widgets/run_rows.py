@@ -14,7 +14,7 @@ from textual.strip import Strip
 from textual.visual import Visual
 from textual.widgets import Static
 
-from engine.store.run_list import Listed
+from engine.store.runs.listing import Listed
 from screens.listing.arrange import Group, Path, Row
 from screens.listing.columns import Column, Moment
 from screens.widgets.words import STATUS, count, line

@@ -8,7 +8,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widgets import Static, TextArea
 
-from engine.store.catalog import Catalog
+from engine.store.schema.catalog import Catalog
 from engine.text import HOSTILE, SURROGATE
 from screens.widgets.completion import Completion, complete
 from screens.widgets.sql_text import spans

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from textual.content import Content
 
-from engine.store.questions import Chosen, Moment, Question
+from engine.store.rationales.questions import Chosen, Moment, Question
 from screens.widgets.words import UNKNOWN, count, marks, spark, three
 
 NAME = 13

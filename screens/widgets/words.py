@@ -6,7 +6,7 @@ Unknown is an en dash, never 0. Text from models and data passes `line` or `para
 import math
 import re
 
-from engine.store.browse import Accuracy
+from engine.store.runs.browse import Accuracy
 from engine.text import clean, one_line
 
 UNKNOWN = "–"

@@ -11,7 +11,7 @@ from typing import Any
 from engine.runs import worker
 from engine.spec.run import RunSpec
 from engine.store.connect import open_reader
-from engine.store.runs import create_run
+from engine.store.runs.run import create_run
 
 SMALL: dict[str, Any] = {
     "student": {"max_question_tokens": 96, "max_rationale_tokens": 128},

@@ -15,7 +15,7 @@ import pytest
 from engine.data.arithmetic import generate
 from engine.spec.run import RunSpec
 from engine.spec.sections import ArithmeticConfig
-from engine.store.runs import create_run
+from engine.store.runs.run import create_run
 from tests.engine.teacher.openai_server import Server, serve
 from tests.engine.teacher.test_sampling import NoOrders, ledger, sample, spec
 
@@ -29,7 +29,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from engine.data.load import load
 from engine.data.splits import asked
-from engine.store.ledger import Ledger
+from engine.store.ledger.ledger import Ledger
 from engine.teacher.sampling import sample
 from engine.runs.worker import work
 

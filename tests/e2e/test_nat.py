@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from engine.runs import learned, worker
-from engine.store.runs import create_run
+from engine.store.runs.run import create_run
 from engine.training import adapter_stage, train
 from tests.e2e.real_runs import FEW, SMALL, done, rows, spec_of
 

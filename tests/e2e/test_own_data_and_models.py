@@ -18,7 +18,7 @@ from transformers import (
 from engine.data.arithmetic import generate
 from engine.runs import pipeline, worker
 from engine.spec.sections import ArithmeticConfig
-from engine.store.runs import create_run
+from engine.store.runs.run import create_run
 from engine.students import tiny
 from tests.e2e.real_runs import FEW, SMALL, SMALL_QCRD, done, ended, read_jsonl, rows, run, spec_of, write_splits
 

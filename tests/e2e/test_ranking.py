@@ -17,8 +17,8 @@ from engine.runs.evaluation_client import Wanted
 from engine.runs.learned import place
 from engine.spec.load import load_grid
 from engine.store.connect import open_reader
-from engine.store.evaluations import JudgeKey, read_ballots
-from engine.store.runs import create_run
+from engine.store.runs.evaluations import JudgeKey, read_ballots
+from engine.store.runs.run import create_run
 from tests.e2e.real_runs import FEW, SMALL, done, rows, spec_of
 
 RANKING: dict[str, Any] = {

@@ -15,7 +15,7 @@ import pytest
 
 from app.cli.main import _run
 from engine.store.connect import open_reader
-from engine.store.views import STALE_AFTER
+from engine.store.schema.views import STALE_AFTER
 from screens.widgets.words import STATUS
 from tests.app.cli.cli_processes import ask, command_line, environment, kill_workers
 from tests.terminal import Terminal

@@ -7,7 +7,7 @@ import torch
 
 from engine.judge import ranking
 from engine.spec.run import RunSpec
-from engine.store.runs import create_run
+from engine.store.runs.run import create_run
 from tests.engine import tiny_t5
 
 

@@ -9,7 +9,7 @@ from engine.judge.discriminator import build
 from engine.records import Dataset, Example, Rationale, Voted
 from engine.spec.run import RunSpec
 from engine.store.recorder import Recorder
-from engine.store.runs import create_run
+from engine.store.runs.run import create_run
 from engine.store.writer import Writer
 from engine.students.load import student as load_student
 from engine.training import checkpoint

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.store.curves import Curve
+from engine.store.runs.curves import Curve
 from screens.drawing.curves import zoomed
 from screens.widgets.plot import Across, Lens, Line, at_cursor, extent, render
 

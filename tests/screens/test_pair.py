@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from engine.store.questions import Candidate
-from engine.store.search import pattern
+from engine.store.rationales.questions import Candidate
+from engine.store.rationales.search import pattern
 from screens.widgets.pair import Drawing, heading, layout, source
 from screens.widgets.parting import Parting, Side, edited, parting
 

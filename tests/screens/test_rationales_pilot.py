@@ -9,7 +9,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from engine.store.questions import Question, read_keys, read_question
+from engine.store.rationales.questions import Question, read_keys, read_question
 from screens.rationales import RationalesScreen
 from screens.widgets.reasons import reasons
 from tests.pilot import console, press, settle, shown, until

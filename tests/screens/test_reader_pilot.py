@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from engine.runs import launch
-from engine.store.schema import APPLICATION_ID, SCHEMA_VERSION, TABLES
-from engine.store.views import STALE_AFTER, VIEWS
+from engine.store.schema.tables import APPLICATION_ID, SCHEMA_VERSION, TABLES
+from engine.store.schema.views import STALE_AFTER, VIEWS
 from screens.live import LiveScreen, LiveWatch
 from screens.rationales import RationalesWatch
 from screens.reading.reader import Answer, Reader, Said, Snapshot

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.store.catalog import Catalog, Table
+from engine.store.schema.catalog import Catalog, Table
 from screens.widgets.completion import aliases, complete, quoted
 from screens.widgets.sql_text import spans, tokens
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.store.schema import SCHEMA_VERSION
+from engine.store.schema.tables import SCHEMA_VERSION
 from screens.remembered.kept import RunsKept
 from tests.pilot import console, press, settle, shown, until
 from tests.screens.test_hostile_pilot import VISITS

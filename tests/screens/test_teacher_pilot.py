@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.store.requests import read_ledger, read_request, with_clock
+from engine.store.ledger.requests import read_ledger, read_request, with_clock
 from engine.text import HOSTILE as HOSTILE_CHARACTERS
 from screens.live import LiveScreen
 from screens.teacher import TeacherScreen
@@ -72,7 +72,7 @@ async def test_a_ledger_is_walked_through(bought: Path) -> None:
 
 
 async def test_narrow_panes_pages_and_the_clock(bought: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.store.requests.PAGE", 25)
+    monkeypatch.setattr("engine.store.ledger.requests.PAGE", 25)
     monkeypatch.setattr("screens.teacher.PAGE", 25)
     now = [NOW]
     app = console(bought, 8, clock=lambda: now[0])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.store.browse import Accuracy
+from engine.store.runs.browse import Accuracy
 from screens.widgets.words import accuracy, bar, count, duration, line, marks, paragraph, spark, three
 
 

@@ -9,7 +9,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from engine.store.rationale_notes import remark
+from engine.store.rationales.notes import remark
 from screens.base import Compare
 from screens.runs import RunsScreen
 from tests.pilot import console, press, settle, shown, until

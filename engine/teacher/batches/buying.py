@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 
 from engine.errors import QcrdError
 from engine.spec.teachers import TeacherConfig
-from engine.store import batches
-from engine.store.ledger import Ledger, Spent
-from engine.store.ledger_rows import Asked
+from engine.store.ledger import batches
+from engine.store.ledger.ledger import Ledger, Spent
+from engine.store.ledger.rows import Asked
 from engine.teacher import client
 from engine.teacher.batches import api
 from engine.teacher.batches.api import ENDED, Seen

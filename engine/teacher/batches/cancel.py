@@ -6,8 +6,8 @@ from pathlib import Path
 
 from engine.errors import QcrdError
 from engine.spec.teachers import TeacherConfig
-from engine.store.batches import give_up, note_status, unsettled_rows
 from engine.store.connect import open_reader, write
+from engine.store.ledger.batches import give_up, note_status, unsettled_rows
 from engine.teacher.batches import api
 from engine.teacher.batches.api import ENDED
 from engine.teacher.outcome import TeacherError

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from engine.spec.teachers import TeacherConfig
-from engine.store.ledger import Ledger
-from engine.store.ledger_rows import Sent
+from engine.store.ledger.ledger import Ledger
+from engine.store.ledger.rows import Sent
 from engine.teacher.batches.lines import MOST_LINES
 from engine.teacher.budget import Budget, Cost
 from engine.teacher.buying import POLL, Orders

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engine.spec.teachers import TeacherConfig
-from engine.store.ledger_rows import Sent
+from engine.store.ledger.rows import Sent
 from engine.teacher import client
 from engine.teacher.batches import api
 from engine.teacher.outcome import Answer, Fault, redact

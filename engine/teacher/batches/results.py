@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from engine.store import batches
-from engine.store.ledger_rows import State, Stored
+from engine.store.ledger import batches
+from engine.store.ledger.rows import State, Stored
 from engine.teacher.batches import api
 from engine.teacher.batches.api import Seen
 from engine.teacher.batches.job import Batch, Desk, Line, Seller

@@ -1,7 +1,7 @@
 """Handing a batch to the provider, once: where it is not known whether it arrived, it is looked for by its tag."""
 
 from engine.errors import QcrdError
-from engine.store import batches
+from engine.store.ledger import batches
 from engine.teacher.batches import api
 from engine.teacher.batches.api import Seen
 from engine.teacher.batches.job import Batch, Desk

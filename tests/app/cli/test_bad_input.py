@@ -15,7 +15,7 @@ import pytest
 from app.cli.main import main
 from engine.spec.run import RunSpec
 from engine.store.connect import open_writer
-from engine.store.runs import create_run
+from engine.store.runs.run import create_run
 from tests.app.cli.cli_processes import ask, work_here
 
 SMALL = """

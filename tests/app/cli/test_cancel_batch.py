@@ -8,7 +8,7 @@ import pytest
 from app.cli.main import main
 from engine.errors import Interrupted
 from engine.spec.run import RunSpec
-from engine.store.runs import create_run
+from engine.store.runs.run import create_run
 from tests.engine.teacher.batch_server import serve
 from tests.engine.teacher.test_batch import KEY, Clock, buy, teacher
 

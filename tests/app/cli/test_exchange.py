@@ -5,7 +5,7 @@ from pathlib import Path
 
 from engine.spec.run import RunSpec
 from engine.store.recorder import Recorder
-from engine.store.runs import create_run
+from engine.store.runs.run import create_run
 from engine.store.writer import Writer
 from tests.app.cli.cli_processes import Command
 

@@ -15,7 +15,7 @@ import pytest
 from app.cli.main import main
 from engine.runs.launch import is_alive
 from engine.spec.run import RunSpec
-from engine.store.runs import create_run
+from engine.store.runs.run import create_run
 from tests.app.cli.cli_processes import ask
 
 

@@ -9,7 +9,7 @@ from app.cli import options
 from app.cli.main import _run
 from engine.spec.run import RunSpec
 from engine.store.connect import write
-from engine.store.runs import create_run, set_status
+from engine.store.runs.run import create_run, set_status
 
 LIMIT = "the budget is used up; raise it with `qcrd resume 1 --set teacher.budget_usd=…`"
 

@@ -15,10 +15,10 @@ from app.cli.progress import Lines
 from app.cli.tables import RUNS
 from engine.records import Dataset, Example, Prediction, Rationale, Visit, Voted
 from engine.spec.run import RunSpec
-from engine.store.browse import LiveReader
 from engine.store.queries import FAILED
 from engine.store.recorder import Recorder
-from engine.store.runs import claim, create_run
+from engine.store.runs.browse import LiveReader
+from engine.store.runs.run import claim, create_run
 from engine.store.writer import Writer
 from screens.drawing.stages import stage_table
 from tests.app.cli.cli_processes import ROOT, environment

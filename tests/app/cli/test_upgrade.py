@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from app.cli.main import _run
-from engine.store import migrations
 from engine.store.connect import open_writer
-from engine.store.schema import SCHEMA_VERSION, STEPS
+from engine.store.schema import migrations
+from engine.store.schema.tables import SCHEMA_VERSION, STEPS
 
 
 def test_an_older_database_is_named_upgraded_and_read(

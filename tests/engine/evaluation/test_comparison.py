@@ -8,7 +8,7 @@ import pytest
 from engine.errors import UsageError
 from engine.evaluation.comparison import OVER_QUESTIONS, OVER_SEEDS, compare
 from engine.evaluation.intervals import newcombe_paired
-from engine.store.results import Cost, Result, Score
+from engine.store.runs.results import Cost, Result, Score
 
 
 def result(run_id: int, method: str, seed: int, explain: float | None, **change: Any) -> Result:

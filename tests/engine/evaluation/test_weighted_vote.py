@@ -10,7 +10,7 @@ from engine.errors import UsageError
 from engine.evaluation.accuracy_curve import curve, difference
 from engine.evaluation.intervals import newcombe_paired, t_interval, wilson
 from engine.evaluation.weighted_vote import WEIGHTS, Weight, block_credits, credit, filled, weighed, weight_of
-from engine.store.evaluations import Ballot
+from engine.store.runs.evaluations import Ballot
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ from engine.exchange.files import write_rows
 from engine.exchange.importing import import_samples
 from engine.records import Dataset, Example, Rationale, Sample, Voted
 from engine.spec.run import RunSpec
-from engine.store.ledger import Ledger
-from engine.store.rationale_notes import remark
+from engine.store.ledger.ledger import Ledger
+from engine.store.rationales.notes import remark
 from engine.store.recorder import Recorder
-from engine.store.runs import create_run
+from engine.store.runs.run import create_run
 from engine.store.writer import Writer
 
 HOSTILE = "\x1b]52;c;aGk=\x07[/][@click=app.quit]\u2028\u202e\x85\r\n\x00 '\"\\ é 😀"

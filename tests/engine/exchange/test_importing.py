@@ -14,7 +14,7 @@ from engine.exchange.importing import Imported, import_samples
 from engine.records import Example
 from engine.spec.run import RunSpec
 from engine.spec.teachers import TeacherConfig
-from engine.store.ledger import Ledger
+from engine.store.ledger.ledger import Ledger
 from engine.store.writer import Writer
 from engine.teacher.sampling import sample
 

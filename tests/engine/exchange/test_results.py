@@ -11,7 +11,7 @@ import pytest
 from engine.errors import UsageError
 from engine.exchange.results import export, unique
 from engine.spec.run import RunSpec
-from engine.store.runs import create_run
+from engine.store.runs.run import create_run
 
 SQL = (
     "SELECT 1 AS whole, 0.5 AS part, 'a,\"b' AS text, NULL AS none, x'ff' AS bytes, 1 AS mixed, 1 AS whole"

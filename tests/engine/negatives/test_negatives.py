@@ -225,7 +225,7 @@ def test_what_the_band_takes_from_a_vote_is_told_apart() -> None:
 
 def test_a_peer_that_is_not_there_is_named(tmp_path: Path) -> None:
     from engine.errors import UsageError
-    from engine.store.runs import create_run
+    from engine.store.runs.run import create_run
 
     database = tmp_path / "experiments.db"
     create_run(database, RunSpec())

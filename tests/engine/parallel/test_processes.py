@@ -22,7 +22,7 @@ from engine.parallel import processes
 from engine.runs import launch, worker
 from engine.spec.run import RunSpec
 from engine.store.connect import open_reader
-from engine.store.runs import create_run, order, set_processes, stored_spec
+from engine.store.runs.run import create_run, order, set_processes, stored_spec
 from tests.engine.training.test_kill import FEW, rows, state, student_with_dropout, the_same, work_until
 
 __all__ = ["student_with_dropout"]  # a fixture

@@ -18,7 +18,7 @@ from engine.runs.evaluation import carry_out
 from engine.runs.evaluation_client import Step, Wanted, evaluate
 from engine.spec.run import RunSpec
 from engine.store.connect import open_reader
-from engine.store.evaluations import JudgeKey, judge_of, read_ballots, read_evaluations
+from engine.store.runs.evaluations import JudgeKey, judge_of, read_ballots, read_evaluations
 from tests.engine.tiny_judges import ranking_run
 from tests.engine.tiny_learned import make
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from engine.runs.grid import Queue, places, visible_gpus
-from engine.store.groups import Group, GroupRun
+from engine.store.runs.groups import Group, GroupRun
 
 
 def test_one_worker_or_one_for_each_gpu() -> None:

@@ -22,7 +22,7 @@ from engine.evaluation.reply import Asked, Failed, Over, Piece, Ready, Reply, To
 from engine.records import Example
 from engine.runs import learned
 from engine.runs.inference import Inbox, Inference
-from engine.store.runs import create_run, set_status
+from engine.store.runs.run import create_run, set_status
 from engine.training import checkpoint
 from tests.engine.tiny_learned import LORA, QUESTION, make, spec_of
 

@@ -17,7 +17,7 @@ from engine.runs.orders import Orders
 from engine.spec.run import RunSpec
 from engine.store.connect import open_reader
 from engine.store.recorder import Recorder
-from engine.store.runs import create_run, order
+from engine.store.runs.run import create_run, order
 
 ROOT = Path(worker.__file__).parents[2]
 

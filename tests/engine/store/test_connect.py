@@ -14,8 +14,8 @@ from sqlite_utils.migrations import Migrations
 from engine.errors import QcrdError, UsageError
 from engine.store.connect import database_path, explain, open_reader, open_writer
 from engine.store.filesystem import network_filesystem, refuse_network_filesystem
-from engine.store.migrations import statements
-from engine.store.schema import APPLICATION_ID, FIRST_TABLES, GROUP_TABLES, SCHEMA_VERSION
+from engine.store.schema.migrations import statements
+from engine.store.schema.tables import APPLICATION_ID, FIRST_TABLES, GROUP_TABLES, SCHEMA_VERSION
 
 
 def test_the_database_is_the_argument_else_the_environment_else_here(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,7 +61,7 @@ open_writer(Path({str(path)!r})).close()"""
 
 def test_a_migration_that_dies_halfway_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "x.db"
-    monkeypatch.setattr("engine.store.migrations.VIEWS", "CREATE VIEW broken AS SELECT * FROM;")
+    monkeypatch.setattr("engine.store.schema.migrations.VIEWS", "CREATE VIEW broken AS SELECT * FROM;")
     with pytest.raises(QcrdError):
         open_writer(path)
     with sqlite3.connect(path) as conn:
@@ -76,7 +76,7 @@ def test_a_process_killed_in_the_middle_of_a_migration(tmp_path: Path) -> None:
     code = f"""
 import os
 from pathlib import Path
-from engine.store import migrations
+from engine.store.schema import migrations
 from engine.store.connect import open_writer
 first_half = list(migrations.statements(migrations.STEPS["0001_first_schema"]))[:12]
 def dies(conn, script):
@@ -267,7 +267,9 @@ def test_reading_loads_nothing_heavy(tmp_path: Path) -> None:
     code = f"""
 import sys
 from pathlib import Path
-from engine.store import browse, guarded, queries, questions, rationale_queries, runs
+from engine.store import guarded, queries
+from engine.store.rationales import queries as rationale_queries, questions
+from engine.store.runs import browse, run
 from engine.store.connect import open_reader, open_writer
 open_reader(Path({str(tmp_path / "x.db")!r})).close()
 open_writer(Path({str(tmp_path / "x.db")!r})).close()

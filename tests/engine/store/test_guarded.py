@@ -9,7 +9,7 @@ import pytest
 from engine.errors import UsageError
 from engine.spec.run import RunSpec
 from engine.store.guarded import query
-from engine.store.runs import create_run
+from engine.store.runs.run import create_run
 
 
 @pytest.fixture

@@ -10,10 +10,11 @@ import pytest
 from engine.errors import UsageError
 from engine.records import Dataset, Example, Prediction, Rationale, Visit, Voted
 from engine.spec.run import RunSpec
-from engine.store import queries, rationale_queries
+from engine.store import queries
 from engine.store.connect import open_reader
+from engine.store.rationales import queries as rationale_queries
 from engine.store.recorder import Recorder
-from engine.store.runs import create_run
+from engine.store.runs.run import create_run
 from engine.store.writer import Writer
 
 EXAMPLES = tuple(Example(f"q{i}", f"question {i}", str(i)) for i in range(3))

@@ -15,9 +15,9 @@ from engine.records import Dataset, Example, Prediction, Rationale, Reason, Visi
 from engine.spec.run import RunSpec
 from engine.store.connect import open_reader
 from engine.store.queries import WORKED
-from engine.store.questions import read_question
+from engine.store.rationales.questions import read_question
 from engine.store.recorder import Recorder
-from engine.store.runs import create_run
+from engine.store.runs.run import create_run
 from engine.store.writer import Writer
 
 EXAMPLES = tuple(Example(f"q{i}", f"question {i}", str(i) if i else None) for i in range(3))

@@ -15,7 +15,7 @@ from engine.records import Sample
 from engine.spec.run import RunSpec
 from engine.spec.sections import ArithmeticConfig
 from engine.spec.teachers import TeacherConfig
-from engine.store.ledger import Ledger
+from engine.store.ledger.ledger import Ledger
 from engine.store.writer import Writer
 from engine.teacher.batches import buying
 from engine.teacher.batches.buying import buy_in_batches

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from engine.spec.teachers import TeacherConfig
-from engine.store.ledger import Ledger
+from engine.store.ledger.ledger import Ledger
 from engine.teacher.client import load_litellm
 from tests.engine.teacher.batch_server import Server, serve
 from tests.engine.teacher.test_batch import _key, buy, complete, rows, settled, teacher  # noqa: F401 - a fixture among them

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from engine.errors import UsageError
 from engine.spec.teachers import TeacherConfig
-from engine.store.ledger_rows import Sent
+from engine.store.ledger.rows import Sent
 from engine.teacher.batches.lines import custom_id, outcome, read, written
 from engine.teacher.outcome import Answer, Fault
 

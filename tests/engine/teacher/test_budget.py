@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from engine.errors import AtLimit, UsageError
 from engine.records import Example
 from engine.spec.teachers import TeacherConfig
-from engine.store.ledger import Spent
-from engine.store.ledger_rows import Asked
+from engine.store.ledger.ledger import Spent
+from engine.store.ledger.rows import Asked
 from engine.teacher import buying, pace
 from engine.teacher.budget import Budget, Cost, check_budget
 from engine.teacher.outcome import Answer, Completion, Fault, TeacherError

@@ -9,8 +9,8 @@ import pytest
 
 from engine.errors import Interrupted
 from engine.spec.run import RunSpec
-from engine.store.ledger import Ledger
-from engine.store.ledger_rows import Asked
+from engine.store.ledger.ledger import Ledger
+from engine.store.ledger.rows import Asked
 from engine.teacher import sampling
 from engine.teacher.client import load_litellm
 from engine.teacher.requests import requests_for

@@ -8,7 +8,7 @@ import pytest
 
 from engine.spec.run import RunSpec
 from engine.spec.sections import ArithmeticConfig, DataConfig
-from engine.store.runs import create_run
+from engine.store.runs.run import create_run
 from engine.teacher.estimate import Span, estimate, lines
 from engine.teacher.judge_estimate import estimate_judge
 from engine.teacher.judge_estimate import lines as judge_lines

@@ -14,9 +14,9 @@ from engine.exchange.files import write_rows
 from engine.exchange.importing import import_samples
 from engine.records import Dataset
 from engine.spec.load import read_spec
-from engine.store.ledger import Ledger
+from engine.store.ledger.ledger import Ledger
 from engine.store.recorder import Recorder
-from engine.store.runs import create_run
+from engine.store.runs.run import create_run
 from engine.store.writer import Writer
 from engine.teacher import client
 from engine.teacher.keys import from_keyring

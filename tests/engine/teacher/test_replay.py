@@ -11,7 +11,7 @@ from engine.errors import UsageError
 from engine.records import Example
 from engine.spec.run import RunSpec
 from engine.spec.teachers import TeacherConfig
-from engine.store.ledger import Ledger
+from engine.store.ledger.ledger import Ledger
 from engine.store.writer import Writer
 from engine.teacher.replay import read_recorded, replay
 from engine.teacher.sampling import sample

@@ -8,7 +8,7 @@ import pytest
 
 from engine.errors import QcrdError
 from engine.spec.teachers import TeacherConfig
-from engine.store.ledger_rows import Asked
+from engine.store.ledger.rows import Asked
 from engine.teacher.messages import load_prompt, messages_for
 from engine.teacher.requests import key_of, requests_for, slot_key, units
 from tests.engine.teacher.openai_server import serve

@@ -13,8 +13,8 @@ from engine.records import Example, Sample
 from engine.spec.run import RunSpec
 from engine.spec.sections import ArithmeticConfig
 from engine.spec.teachers import TeacherConfig
-from engine.store.ledger import Ledger
-from engine.store.ledger_rows import Asked
+from engine.store.ledger.ledger import Ledger
+from engine.store.ledger.rows import Asked
 from engine.store.writer import Writer
 from engine.teacher.builtin import answer
 from engine.teacher.sampling import sample

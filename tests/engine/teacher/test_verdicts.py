@@ -8,7 +8,7 @@ import pytest
 from engine.errors import UsageError
 from engine.records import Example
 from engine.spec.run import RunSpec
-from engine.store.spend import spend
+from engine.store.ledger.spend import spend
 from engine.teacher.verdicts import step_judge_of, verdicts
 from engine.voting.step_judge import messages
 from tests.engine.teacher.openai_server import serve

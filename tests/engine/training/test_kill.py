@@ -21,7 +21,7 @@ from engine.runs import launch, worker
 from engine.spec.methods import QcrdDiscriminator
 from engine.spec.run import RunSpec
 from engine.spec.sections import ArithmeticConfig
-from engine.store.runs import create_run
+from engine.store.runs.run import create_run
 from engine.students import tiny
 from engine.training import train
 from engine.training.step import step as real_step

@@ -14,7 +14,7 @@ from engine.spec.methods import Positives
 from engine.spec.run import RunSpec
 from engine.store.connect import open_reader
 from engine.store.recorder import Recorder
-from engine.store.runs import create_run
+from engine.store.runs.run import create_run
 from engine.store.writer import Writer
 from engine.training.batches import candidate, items
 from engine.training.limits import within_limits

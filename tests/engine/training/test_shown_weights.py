@@ -10,9 +10,9 @@ from engine.records import Dataset, Example, Rationale, Voted
 from engine.spec.methods import Qcrd
 from engine.spec.run import RunSpec
 from engine.store.connect import open_reader
-from engine.store.questions import Question, read_question
+from engine.store.rationales.questions import Question, read_question
 from engine.store.recorder import Recorder
-from engine.store.runs import create_run
+from engine.store.runs.run import create_run
 from engine.store.writer import Writer
 from engine.training.batches import Candidate, Item
 from engine.training.losses import Outcome, Scores

@@ -1,0 +1,1 @@
+"""Rationales as they are read: by question and visit, filtered, searched, remarked on."""

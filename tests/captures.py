@@ -18,7 +18,7 @@ from engine.store.connect import open_reader
 from screens.base import Compare, View
 from screens.runs import RunsScreen
 from tests.app.cli.cli_processes import command_line, environment
-from tests.pilot import press, settle, until
+from tests.pilot import press, settle, shown, until
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 SIZE = (120, 40)
@@ -52,6 +52,8 @@ def train(folder: Path) -> Path:
     for name in ("positives", "qcrd"):
         (folder / "run.toml").write_text(f'name = "arithmetic-{name}"\n[method]\nname = "{name}"\n')
         subprocess.run(command_line("run", "run.toml", *sets), cwd=folder, env=environment(stub=False), check=True)
+    vote = ("--samples", "8", "--limit", "200", "--vote", "discriminator")
+    subprocess.run(command_line("evaluate", "2", *vote), cwd=folder, env=environment(stub=False), check=True)
     return folder / "experiments.db"
 
 
@@ -81,6 +83,9 @@ async def screens(app: Console, qcrd: int, other: int, followed: str) -> None:
         await pilot.press(*followed, "enter")
         await pilot.pause(1)
         await save(pilot, "rationales")
+        await try_it(pilot)
+        await press(pilot, "1", "e")
+        await save(pilot, "votes")
         app.post_message(Compare((other, qcrd)))
         await pilot.pause()
         await save(pilot, "compare")
@@ -97,6 +102,15 @@ async def screens(app: Console, qcrd: int, other: int, followed: str) -> None:
             await pilot.pause(1)
             await save(pilot, name)
             await press(pilot, "escape")
+
+
+async def try_it(pilot: Pilot[None]) -> None:
+    """The question in front, asked of the run's student, which a process of its own has to load."""
+    await press(pilot, "a")
+    await pilot.press("v")
+    await until(pilot, lambda: " of 8" in shown(pilot) and "explain" in shown(pilot))
+    await save(pilot, "try_it")
+    await press(pilot, "escape")
 
 
 async def first_run(database: Path) -> None:

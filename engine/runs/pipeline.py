@@ -65,6 +65,8 @@ class Lesson:
     taught: Taught
     peers: list[Path]
     """Folders of other runs' students."""
+    base: str | None
+    """SHA-256 of the pre-trained base that the run has recorded; None: it has none, or none yet."""
 
 
 def run_stages(spec: RunSpec, database: Path, run_id: int, recorder: Recorder, orders: Orders) -> None:
@@ -106,7 +108,7 @@ def run_stages(spec: RunSpec, database: Path, run_id: int, recorder: Recorder, o
         return
 
     with processes.together(spec, database, run_id, recorder) as ranks:
-        learn(spec, ranks.agree(Lesson(folder, dataset, taught, peers)), recorder, orders, ranks)
+        learn(spec, ranks.agree(Lesson(folder, dataset, taught, peers, base)), recorder, orders, ranks)
 
 
 def learn(spec: RunSpec, lesson: Lesson, recorder: Recorder, orders: Orders, ranks: Ranks) -> None:
@@ -117,6 +119,7 @@ def learn(spec: RunSpec, lesson: Lesson, recorder: Recorder, orders: Orders, ran
     folder, dataset, taught = lesson.folder, lesson.dataset, lesson.taught
     at_once = AtOnce(lambda line: recorder.log("warning", line))
     validation = _validated(spec, dataset)
+    ranks.led(lambda: pretrained.put_back(folder, lesson.base, lambda level, line: recorder.log(level, line, "base")))
     if ranks.agree(spec.student.base_steps > 0 and not _begun(folder)):
         with during(recorder, "base", spec.student.base_steps):
             ranks.led(lambda: _base(spec, taught, folder, recorder, orders))

@@ -60,6 +60,8 @@ def _run(module: str, arguments: list[str], folder: Path, variables: dict[str, s
 
 def _fork(command: Sequence[str], env: Mapping[str, str], **how: Any) -> "subprocess.Popen[bytes]":
     """In Popen's place in `launch`: instead of `python -P -m MODULE ARGUMENTS`, the module's main in a fork."""
+    if command[3] == "engine.parallel.follower":  # of a worker, whose open database SQLite does not carry into a fork
+        return subprocess.Popen(command, env=env, **how)
 
     def main() -> None:
         os.closerange(3, 1024)  # Popen waits for its pipe to close, as exec does

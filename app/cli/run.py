@@ -12,7 +12,7 @@ from app.cli.options import Db, Detach, Set, database
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from engine.runs.preflight import Report
+    from engine.runs.report import Report
     from engine.spec.run import RunSpec
 
 
@@ -187,7 +187,7 @@ def _queue(spec: "RunSpec", path: Path) -> None:
 
 def _check_grid(specs: "Sequence[RunSpec]", methods: int, path: Path) -> None:
     """Check each method once: the seeds differ in nothing that is checked but in what the teacher is asked."""
-    from engine.runs.preflight import all_together
+    from engine.runs.costs import all_together
 
     for spec in specs[:methods]:
         _check(spec, path)

@@ -1,6 +1,7 @@
 """A run's student taken from its folder: to be asked, and to be exported."""
 
 import shutil
+import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from engine.spec.sections import LoraConfig
 from engine.store import queries
 from engine.store.connect import open_reader
 from engine.store.runs.run import folder_of, stored_spec
+from engine.students import pretrained
 from engine.students.load import student as load_student
 from engine.students.seam import Student
 from engine.training import checkpoint
@@ -69,7 +71,7 @@ def place(database: Path, run_id: int) -> Place:
 def load(found: Place, doing: Callable[[str], None] = lambda line: None) -> Learned:
     """The student, through the code that trains and evaluates it, on the device that there is.
 
-    Raises UsageError where its model cannot be had, QcrdError where its files cannot be read.
+    Raises UsageError where its model cannot be had, QcrdError where its files cannot be read or its base is gone.
     """
     spec = found.spec.model_copy(update={"student": found.spec.student.model_copy(update={"device": "auto"})})
     if found.step is None:
@@ -79,6 +81,10 @@ def load(found: Place, doing: Callable[[str], None] = lambda line: None) -> Lear
         student = load_student(spec.model_copy(update={"student": exported}), [], folder)
         note = _no_judge(spec, "only the exported student is left of this run")
         return Learned(spec, None, student, None, _longest(found, student), note)
+    if spec.student.lora.r:  # else the checkpoint holds all weights
+        with closing(open_reader(found.database)) as connection:
+            recorded = _provenance(connection, found.run_id).get("base")
+        pretrained.put_back(found.folder, recorded, lambda level, line: doing(line))
     doing(f"loading the student of step {found.step}")
     student = load_student(spec, [], found.folder / "tokenizer")
     try:
@@ -139,7 +145,7 @@ def export_student(
             for row in queries.scores(connection, run_id)
             if row["who"] == "student"
         ]
-        data_hash = {row["key"]: row["value"] for row in queries.provenance(connection, run_id)}.get("data_hash", "–")
+        data_hash = _provenance(connection, run_id).get("data_hash", "–")
     ready = done and (own / "README.md").is_file()  # of adapters alone there is no config.json
     if ready and final == own:
         return own
@@ -150,6 +156,10 @@ def export_student(
     learned = load(found, doing)
     doing("writing the folder")
     return export(learned.student, final, found.spec, scores, data_hash)
+
+
+def _provenance(connection: sqlite3.Connection, run_id: int) -> dict[str, str]:
+    return {row["key"]: row["value"] for row in queries.provenance(connection, run_id)}
 
 
 def _longest(found: Place, student: Student) -> dict[Head, int]:

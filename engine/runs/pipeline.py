@@ -65,13 +65,16 @@ class Lesson:
     taught: Taught
     peers: list[Path]
     """Folders of other runs' students."""
+    base: str | None
+    """SHA-256 of the pre-trained base that the run has recorded; None: it has none, or none yet."""
 
 
 def run_stages(spec: RunSpec, database: Path, run_id: int, recorder: Recorder, orders: Orders) -> None:
     """Runs all stages; raises Interrupted where an order or a signal stops it, QcrdError where it cannot go on."""
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or torch.get_num_threads()))  # as the worker has set it
     folder = _run_folder(database, run_id)
-    recorder.declare_stages(stages(spec))
+    base = _provenance(database, run_id, "base")
+    recorder.declare_stages(stages(spec, base is not None or not _begun(folder)))
 
     with during(recorder, "data"):
         check(spec)
@@ -105,7 +108,7 @@ def run_stages(spec: RunSpec, database: Path, run_id: int, recorder: Recorder, o
         return
 
     with processes.together(spec, database, run_id, recorder) as ranks:
-        learn(spec, ranks.agree(Lesson(folder, dataset, taught, peers)), recorder, orders, ranks)
+        learn(spec, ranks.agree(Lesson(folder, dataset, taught, peers, base)), recorder, orders, ranks)
 
 
 def learn(spec: RunSpec, lesson: Lesson, recorder: Recorder, orders: Orders, ranks: Ranks) -> None:
@@ -116,7 +119,8 @@ def learn(spec: RunSpec, lesson: Lesson, recorder: Recorder, orders: Orders, ran
     folder, dataset, taught = lesson.folder, lesson.dataset, lesson.taught
     at_once = AtOnce(lambda line: recorder.log("warning", line))
     validation = _validated(spec, dataset)
-    if ranks.agree(spec.student.base_steps > 0 and not (folder / "tokenizer").is_dir()):  # one begun without has none
+    ranks.led(lambda: pretrained.put_back(folder, lesson.base, lambda level, line: recorder.log(level, line, "base")))
+    if ranks.agree(spec.student.base_steps > 0 and not _begun(folder)):
         with during(recorder, "base", spec.student.base_steps):
             ranks.led(lambda: _base(spec, taught, folder, recorder, orders))
         recorder.flush()
@@ -224,15 +228,18 @@ def learn(spec: RunSpec, lesson: Lesson, recorder: Recorder, orders: Orders, ran
             recorder.log("info", "the best student is in the run's folder, as student/", "export")
 
 
-def stages(spec: RunSpec) -> list[tuple[str, str]]:
-    """The stages that a run of this spec has, each with the unit of its progress."""
+def stages(spec: RunSpec, pretrained_base: bool = True) -> list[tuple[str, str]]:
+    """The stages that a run of this spec has, each with the unit of its progress.
+
+    `pretrained_base`: False for a run that began before built-in students were pre-trained.
+    """
     teacher = [("sample", "questions"), ("vote", "questions")] if spec.needs_teacher else []
     if spec.until == "vote":
         return [("data", ""), *teacher]
     if not spec.trains_student:
         return [("data", ""), *teacher, ("train", "steps"), ("evaluate", "questions"), ("export", "")]
     judge = [("judge", "steps")] if isinstance(spec.method, Qcrd) and spec.method.judged else []
-    base = [("base", "steps")] if spec.student.base_steps else []
+    base = [("base", "steps")] if spec.student.base_steps and pretrained_base else []
     before = [(stage.name, "steps") for stage in stages_of(spec)]
     return [
         ("data", ""),
@@ -244,6 +251,11 @@ def stages(spec: RunSpec) -> list[tuple[str, str]]:
         ("evaluate", "questions"),
         ("export", ""),
     ]
+
+
+def _begun(folder: Path) -> bool:
+    """Whether the run has a student: then it has its base too, or was begun without one."""
+    return (folder / "tokenizer").is_dir()
 
 
 def _sample(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from engine.errors import Interrupted, QcrdError, SpecError
+from engine.errors import QcrdError, SpecError
 from engine.evaluation.sampled import mean
 from engine.judge import ranking
 from engine.judge.discriminator import Judged
@@ -30,6 +30,7 @@ from engine.training import checkpoint
 from engine.training.batches import target_text
 from engine.training.checkpoint import Progress, Trained
 from engine.training.memory import AtOnce
+from engine.training.resumable import Resumable
 
 FOLDER = "ranking"
 """In the run's folder: the exported model."""
@@ -104,7 +105,7 @@ def _train(
     orders: Orders,
 ) -> Progress:
     """All epochs, from the last checkpoint where there is one; where it got to."""
-    place, size = folder / CHECKPOINTS, config.batch_size
+    size = config.batch_size
     pairs = sum(max(len(q.right), len(q.wrong)) for q in learnt)
     an_epoch = -(-pairs // size)
     steps = config.epochs * an_epoch
@@ -114,13 +115,20 @@ def _train(
     recorder.fact("train", "pairs an epoch", pairs)
     lr = config.lr or (FROM_SCRATCH if config.encoder == "student-sized" else PUBLISHED)
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=config.weight_decay, fused=True)
-    trained = Trained(model, optimizer)
+    resumable = Resumable(
+        stage="train",
+        steps=steps,
+        every=spec.training.checkpoint_every,
+        keep=1,
+        place=folder / CHECKPOINTS,
+        trained=Trained(model, optimizer),
+        recorder=recorder,
+        orders=orders,
+    )
     torch.manual_seed(derive(spec.seed, "ranking", "dropout"))
-    latest = checkpoint.latest(place)
-    progress = Progress() if latest is None else checkpoint.load(place, latest, trained)
-    if latest is not None:
-        recorder.rewind(latest)
-        recorder.log("info", f"goes on from the checkpoint of step {latest}", "train")
+    progress = resumable.restore(resumable.latest())
+    if progress.step:
+        recorder.rewind(progress.step)
     order: list[tuple[ranking.Pair, ranking.Pair]] = []
     for at in range(progress.step + 1, steps + 1):
         epoch, before = divmod(at - 1, an_epoch)
@@ -135,7 +143,7 @@ def _train(
                 progress.best_value, progress.best_step = found.get("ranked_right", 0.0), at
         recorder.progress(at, epoch + 1)
         recorder.stage("train", done=at)
-        _keep(spec, place, trained, progress, steps, recorder, orders)
+        resumable.after_step(progress)
     return progress
 
 
@@ -159,33 +167,6 @@ def _step(
         raise SpecError(f"step {at} of the ranking model has a loss or gradient that is no number: lower method.lr")
     optimizer.step()
     return {"loss/ranking": loss.item(), "grad_norm": norm, "lr": optimizer.param_groups[0]["lr"]}
-
-
-def _keep(
-    spec: RunSpec,
-    place: Path,
-    trained: Trained,
-    progress: Progress,
-    steps: int,
-    recorder: Recorder,
-    orders: Orders,
-) -> None:
-    """A checkpoint where one is due, is the best, or is asked for; and the end of the session where that is asked."""
-    orders.poll()
-    at = progress.step
-    asked, orders.checkpoint = orders.checkpoint, False
-    if orders.taken_over:
-        raise QcrdError("another process has taken over this run: this one ends")
-    due = at % spec.training.checkpoint_every == 0 or at == steps or progress.best_step == at
-    if due or asked or orders.stop:
-        recorder.flush()  # rows first: a checkpoint never knows more than the database
-        checkpoint.save(place, trained, progress)
-        checkpoint.tidy(place, 1, progress.best_step)
-    if asked:
-        recorder.log("info", f"checkpoint of step {at}, as ordered", "train")
-        orders.poll()  # a paused run saves, and stays paused
-    if orders.stop and at < steps:
-        raise Interrupted(f"stopped after step {at}; `qcrd resume {recorder.run_id}` goes on from there")
 
 
 def _evaluate(

@@ -3,21 +3,21 @@
 Every row has a key that a resumed run gives again, so that saying a thing twice leaves one row.
 """
 
-import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from engine.errors import QcrdError, UsageError
+from engine.errors import UsageError
 from engine.evaluation.intervals import wilson
 from engine.evaluation.sampled import Sampled
-from engine.records import Dataset, Example, Prediction, Rationale, Visit, Voted, all_rationales
-from engine.store.texts import storable, text_hash
+from engine.records import Dataset, Prediction, Rationale, Visit, Voted, all_rationales
+from engine.store import rows
+from engine.store.runs import stages as run_stages
+from engine.store.texts import storable
 from engine.store.writer import Writer
 
 CHUNK = 5_000
 """Rows in one statement for many; between two of them other threads' rows get in."""
-ADD_TEXT = "INSERT OR IGNORE INTO texts (hash, text) VALUES (?, ?)"
 MINE = " AND NOT EXISTS (SELECT 1 FROM sessions WHERE run_id = :run AND id > :session)"
 """A process that slept while another took its run over must not speak for it any more."""
 
@@ -93,28 +93,14 @@ class Recorder:
         self._of_run("steps = :steps", steps=count)
 
     def declare_stages(self, stages: Sequence[tuple[str, str]]) -> None:
-        """Name the run's stages, in order, each with the unit it is counted in. A resumed run keeps their state."""
-        self.writer.many(
-            "INSERT INTO stages (run_id, position, name, unit, state) VALUES (?, ?, ?, ?, 'waiting')"
-            " ON CONFLICT (run_id, position) DO UPDATE SET name = excluded.name, unit = excluded.unit",
-            [(self.run_id, at, name, unit) for at, (name, unit) in enumerate(stages)],
-        )
+        """Name the run's stages, in order, each with the unit it is counted in. A resumed run keeps the state of those
+        that it has, and shows no others."""
+        self.writer.call(lambda conn: run_stages.declare(conn, self.run_id, stages)).result()
 
     def stage(self, name: str, *, state: str | None = None, done: int | None = None, total: int | None = None) -> None:
         """Update a declared stage: state is waiting, running, done or failed; what is None stays as it was."""
         self.writer.execute(
-            "UPDATE stages SET state = coalesce(:state, state), done = coalesce(:done, done),"
-            " total = coalesce(:total, total),"
-            " started_at = CASE WHEN :state = 'running' THEN :now"
-            "                   WHEN :state = 'waiting' THEN NULL ELSE started_at END,"
-            " ended_at = CASE WHEN :state IN ('done', 'failed') THEN :now"
-            "                 WHEN :state IN ('running', 'waiting') THEN NULL ELSE ended_at END,"
-            " seconds = seconds + CASE WHEN state <> 'running' OR :state IS NULL THEN 0"
-            "                          WHEN :state <> 'running' THEN max(0, :now - started_at)"
-            # left over by a process that died: it worked until its last heartbeat
-            "                          ELSE max(0, coalesce((SELECT max(last_at) FROM sessions WHERE run_id = :run"
-            "                                                AND id < :session), 0) - started_at) END"
-            " WHERE run_id = :run AND name = :name" + (MINE if self._session else ""),
+            run_stages.UPDATE + (MINE if self._session else ""),
             {
                 "session": self._session,
                 "run": self.run_id,
@@ -128,12 +114,7 @@ class Recorder:
 
     def log_time(self, stage: str) -> None:
         """A line of the log: how long all processes of the run together have worked on a stage that is done."""
-        self.writer.execute(
-            "INSERT INTO logs (run_id, at, level, stage, message)"
-            " SELECT run_id, ?, 'info', name, printf('%s took %.1f s', name, seconds) FROM stages"
-            " WHERE run_id = ? AND name = ?",
-            (time.time(), self.run_id, stage),
-        )
+        self.writer.execute(run_stages.TOOK, (time.time(), self.run_id, stage))
 
     def provenance(self, facts: Mapping[str, str]) -> None:
         """Store what made the run: code, machine, data."""
@@ -154,7 +135,7 @@ class Recorder:
     def dataset(self, dataset: Dataset) -> None:
         """Store the examples, once for all runs on the same data. Raises UsageError where two have the same id."""
         seen: dict[str, str] = {}
-        rows: list[tuple[str, str, str, str, str | None]] = []
+        found: list[rows.Row] = []
         for split, examples in dataset.splits.items():
             for example in examples:
                 if example.id in seen:
@@ -163,13 +144,9 @@ class Recorder:
                         f" (in {seen[example.id]} and {split}): give every example its own"
                     )
                 seen[example.id] = split
-                rows.append(self._example_row(dataset.hash, split, example))
+                found.append(rows.example(dataset.hash, split, example))
         self.writer.execute("INSERT OR IGNORE INTO datasets (hash, name) VALUES (?, ?)", (dataset.hash, dataset.name))
-        self._many(
-            "INSERT OR IGNORE INTO examples (dataset_id, key, split, question, answer)"
-            " VALUES ((SELECT id FROM datasets WHERE hash = ?), ?, ?, ?, ?)",
-            rows,
-        )
+        self._many(rows.EXAMPLE, found)
         self.writer.execute(
             "INSERT OR REPLACE INTO run_datasets (run_id, dataset_id) SELECT ?, id FROM datasets WHERE hash = ?",
             (self.run_id, dataset.hash),
@@ -187,22 +164,9 @@ class Recorder:
         """
         right = correct or {}
         self._many(
-            "INSERT OR REPLACE INTO votes"
-            " (run_id, example, position, answer, votes, parsed, samples, tie, correct, followed)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            rows.VOTE,
             [
-                (
-                    self.run_id,
-                    storable(v.example.id),
-                    position,
-                    v.answer and storable(v.answer),
-                    v.votes,
-                    v.parsed,
-                    len(v.positives) + len(v.negatives) + len(v.others),
-                    v.tie,
-                    right.get(v.example.id),
-                    v.example.id in followed,
-                )
+                rows.vote(self.run_id, position, v, right.get(v.example.id), v.example.id in followed)
                 for position, v in enumerate(voted)
             ],
         )
@@ -211,52 +175,13 @@ class Recorder:
     def rationales(self, rationales: Sequence[Rationale]) -> None:
         """Store rationales by number, each text once."""
         self._texts([r.text for r in rationales])
-        self._many(
-            "INSERT OR REPLACE INTO rationales"
-            " (run_id, number, example, polarity, source, iteration, slot, answer, rule, reason, text_id)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, (SELECT id FROM texts WHERE hash = ?))",
-            [
-                (
-                    self.run_id,
-                    r.number,
-                    storable(r.example_id),
-                    r.polarity,
-                    r.source,
-                    r.iteration,
-                    r.slot,
-                    r.answer and storable(r.answer),
-                    r.rule,
-                    r.reason or None,
-                    text_hash(r.text),
-                )
-                for r in rationales
-            ],
-        )
+        self._many(rows.RATIONALE, [rows.rationale(self.run_id, r) for r in rationales])
 
     def visits(self, step: int, iteration: int, visits: Sequence[Visit]) -> None:
         """Store what a training step made of the rationales it saw: of all the last visit, of followed ones each."""
-        if not visits:
-            return
-        rows = [
-            (
-                self.run_id,
-                storable(v.example),
-                step,
-                v.number,
-                iteration,
-                v.quality,
-                _number(v.cross_entropy),
-                _number(v.weight),
-                v.chosen,
-                v.active,
-            )
-            for v in visits
-        ]
-        columns = "(run_id, example, step, number, iteration, quality, cross_entropy, weight, chosen, active)"
-        values = "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-        self._many(f"INSERT OR REPLACE INTO last_visits {columns} {values}", rows)
-        kept = [row for row, v in zip(rows, visits, strict=True) if v.followed]
-        self._many(f"INSERT OR REPLACE INTO visits {columns} {values}", kept)
+        found = [rows.visit(self.run_id, step, iteration, v) for v in visits]
+        self._many(rows.LAST_VISIT, found)
+        self._many(rows.VISIT, [row for row, v in zip(found, visits, strict=True) if v.followed])
 
     def points(self, step: int, values: Mapping[str, float]) -> None:
         """Store metrics at a step. What is not a number is stored as such."""
@@ -264,42 +189,17 @@ class Recorder:
         if new:
             self._series |= self.writer.call(lambda conn: self._series_ids(conn, new)).result()
         now = time.time()
-        self.writer.many(
-            "INSERT OR REPLACE INTO points (series_id, step, value, special, at) VALUES (?, ?, ?, ?, ?)",
-            [(self._series[name], step, *_stored(float(value)), now) for name, value in values.items()],
-        )
+        points = [rows.point(self._series[name], step, float(value), now) for name, value in values.items()]
+        self.writer.many(rows.POINT, points)
 
     def predictions(self, split: str, head: str, step: int, predictions: Sequence[Prediction]) -> None:
         """Store what the student answered: split is followed, validation, test or unseen; head predict or explain."""
         self._texts([p.text for p in predictions])
-        self._many(
-            "INSERT OR REPLACE INTO predictions (run_id, split, example, head, step, answer, correct, text_id)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, (SELECT id FROM texts WHERE hash = ?))",
-            [
-                (
-                    self.run_id,
-                    split,
-                    storable(p.example),
-                    head,
-                    step,
-                    p.answer and storable(p.answer),
-                    p.correct,
-                    text_hash(p.text),
-                )
-                for p in predictions
-            ],
-        )
+        self._many(rows.PREDICTION, [rows.prediction(self.run_id, split, head, step, p) for p in predictions])
 
     def sampled(self, split: str, head: str, step: int, sampled: Mapping[str, Sampled]) -> None:
         """Store, by example, what of several sampled answers is right."""
-        self._many(
-            "INSERT OR REPLACE INTO sampled_answers (run_id, split, example, head, step, samples, correct, majority)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                (self.run_id, split, storable(example), head, step, s.samples, s.right, s.majority)
-                for example, s in sampled.items()
-            ],
-        )
+        self._many(rows.SAMPLED, [rows.sampled(self.run_id, split, x, head, step, s) for x, s in sampled.items()])
 
     def score(
         self,
@@ -318,11 +218,8 @@ class Recorder:
         if total == 0:
             return
         low, high = interval or wilson(int(correct), total)
-        self.writer.execute(
-            "INSERT OR REPLACE INTO scores (run_id, split, who, head, step, correct, total, accuracy, low, high)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (self.run_id, split, who, head, step, correct, total, correct / total, low, high),
-        )
+        row = (self.run_id, split, who, head, step, correct, total, correct / total, low, high)
+        self.writer.execute(rows.SCORE, row)
 
     def fact(self, stage: str, name: str, value: float | None) -> None:
         """Store something a stage counted or measured."""
@@ -370,33 +267,14 @@ class Recorder:
             {"run": self.run_id, "session": self._session, **values},
         )
 
-    def _many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
-        for at in range(0, len(rows), CHUNK):
-            self.writer.many(sql, rows[at : at + CHUNK])
+    def _many(self, sql: str, found: Sequence[rows.Row]) -> None:
+        for at in range(0, len(found), CHUNK):
+            self.writer.many(sql, found[at : at + CHUNK])
 
     def _texts(self, texts: Sequence[str]) -> None:
-        self._many(ADD_TEXT, [(text_hash(text), storable(text)) for text in dict.fromkeys(texts)])
+        self._many(rows.TEXT, [rows.text(text) for text in dict.fromkeys(texts)])
 
     def _series_ids(self, conn: Any, names: Sequence[str]) -> dict[str, int]:
         conn.executemany("INSERT OR IGNORE INTO series (run_id, name) VALUES (?, ?)", [(self.run_id, n) for n in names])
-        rows = conn.execute("SELECT name, id FROM series WHERE run_id = ?", (self.run_id,)).fetchall()
-        return {row["name"]: row["id"] for row in rows}
-
-    @staticmethod
-    def _example_row(key: str, split: str, example: Example) -> tuple[str, str, str, str, str | None]:
-        answer = None if example.answer is None else storable(example.answer)
-        return key, storable(example.id), split, storable(example.question), answer
-
-
-def _stored(value: float) -> tuple[float | None, str | None]:
-    """The columns value and special: SQLite takes NaN for null."""
-    if math.isfinite(value):
-        return value, None
-    return None, "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
-
-
-def _number(value: float) -> float:
-    """SQLite has no NaN, and these columns must not be empty."""
-    if math.isnan(value):
-        raise QcrdError("a visit's cross-entropy or weight is not a number: training has diverged, lower training.lr")
-    return float(value)
+        found = conn.execute("SELECT name, id FROM series WHERE run_id = ?", (self.run_id,)).fetchall()
+        return {row["name"]: row["id"] for row in found}

@@ -1,7 +1,7 @@
 """The base of builtin/llama-tiny: pre-trained once on generated text, kept in a cache, copied into a run's folder.
 
-One base for all seeds: what is random comes from streams of its own. A run never looks at the cache again, so that it
-goes on, is asked and exported as it began, whatever becomes of the cache.
+One base for all seeds: what is random comes from streams of its own. A run looks at the cache again only where its copy
+is gone, for that very one: it goes on, is asked and exported as it began, whatever becomes of the cache.
 """
 
 import hashlib
@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch.nn.functional import cross_entropy
 from transformers import LlamaForCausalLM
 
+from engine.errors import QcrdError
 from engine.randomness import derive
 from engine.students import tiny
 from engine.students.base_text import lines
@@ -88,12 +90,46 @@ def prepare(
     return _digest(final)
 
 
+def put_back(run_folder: Path, recorded: str | None, say: Callable[[str, str], None]) -> None:
+    """The base of a run whose own copy is gone, from the cache, where that has the one of the SHA-256 it recorded.
+
+    `recorded`: None: the run began without a base. `say`: as `prepare`. Raises QcrdError where the base is not there.
+    """
+    final = run_folder / BASE
+    if recorded is None or final.is_dir():
+        return
+    there = cache() / BASE
+    try:
+        kept = next((one for one in sorted(there.glob("*")) if _whole(one) and _digest(one) == recorded), None)
+        if kept is not None:
+            with tempfile.TemporaryDirectory(dir=run_folder, prefix=f"{BASE}.partial-") as beside:
+                (shutil.copytree(kept, Path(beside) / BASE)).rename(final)  # whole or not at all
+    except OSError as error:
+        if not final.is_dir():  # else another process was quicker
+            raise QcrdError(f"{final}, the run's base, could not be put back ({error.strerror or error})") from error
+        return
+    if kept is None:
+        raise QcrdError(
+            f"{final} is gone, the pre-trained base that the run began with (sha256 {recorded[:12]}…), and {there} has "
+            "none that is the same: put the folder back from a copy, name a cache that has it with QCRD_CACHE, or "
+            "begin another run"
+        )
+    say("info", f"the run's base was gone from its folder: put back from the cache, {kept}")
+
+
 def load(run_folder: Path) -> LlamaForCausalLM | None:
-    """The run's base; None where it has none, and begins with random weights."""
+    """The run's base; None where it has none, and begins with random weights. Raises QcrdError where it is damaged."""
     folder = run_folder / BASE
     if not folder.is_dir():
         return None
-    model: Any = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    try:
+        model: Any = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    except (OSError, ValueError, SafetensorError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise QcrdError(
+            f"the run's base could not be read from {folder} ({reason}): delete that folder, and it is put back where "
+            "the cache has it"
+        ) from error
     model.set_attn_implementation("eager")
     return model
 

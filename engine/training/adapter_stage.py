@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from engine.errors import Interrupted, QcrdError, SpecError
+from engine.errors import SpecError
 from engine.methods import cot_kd
 from engine.parallel.ranks import Heard, Ranks
 from engine.randomness import derive
@@ -23,10 +23,10 @@ from engine.store.recorder import Recorder
 from engine.students import integrate
 from engine.students.integrate import Mode
 from engine.students.seam import Student
-from engine.training import checkpoint
 from engine.training.batches import Item, Schedule
 from engine.training.checkpoint import Progress, Trained
 from engine.training.memory import step_that_fits
+from engine.training.resumable import Resumable
 from engine.training.schedule import learning_rate
 from engine.training.step import Row, Stepped, step
 from engine.training.visits import attention
@@ -82,11 +82,20 @@ def train_stage(
         student.parameter_groups(config.lr, config.weight_decay), betas=(0.9, 0.98), fused=True
     )
     peaks = [group["lr"] / config.lr for group in optimizer.param_groups]
-    trained = Trained(student.model, optimizer)
+    resumable = Resumable(
+        stage=stage.name,
+        steps=stage.steps,
+        every=config.checkpoint_every,
+        keep=1,
+        place=place,
+        trained=Trained(student.model, optimizer),
+        recorder=recorder,
+        orders=orders,
+        ranks=ranks,
+    )
     schedule = Schedule(len(learnt), config.batch_size, stage.steps, 1, derive(spec.seed, stage.name))
     torch.manual_seed(derive(spec.seed, stage.name, "dropout"))
-    latest = ranks.agree(checkpoint.latest(place))
-    progress = Progress() if latest is None else checkpoint.load(place, latest, trained)
+    progress = resumable.restore(resumable.latest())
     student.model.train()
     for at in range(progress.step + 1, stage.steps + 1):
         for group, peak in zip(optimizer.param_groups, peaks, strict=True):
@@ -105,7 +114,7 @@ def train_stage(
             found |= attention(student) if stage.mode == "nat" else {}
         recorder.points(at - stage.steps, found)
         recorder.stage(stage.name, done=at)
-        _keep(stage, config.checkpoint_every, place, trained, progress, recorder, orders, ranks)
+        resumable.after_step(progress)
     if ranks.first:
         beside = folder / f"{stage.folder}.partial"
         shutil.rmtree(beside, ignore_errors=True)
@@ -126,34 +135,6 @@ def _learnt(stage: Stage, spec: RunSpec, items: Sequence[Item]) -> list[Item]:
             f"method {spec.method.name} learns from {kind} rationales, and no question has one: raise teacher.samples"
         )
     return found
-
-
-def _keep(
-    stage: Stage,
-    every: int,
-    place: Path,
-    trained: Trained,
-    progress: Progress,
-    recorder: Recorder,
-    orders: Orders,
-    ranks: Ranks,
-) -> None:
-    """A checkpoint where one is due or asked for; and the end of the session where that is asked."""
-    orders.poll()
-    at = progress.step
-    asked, orders.checkpoint = orders.checkpoint, False
-    if orders.taken_over:
-        raise QcrdError("another process has taken over this run: this one ends")
-    if ranks.first and at < stage.steps and (at % every == 0 or asked or orders.stop):
-        recorder.flush()
-        checkpoint.save(place, trained, progress)
-        checkpoint.tidy(place, 1, 0)
-    if orders.stop and at < stage.steps:
-        raise Interrupted(
-            f"stopped after step {at} of {stage.steps} of the stage {stage.name}; `qcrd resume {recorder.run_id}` goes "
-            "on from there"
-        )
-    ranks.agree(None)
 
 
 def _take(

@@ -5,7 +5,6 @@ import math
 import time
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,6 +23,7 @@ from engine.students.seam import Student
 from engine.training import amortised, checkpoint
 from engine.training.checkpoint import Progress, Trained
 from engine.training.memory import held, step_that_fits
+from engine.training.resumable import Resumable
 from engine.training.schedule import learning_rate
 from engine.training.setup import Setup
 from engine.training.step import Row, Stepped, step
@@ -51,20 +51,26 @@ def train(setup: Setup, resume_at: int | None) -> Progress:
         student.parameter_groups(spec.training.lr, spec.training.weight_decay), betas=(0.9, 0.98), fused=True
     )
     peaks = [group["lr"] / spec.training.lr for group in optimizer.param_groups]
-    trained = Trained(student.model, optimizer, setup.judge, setup.judge_optimizer)
+    resumable = Resumable(
+        stage="train",
+        steps=spec.training.steps,
+        every=spec.training.checkpoint_every,
+        keep=spec.training.keep,
+        place=setup.folder,
+        trained=Trained(student.model, optimizer, setup.judge, setup.judge_optimizer),
+        recorder=recorder,
+        orders=setup.orders,
+        ranks=ranks,
+    )
     if resume_at is None:
         torch.manual_seed(derive(spec.seed, "train"))
         progress = Progress(number=setup.first_number)
         progress.best_value = ranks.agree(validate(setup.validation, student, recorder, 0, ranks))
-        recorder.flush()
         if ranks.first:
-            checkpoint.save(setup.folder, trained, progress)
+            resumable.save(progress)
     else:
-        progress = checkpoint.load(setup.folder, resume_at, trained)
+        progress = resumable.restore(resume_at)
         recorder.rewind(resume_at, progress.number)
-        if ranks.first:
-            checkpoint.tidy(setup.folder, spec.training.keep, progress.best_step)
-        recorder.log("info", f"goes on from the checkpoint of step {resume_at}", "train")
     if spec.compute.gradient_checkpointing:
         checkpoint_activations(student.model)
     if spec.compute.compile:
@@ -74,9 +80,8 @@ def train(setup: Setup, resume_at: int | None) -> Progress:
     negatives = During(setup, progress)
     speed = _Speed()
     if progress.unevaluated:
-        _evaluate(setup, trained, progress, negatives)
-        if ranks.first:
-            _keep(setup, trained, progress)
+        _evaluate(setup, resumable, progress, negatives)
+        resumable.after_step(progress)
     gc.collect()
     gc.freeze()  # libraries and examples stay to the end: looking through them again and again cost a step 3 %
     for at in range(progress.step + 1, spec.training.steps + 1):
@@ -123,10 +128,8 @@ def train(setup: Setup, resume_at: int | None) -> Progress:
         recorder.progress(at, iteration)
         recorder.stage("train", done=at)
         if at % spec.evaluation.every == 0 or at == spec.training.steps:
-            _evaluate(setup, trained, progress, negatives)
-        if ranks.first:
-            _keep(setup, trained, progress)
-        ranks.agree(None)  # while rank 0 is paused or writes, the others wait here, and not in a GPU's collective
+            _evaluate(setup, resumable, progress, negatives)
+        resumable.after_step(progress)
     return progress
 
 
@@ -201,7 +204,7 @@ def _update_judge(setup: Setup, rows: Sequence[Row], at: int, iteration: int) ->
     return found
 
 
-def _evaluate(setup: Setup, trained: Trained, progress: Progress, negatives: During) -> None:
+def _evaluate(setup: Setup, resumable: Resumable, progress: Progress, negatives: During) -> None:
     """Validation, the best so far, and the discriminator's AUC by source.
 
     Raises Interrupted, with a checkpoint from which it is made again, when an order to stop comes in.
@@ -211,7 +214,7 @@ def _evaluate(setup: Setup, trained: Trained, progress: Progress, negatives: Dur
         value = setup.ranks.agree(validate(setup.validation, setup.student, setup.recorder, at, setup.ranks))
     except Interrupted:
         progress.unevaluated = True
-        _save(setup, trained, progress)
+        resumable.save(progress)
         raise
     progress.unevaluated = False
     if value >= progress.best_value:
@@ -221,37 +224,6 @@ def _evaluate(setup: Setup, trained: Trained, progress: Progress, negatives: Dur
         if setup.ranks.first:
             found = judge_training.held_out_auc(setup.judge, setup.held_out, setup.spec.seed) | found
         setup.recorder.points(at, {f"auc/{source}": value for source, value in found.items()})
-
-
-def _keep(setup: Setup, trained: Trained, progress: Progress) -> None:
-    """A checkpoint where one is due, is the best, or is asked for; and the end of the session where that is asked."""
-    setup.orders.poll()
-    at, config = progress.step, setup.spec.training
-    asked, setup.orders.checkpoint = setup.orders.checkpoint, False
-    if setup.orders.taken_over:
-        raise QcrdError("another process has taken over this run: this one ends")
-    due = at % config.checkpoint_every == 0 or at == config.steps or progress.best_step == at
-    if not (due or asked or setup.orders.stop):
-        return
-    folder = _save(setup, trained, progress)
-    if asked:
-        setup.recorder.log("info", f"checkpoint of step {at} in {folder.name}, as ordered", "train")
-        setup.orders.poll()  # a paused run saves, and stays paused
-    if setup.orders.stop and at < config.steps:
-        raise Interrupted(f"stopped after step {at}; `qcrd resume {setup.recorder.run_id}` goes on from there")
-
-
-def _save(setup: Setup, trained: Trained, progress: Progress) -> Path:
-    """The checkpoint's folder. Raises QcrdError where the weights are not all numbers."""
-    if not all(bool(p.isfinite().all()) for p in setup.student.model.parameters()):
-        raise QcrdError(
-            f"the weights after step {progress.step} are not all numbers and are not kept; lower training.lr and start "
-            f"again, or resume from step {checkpoint.latest(setup.folder) or 0}"
-        )
-    setup.recorder.flush()  # rows first: a checkpoint never knows more than the database
-    folder = checkpoint.save(setup.folder, trained, progress)
-    checkpoint.tidy(setup.folder, setup.spec.training.keep, progress.best_step)
-    return folder
 
 
 class _Speed:

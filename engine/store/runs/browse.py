@@ -9,8 +9,8 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
-from engine.store.runs.curves import NAME_LENGTH, Curve, CurveReader
 from engine.store.queries import FAILED, WORKED
+from engine.store.runs.curves import NAME_LENGTH, Curve, CurveReader
 from engine.store.schema.views import NEVER_SENT, STALE_AFTER
 
 LOG_LINES = 500

@@ -13,8 +13,8 @@ from typing import Any
 from engine.errors import UsageError
 from engine.store.runs.browse import RUN_QUERY, RunRow, run_of
 from engine.store.runs.fields import COST, SOURCE, json_path
-from engine.store.schema.views import STALE_AFTER
 from engine.store.runs.where import Where, compile_where
+from engine.store.schema.views import STALE_AFTER
 
 WHOLE = 600.0
 """Seconds after which all is read anew: for what nothing announces, such as a name changed by hand."""

@@ -38,7 +38,7 @@ def spec(count: int, student: Path | str = "builtin/t5-tiny", method: dict[str, 
     return RunSpec.model_validate(
         {
             "data": {"limit": 20, "arithmetic": FEW},
-            "student": {"model": str(student), "max_rationale_tokens": 40},
+            "student": {"model": str(student), "max_rationale_tokens": 40, "lora": {"dropout": 0.0}},
             "teacher": {"samples": 3},
             "method": method,
             "training": {
@@ -67,8 +67,11 @@ def finished(database: Path) -> Path:
     return database
 
 
+SLOW: list[dict[str, Any]] = [{"name": "dss"}, {"name": "nat", "negative_steps": 3}]
+
+
 @pytest.mark.parametrize(
-    "method", [QCRD, pytest.param({"name": "dss"}, marks=pytest.mark.slow)], ids=lambda m: m["name"]
+    "method", [QCRD, *(pytest.param(method, marks=pytest.mark.slow) for method in SLOW)], ids=lambda m: m["name"]
 )
 def test_two_processes_give_the_curve_of_one(tmp_path: Path, method: dict[str, Any]) -> None:
     one, two = (finished(made(tmp_path / str(n), spec(n, method=method))) for n in (1, 2))

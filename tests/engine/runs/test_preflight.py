@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from transformers import GPT2Config, OPTConfig
 
-from engine.runs.preflight import Report, all_together, check
+from engine.runs.costs import all_together
+from engine.runs.preflight import check
+from engine.runs.report import Report
 from engine.spec.load import read_spec
 
 

@@ -268,3 +268,17 @@ def test_readers_are_not_needed_for_a_transaction(desk: Desk) -> None:
     assert busy > 0
     with sqlite3.connect(desk.path, isolation_level=None) as conn:
         assert conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
+
+
+def test_a_resumed_run_shows_the_stages_that_it_has(desk: Desk) -> None:
+    r = desk.recorder
+    r.declare_stages([("data", ""), ("base", "steps"), ("train", "steps"), ("export", "")])
+    r.stage("train", state="running", total=9)
+    r.stage("train", done=4)
+    r.declare_stages([("data", ""), ("train", "steps"), ("export", "")])
+    found = "SELECT position, name, state, done, total, unit FROM stages ORDER BY position"
+    assert desk.rows(found) == [
+        (0, "data", "waiting", 0, None, ""),
+        (1, "train", "running", 4, 9, "steps"),
+        (2, "export", "waiting", 0, None, ""),
+    ]

@@ -1,6 +1,7 @@
 """The built-in base: what it reads, and that a run gets the same one whichever way it comes to it."""
 
 import random
+import shutil
 from itertools import islice
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 import torch
 
 from engine.data.arithmetic import generate, parse
-from engine.errors import Interrupted
+from engine.errors import Interrupted, QcrdError
 from engine.spec.sections import ArithmeticConfig
 from engine.students import pretrained, tiny
 from engine.students.base_text import lines
@@ -112,3 +113,36 @@ def test_one_that_is_stopped_leaves_nothing(words, cache: Path, tmp_path: Path) 
         pretrained.prepare(words, 3, [], tmp_path, stop, lambda level, line: None)
     assert not cache.exists()
     assert pretrained.load(tmp_path) is None
+
+
+def test_a_base_that_is_gone_is_put_back_from_the_cache_or_asked_for(words, cache: Path, tmp_path: Path) -> None:
+    folder, lines = tmp_path / "run", []
+    recorded = prepared(words, folder)[0]
+    prepared(words, tmp_path / "other", steps=2)
+
+    def put_back(recorded: str | None) -> None:
+        pretrained.put_back(folder, recorded, lambda level, line: lines.append((level, line)))
+
+    put_back(recorded)
+    assert lines == []
+    files = {file.name: file.read_bytes() for file in (folder / "base").iterdir()}
+    shutil.rmtree(folder / "base")
+    put_back(None)  # begun before there were bases
+    assert pretrained.load(folder) is None
+    put_back(recorded)
+    assert {file.name: file.read_bytes() for file in (folder / "base").iterdir()} == files
+    ((level, line),) = lines
+    assert (level, "put back from the cache" in line) == ("info", True)
+
+    (folder / "base" / "model.safetensors").write_bytes(b"\0" * 100)
+    with pytest.raises(QcrdError, match=r"base could not be read .*: delete that folder"):
+        pretrained.load(folder)
+    shutil.rmtree(folder / "base")
+    for kept in cache.iterdir():  # damaged ones are none
+        (kept / "config.json").write_text("{}")
+    with pytest.raises(QcrdError, match=rf"base is gone.*{recorded[:12]}.*put the folder back.*QCRD_CACHE"):
+        put_back(recorded)
+    assert list(folder.iterdir()) == []
+    shutil.rmtree(cache)
+    with pytest.raises(QcrdError, match="has none that is the same"):
+        put_back(recorded)

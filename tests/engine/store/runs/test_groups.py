@@ -14,6 +14,9 @@ from engine.records import Dataset, Example, Prediction
 from engine.spec.methods import Dss, Finetune
 from engine.spec.run import RunSpec
 from engine.store.connect import open_reader, open_writer
+from engine.store.ledger.ledger import Ledger
+from engine.store.ledger.rows import Asked
+from engine.store.recorder import Recorder
 from engine.store.runs.groups import (
     Group,
     beat_group,
@@ -24,9 +27,6 @@ from engine.store.runs.groups import (
     read_group,
     stop_group,
 )
-from engine.store.ledger.ledger import Ledger
-from engine.store.ledger.rows import Asked
-from engine.store.recorder import Recorder
 from engine.store.runs.results import Cost, group_run_ids, paired_verdicts, read_results
 from engine.store.runs.run import claim
 from engine.store.writer import Writer

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.store.runs.marks import set_archived, set_star, set_tags
 from engine.store.runs.listing import RunListReader, stale
+from engine.store.runs.marks import set_archived, set_star, set_tags
 from tests.seeded import NOW, build
 
 

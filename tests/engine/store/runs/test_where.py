@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import UsageError
-from engine.store.runs.complete import Words, complete, read_words
 from engine.store.connect import open_writer
-from engine.store.runs.marks import set_archived, set_note, set_star, set_tags
+from engine.store.runs.complete import Words, complete, read_words
 from engine.store.runs.fields import SOURCE, read_settings
+from engine.store.runs.marks import set_archived, set_note, set_star, set_tags
 from engine.store.runs.where import compile_where, parse, quoted
 from engine.text import clean
 from tests.seeded import NOW, build

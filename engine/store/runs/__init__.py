@@ -1,0 +1,1 @@
+"""Runs: their rows, marks, groups and curves, and the lists, filters and sums that they are seen by."""

@@ -1,5 +1,6 @@
 """The interactive console: a reader of experiments.db that can be closed and opened again without any run noticing."""
 
+import gc
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -42,6 +43,9 @@ V = TypeVar("V", bound=View)
 PLACES = ("runs", "live", "rationales", "compare", "sql", "teacher")
 LATER = (*PLACES[1:], "try_it", "votes", "help", "settings")
 """Screens that are loaded when the first frame is there."""
+GARBAGE = (5000, 20, 20)
+"""How much is made until the collector looks through the youngest, the younger and all objects: a look through all of a
+console's takes as long as two frames, and with Python's own numbers it came every second while keys were pressed."""
 
 
 class Console(App[None]):
@@ -411,4 +415,7 @@ def _load(reader: Reader) -> None:
 
 def run(database: Path, run_id: int | None = None) -> None:
     """Open the console on a database (which need not exist yet), on a run's live screen where one is named."""
-    Console(database, run_id, settings=settings_path()).run()
+    console = Console(database, run_id, settings=settings_path())
+    gc.set_threshold(*GARBAGE)
+    gc.freeze()  # what was imported stays
+    console.run()

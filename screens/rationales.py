@@ -37,6 +37,7 @@ from screens.widgets.parting import Side
 from screens.widgets.question import negatives_title, place, title, top_text
 from screens.widgets.rationale_pane import Pane, Picked
 from screens.widgets.reasons import reasons
+from screens.widgets.steady import tell
 from screens.widgets.visits import history, visit_title
 from screens.widgets.words import count, line
 
@@ -149,7 +150,7 @@ class RationalesScreen(View):
         top = self.query_one("#question", Static)
         top.border_title = title(question)
         top.border_subtitle = place(question, self._match, filtered(seen, self._filter))
-        top.update(top_text(question, found))
+        tell(top, top_text(question, found))
         marks: dict[int, Side] = {}
         if seen.apart is not None:
             sides = (seen.apart.parting.positive, seen.apart.parting.negative)
@@ -188,7 +189,7 @@ class RationalesScreen(View):
         if self._question is not None:
             pane = self.query_one("#history", Static)
             pane.border_title = Content(visit_title(self._question))
-            pane.update(history(self._question, self.size.width - 4, self.has_class("-tall")))
+            tell(pane, history(self._question, self.size.width - 4, self.has_class("-tall")))
 
     def _go(self, index: int) -> None:
         if self._question is None:

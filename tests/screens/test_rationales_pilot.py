@@ -254,3 +254,16 @@ async def test_a_long_rationale_is_cut_with_its_count_and_alone_shows_more(datab
         await until(pilot, lambda: "more characters)" in shown(pilot) or "begin 7." in shown(pilot))
         await press(pilot, "z")
         assert pane.virtual_size.height == short
+
+
+async def test_what_the_mouse_is_drawn_over_is_selected(database: Path) -> None:
+    app = console(database, 8)
+    async with app.run_test(size=WIDE) as pilot:
+        await settle(pilot)
+        await press(pilot, "3")
+        row = shown(pilot).split("\n")[app.screen.query_one("#positives").content_region.y + 1]
+        wanted = row[4:20].rstrip()
+        await pilot.mouse_down("#positives", offset=(4, 2))
+        await pilot.hover("#positives", offset=(3 + len(wanted), 2))
+        await pilot.mouse_up("#positives", offset=(3 + len(wanted), 2))
+        await until(pilot, lambda: app.screen.get_selected_text() == wanted)

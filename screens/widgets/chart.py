@@ -2,10 +2,13 @@
 
 from textual import events
 from textual.content import Content
+from textual.geometry import Size
 from textual.message import Message
+from textual.strip import Strip
 from textual.widget import Widget
 
 from screens.widgets.plot import EMPTY, PLAIN, Lens, Line, at_cursor, extent, render
+from screens.widgets.strips import strip
 from screens.widgets.words import three, two
 
 
@@ -23,6 +26,9 @@ class Chart(Widget):
         self._bounds = bounds
         self._lines: tuple[Line, ...] = ()
         self._lens = PLAIN
+        self._rows: list[Content] = []
+        self._drawn: Size | None = None
+        """The rows are of that size; None: of what was shown before."""
         self.border_title = self._legend()
 
     def show(self, lines: tuple[Line, ...], lens: Lens = PLAIN, title: str | None = None) -> None:
@@ -30,7 +36,7 @@ class Chart(Widget):
         title = title or self._title
         if (lines, lens, title) == (self._lines, self._lens, self._title):
             return
-        self._lines, self._lens, self._title = lines, lens, title
+        self._lines, self._lens, self._title, self._drawn = lines, lens, title, None
         self.border_title = self._legend()
         self.refresh()
 
@@ -59,12 +65,20 @@ class Chart(Widget):
                 break
         return legend
 
-    def render(self) -> Content:
-        """The chart at the present size."""
+    def render_line(self, y: int) -> Strip:
+        """A row of the chart at the present size."""
+        size = self.size
+        if size != self._drawn:
+            self._drawn = size
+            self._rows = self._render_rows(size)
+        if y >= len(self._rows):
+            return Strip.blank(size.width, self.rich_style)
+        return strip(self._rows[y], size.width, self.visual_style)
+
+    def _render_rows(self, size: Size) -> list[Content]:
         if not any(line.curve for line in self._lines):
-            return EMPTY
-        rows = render(self._lines, self.size.width, self.size.height, self._lens, self._bounds)
-        return Content("\n").join(rows)
+            return [EMPTY]
+        return render(self._lines, size.width, size.height, self._lens, self._bounds)
 
     def on_click(self, event: events.Click) -> None:
         """The values there."""

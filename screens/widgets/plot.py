@@ -2,11 +2,11 @@
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import groupby
-from typing import Literal
+from itertools import accumulate, groupby
+from typing import Any, Literal
 
 from textual.content import Content
 
@@ -147,10 +147,10 @@ def _drawing(
     trained = any(line.curve is not None and line.curve.steps and line.curve.steps[-1] > 0 for line in lines)
     log_y = lens.log_y
     drawn = [(line, _finite(line.curve, lens, 0 if trained else -math.inf)) for line in lines if line.curve is not None]
-    values = [v for _, points in drawn for _, v in points if v is not None]
-    if not values or height < 2 or width < 12:
+    spans = [span for _, points in drawn if (span := points.span()) is not None]
+    if not spans or height < 2 or width < 12:
         return None
-    low, high = _range(min(values), max(values), None if log_y else bounds)
+    low, high = _range(min(low for low, _ in spans), max(high for _, high in spans), None if log_y else bounds)
     labels = {0: high, height - 2: low}
     if height >= 6:
         labels[(height - 2) // 2] = high / 2 + low / 2
@@ -188,19 +188,46 @@ def at_cursor(curve: Curve, lens: Lens) -> float | None:
     return curve.values[place - 1] if place else None
 
 
-def _finite(curve: Curve | None, lens: Lens, since: float) -> list[tuple[float, float | None]]:
-    """The points from step `since` on and within the window, smoothed, on the axis asked for; None is a gap."""
-    if curve is None:
-        return []
-    low, high = lens.window or (-math.inf, math.inf)
-    points: list[tuple[float, float | None]] = []
-    mean: float | None = None
+@dataclass(frozen=True, slots=True)
+class Points:
+    """A line's points: places on the horizontal axis, and the value at each; None is a gap."""
+
+    places: Sequence[float]
+    values: Sequence[float | None]
+    whole: bool
+    """Whether there is no gap."""
+
+    def span(self) -> tuple[float, float] | None:
+        """The lowest and the highest value; None: there is none."""
+        real = self.values if self.whole else [value for value in self.values if value is not None]
+        return (min(real), max(real)) if real else None  # type: ignore[type-var]
+
+    def thinned(self, wide: int) -> Iterable[tuple[float, float | None]]:
+        """Where many stand on a dot, the lowest and highest of each half dot alone; `wide`: dots."""
+        places, values = self.places, self.values
+        size = len(places) // (2 * wide)
+        if size < 3 or not self.whole:
+            return zip(places, values, strict=True)
+        kept = []
+        for start in range(0, len(places), size):
+            part: Sequence[Any] = values[start : start + size]
+            low, high = part.index(min(part)), part.index(max(part))
+            kept += [start + low] if low == high else [start + min(low, high), start + max(low, high)]
+        return [(places[at], values[at]) for at in (*kept, len(places) - 1)]
+
+
+def _finite(curve: Curve, lens: Lens, since: float) -> Points:
+    """The points from step `since` on and within the window, smoothed, on the axis asked for."""
     kept = min(0.97, max(0.0, 1 - 50 / max(1, len(curve.steps))))  # a mean over about a fiftieth of the curve
     first = 0 if since == -math.inf else bisect_left(curve.steps, since)
     places, values = lens.across.of(curve)[first:], curve.values[first:]
-    as_is = not lens.smooth and not lens.log_y and lens.window is None and all(map(math.isfinite, values))
-    if as_is and values and min(values) >= -LARGEST and max(values) <= LARGEST:
-        return list(zip(places, values, strict=True))
+    whole = bool(values) and all(map(math.isfinite, values)) and -LARGEST <= min(values) and max(values) <= LARGEST
+    if whole and not lens.log_y and lens.window is None:
+        smoothed = accumulate(values, lambda mean, value: kept * mean + (1 - kept) * value)
+        return Points(places, list(smoothed) if lens.smooth else values, True)
+    low, high = lens.window or (-math.inf, math.inf)
+    points: list[tuple[float, float | None]] = []
+    mean: float | None = None
     for x, raw in zip(places, values, strict=True):
         if not -LARGEST <= raw <= LARGEST:
             if not math.isfinite(raw):
@@ -214,8 +241,9 @@ def _finite(curve: Curve | None, lens: Lens, since: float) -> list[tuple[float, 
         if low <= x <= high:  # smoothed over all before it, wherever the window begins
             points.append((x, value))
     if lens.log_y:
-        return [(x, math.log10(v) if v is not None and v > 0 else None) for x, v in points]
-    return points
+        points = [(x, math.log10(v) if v is not None and v > 0 else None) for x, v in points]
+    shown = [value for _, value in points]
+    return Points([x for x, _ in points], shown, None not in shown)
 
 
 def _range(low: float, high: float, bounds: tuple[float, float] | None) -> tuple[float, float]:
@@ -245,7 +273,7 @@ def _power(value: float) -> float:
 
 
 def _plot(
-    points: Sequence[tuple[float, float | None]],
+    points: Points,
     style: str,
     bits: list[list[int]],
     styles: list[list[str]],
@@ -259,7 +287,7 @@ def _plot(
     at: tuple[int, int] | None = None
     end: tuple[int, int] | None = None
     lowest = highest = 0
-    for step, value in _thinned(points, wide):
+    for step, value in points.thinned(wide):
         if value is None:
             at = None
             continue
@@ -278,20 +306,6 @@ def _plot(
             styles[cell_y][cell_x] = style
         at = end = (x, y)
     return None if end is None else (end[0] // 2, end[1] // 4)
-
-
-def _thinned(points: Sequence[tuple[float, float | None]], wide: int) -> Sequence[tuple[float, float | None]]:
-    """Of points that stand many on a dot the lowest and highest of each half dot; `wide`: dots."""
-    size = len(points) // (2 * wide)
-    values = [value for _, value in points if value is not None]
-    if size < 3 or len(values) < len(points):
-        return points
-    kept = []
-    for start in range(0, len(points), size):
-        part = values[start : start + size]
-        low, high = part.index(min(part)), part.index(max(part))
-        kept += [points[start + at] for at in sorted({low, high})]
-    return [*kept, points[-1]]
 
 
 def _between(start: tuple[int, int] | None, stop: tuple[int, int]) -> list[tuple[int, int]]:

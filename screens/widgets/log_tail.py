@@ -80,18 +80,16 @@ class LogTail(Vertical):
     def _write(self, entries: "deque[LogLine] | list[LogLine]") -> None:
         log = self.query_one(RichLog)
         follow = log.is_vertical_scroll_end
-        if self._width:  # else on_resize writes it, later
-            lowest = LEVELS.index(self.level)
-            styles = {level: self.get_component_rich_style(f"log--{level}", partial=True) for level in LEVELS}
-            for entry in entries:
-                if entry.level in LEVELS and LEVELS.index(entry.level) < lowest:
-                    continue
-                log.write(
-                    log_text(entry, styles.get(entry.level, Style())),
-                    width=self._width,
-                    scroll_end=follow,
-                    animate=False,
-                )
+        if not self._width:  # on_resize writes it, later
+            return
+        lowest = LEVELS.index(self.level)
+        styles = {level: self.get_component_rich_style(f"log--{level}", partial=True) for level in LEVELS}
+        shown = [entry for entry in entries if entry.level not in LEVELS or LEVELS.index(entry.level) >= lowest]
+        if shown:  # in one piece: each has its price
+            text = Text("\n").join(log_text(entry, styles.get(entry.level, Style())) for entry in shown)
+            log.write(text, width=self._width, scroll_end=follow, animate=False)
+            if follow:  # now, too, or the lines would be painted before they are scrolled to
+                log.scroll_end(animate=False, immediate=True, x_axis=False)
 
 
 def log_text(entry: LogLine, style: Style) -> Text:

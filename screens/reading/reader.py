@@ -19,7 +19,7 @@ from screens.keys.table import key_of
 
 POLL = 0.25
 """Seconds between two looks, where nobody wants fewer."""
-REST = 4
+REST = 20
 """Times that a drawing took, until the next look."""
 SLOWEST = 1.0
 """Seconds between two looks at most, however long a drawing took."""

@@ -77,11 +77,13 @@ class Console(App[None]):
         """What the screen in front shows."""
         self._drawn: Snapshot | None = None
         """It was drawn from that."""
+        self.latest: Snapshot | None = None
+        """What was read last: it may be there before the screen that wants it."""
         self._runs = RunsScreen(clock, self._kept.runs, database)
         self._views: dict[str, View] = {"runs": self._runs}
         """The screens that were wanted so far."""
         self._new: Screen[None] | None = None
-        self._reader = Reader(database, lambda result: self.post_message(Read(result)), clock)
+        self._reader = Reader(database, self._came, clock)
         self._hold()
         last = self._kept.last
         self._place_left = ""
@@ -90,6 +92,12 @@ class Console(App[None]):
             if last.place not in ("live", "rationales") or (here and last.run):
                 self._place_left = last.place
                 self.run_id = last.run if here and last.run else None
+
+    def _came(self, result: Snapshot | Said | Answer) -> None:
+        """On the reader's thread: it has something."""
+        if isinstance(result, Snapshot):
+            self.latest = result
+        self.post_message(Read(result))
 
     def _hold(self) -> None:
         """Be as the settings want it."""
@@ -160,6 +168,7 @@ class Console(App[None]):
     def _made(self, name: str, view: V) -> V:
         self._views[name] = view
         self._equip(name, view)
+        view.fit(*self.size)
         self.install_screen(view, name)
         return view
 
@@ -170,6 +179,7 @@ class Console(App[None]):
 
     def on_mount(self) -> None:
         """Open where asked, and start to read."""
+        self._runs.fit(*self.size)
         self.install_screen(self._runs, "runs")
         place = self._place_left or ("runs" if self.run_id is None else "live")
         if self.run_id is not None:
@@ -180,7 +190,7 @@ class Console(App[None]):
                 self._rationales.open(self.run_id)
             elif place == "teacher":
                 self._teacher.open(self.run_id)
-        self._view(place)
+        self._reader.watch(self._view(place).wanted())  # it reads while the screen is made
         self.push_screen(place)
         if self._kept_problem is not None:
             self.notify(line(self._kept_problem, 400), severity="warning", markup=False)
@@ -218,6 +228,8 @@ class Console(App[None]):
         view = self._front()
         if view is not None:
             self._reader.watch(view.wanted())
+            if self.latest is not None and self.shown != self.latest.watch:  # it came before the screen
+                self.on_read(Read(self.latest))
 
     def on_ask(self, message: Ask) -> None:
         """Work for the reader's thread."""
@@ -320,7 +332,9 @@ class Console(App[None]):
         self._to(place)
 
     def _to(self, place: str) -> None:
-        if self._front() is not self._view(place):
+        view = self._view(place)
+        if self._front() is not view:
+            self._reader.watch(view.wanted())  # it reads while the screen is made
             self.switch_screen(place)
             if place in ("try", "votes"):  # of a run that is named by what led there
                 return

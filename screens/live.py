@@ -100,6 +100,12 @@ class LiveScreen(View):
             yield log
         yield Footer()
 
+    def on_mount(self) -> None:
+        """The first frame has what was read meanwhile."""
+        latest: Snapshot | None = getattr(self.app, "latest", None)
+        if latest is not None and latest.watch == self.wanted():
+            self.show(latest)
+
     def open(self, run_id: int) -> None:
         """Show that run from now on."""
         if run_id != self.run_id:

@@ -116,7 +116,7 @@ class View(Screen[None]):
     """
 
     def fit(self, width: int, height: int) -> None:
-        """Be laid out for that size before it is known: Textual says so after a first layout, which is then for nothing."""
+        """Be laid out for that size from the start: Textual tells after a first layout, which is then for nothing."""
         for length, breakpoints in ((width, self.HORIZONTAL_BREAKPOINTS), (height, self.VERTICAL_BREAKPOINTS)):
             fitting = [name for least, name in sorted(breakpoints or ()) if least <= length]
             self.add_class(*fitting[-1:], update=False)

@@ -221,7 +221,7 @@ def _finite(curve: Curve, lens: Lens, since: float) -> Points:
     kept = min(0.97, max(0.0, 1 - 50 / max(1, len(curve.steps))))  # a mean over about a fiftieth of the curve
     first = 0 if since == -math.inf else bisect_left(curve.steps, since)
     places, values = lens.across.of(curve)[first:], curve.values[first:]
-    whole = bool(values) and all(map(math.isfinite, values)) and -LARGEST <= min(values) and max(values) <= LARGEST
+    whole = bool(values) and all(map(math.isfinite, values)) and min(values) >= -LARGEST and max(values) <= LARGEST
     if whole and not lens.log_y and lens.window is None:
         smoothed = accumulate(values, lambda mean, value: kept * mean + (1 - kept) * value)
         return Points(places, list(smoothed) if lens.smooth else values, True)

@@ -199,8 +199,8 @@ class Points:
 
     def span(self) -> tuple[float, float] | None:
         """The lowest and the highest value; None: there is none."""
-        real = self.values if self.whole else [value for value in self.values if value is not None]
-        return (min(real), max(real)) if real else None  # type: ignore[type-var]
+        real: Sequence[Any] = self.values if self.whole else [value for value in self.values if value is not None]
+        return (min(real), max(real)) if real else None
 
     def thinned(self, wide: int) -> Iterable[tuple[float, float | None]]:
         """Where many stand on a dot, the lowest and highest of each half dot alone; `wide`: dots."""

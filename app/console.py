@@ -43,7 +43,7 @@ V = TypeVar("V", bound=View)
 PLACES = ("runs", "live", "rationales", "compare", "sql", "teacher")
 LATER = (*PLACES[1:], "try_it", "votes", "help", "settings")
 """Screens that are loaded when the first frame is there."""
-GARBAGE = (5000, 20, 20)
+GARBAGE = (5000, 5, 50)
 """How much is made until the collector looks through the youngest, the younger and all objects: a look through all of a
 console's takes as long as two frames, and with Python's own numbers it came every second while keys were pressed."""
 

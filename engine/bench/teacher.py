@@ -31,8 +31,8 @@ from engine.teacher.sampling import sample
 
 T = TypeVar("T")
 One = TypeVar("One")
-TURNS = 4
-CALLS_IN_TURNS = 2000
+TURNS = 8
+CALLS_IN_TURNS = 4000
 """Calls of an arm in all turns together, at most: more do not change a rate, and take minutes."""
 
 

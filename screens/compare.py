@@ -42,6 +42,8 @@ STYLES = (
     "bold $text-secondary",
 )
 LETTERS = "abcdefgh"
+BELOW = "\n" + " " * 12
+"""Where a pane is too narrow for a head's figures in one line."""
 """A run's name on this screen: its curve ends in it, so that colour is not needed."""
 FIRST_METRICS = ("accuracy/explain", "accuracy/predict", "loss/total", "loss/contrast", "loss/predict")
 
@@ -307,7 +309,7 @@ def figures(runs: SideBySide, width: int) -> Content:
                 Content.assemble(
                     (f"  {head:<8}", "dim"),
                     f"{accuracy(score.accuracy) if score else UNKNOWN:>11}",
-                    f"  {against(found, counts=width >= 150 or width < 100)}" if found else "",
+                    f"  {against(found)}{'  ' if width >= 150 else BELOW}{solved(found)}" if found else "",
                 )
             )
     if len(runs.sides) > 1:
@@ -325,13 +327,18 @@ def figures(runs: SideBySide, width: int) -> Content:
     return Content("\n").join(parts)
 
 
-def against(found: Difference, *, counts: bool) -> str:
-    """+0.12 (+0.09 to +0.15) p <0.001; and 160:40, how many each alone got right, and how alike what they solve is."""
+def against(found: Difference) -> str:
+    """+0.12 (+0.09 to +0.15) p <0.001."""
     p = "p <0.001" if found.p < 0.001 else f"p {found.p:.3f}"
     low, high, value = (f"{x:+.2f}".replace("-", "−") for x in (found.low, found.high, found.value))
-    alike = "" if found.overlap is None else f", overlap {found.overlap:.2f}"
-    alone = f"  {count(found.alone)}:{count(found.first_alone)} alone{alike}" if counts else ""
-    return f"{value} ({low} to {high}) {p}{alone}"
+    return f"{value} ({low} to {high}) {p}"
+
+
+def solved(found: Difference) -> str:
+    """160:40 alone, both 200 of 400 (IoU 0.50): questions that one alone got right, and that both did of all solved."""
+    union = count(found.both + found.alone + found.first_alone)
+    alike = "" if found.overlap is None else f", both {count(found.both)} of {union} (IoU {found.overlap:.2f})"
+    return f"{count(found.alone)}:{count(found.first_alone)} alone{alike}"
 
 
 def questions_title(runs: SideBySide, head: str) -> str:

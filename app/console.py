@@ -77,7 +77,7 @@ class Console(App[None]):
         """What the screen in front shows."""
         self._drawn: Snapshot | None = None
         """It was drawn from that."""
-        self.latest: Snapshot | None = None
+        self._latest: Snapshot | None = None
         """What was read last: it may be there before the screen that wants it."""
         self._runs = RunsScreen(clock, self._kept.runs, database)
         self._views: dict[str, View] = {"runs": self._runs}
@@ -96,7 +96,7 @@ class Console(App[None]):
     def _came(self, result: Snapshot | Said | Answer) -> None:
         """On the reader's thread: it has something."""
         if isinstance(result, Snapshot):
-            self.latest = result
+            self._latest = result
         self.post_message(Read(result))
 
     def _hold(self) -> None:
@@ -112,6 +112,7 @@ class Console(App[None]):
 
     def _equip(self, name: str, view: View) -> None:
         view.keys = self._keys
+        view.read_last = lambda: self._latest
         if name in ("live", "rationales", "compare"):
             view.recall(getattr(self._kept, name))
         if view.is_mounted:
@@ -228,8 +229,8 @@ class Console(App[None]):
         view = self._front()
         if view is not None:
             self._reader.watch(view.wanted())
-            if self.latest is not None and self.shown != self.latest.watch:  # it came before the screen
-                self.on_read(Read(self.latest))
+            if self._latest is not None and self.shown != self._latest.watch:  # it came before the screen
+                self.on_read(Read(self._latest))
 
     def on_ask(self, message: Ask) -> None:
         """Work for the reader's thread."""

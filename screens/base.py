@@ -108,6 +108,8 @@ class View(Screen[None]):
     """How it was left: its section of `remembered/kept.py`, where it has one."""
     keys: tuple[Key, ...] = KEYS
     """The table, as it was remapped."""
+    read_last: Callable[[], Snapshot | None] = staticmethod(lambda: None)
+    """What the reader has last read for whichever screen: it may be there before the screen that wants it."""
     CSS = """
     View { layout: vertical; }
     #problem { display: none; height: auto; padding: 0 1; background: $error 30%; }

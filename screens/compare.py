@@ -42,9 +42,9 @@ STYLES = (
     "bold $text-secondary",
 )
 LETTERS = "abcdefgh"
-BELOW = "\n" + " " * 12
-"""Where a pane is too narrow for a head's figures in one line."""
 """A run's name on this screen: its curve ends in it, so that colour is not needed."""
+BELOW = "\n" + " " * 12
+"""Goes on under a head's accuracy, where the pane is too narrow for its figures in one line."""
 FIRST_METRICS = ("accuracy/explain", "accuracy/predict", "loss/total", "loss/contrast", "loss/predict")
 
 

@@ -102,7 +102,7 @@ class LiveScreen(View):
 
     def on_mount(self) -> None:
         """The first frame has what was read meanwhile."""
-        latest: Snapshot | None = getattr(self.app, "latest", None)
+        latest = self.read_last()
         if latest is not None and latest.watch == self.wanted():
             self.show(latest)
 

@@ -20,9 +20,9 @@ from engine.training.step import Row, Stepped, step
 
 WARM_UP = 2
 ITERATION = 4
-AGE = 4
-AGED = f"amortised, age {AGE}"
-"""`compute.choice_age` of the arm whose questions are scored at every fourth visit."""
+AGE = 12
+AGED = f"amortised, every {AGE}th visit"
+"""Visits of a question by one scoring of its candidates: what a large `compute.choice_age`, in iterations, comes to."""
 EVERY_NEGATIVE = 1e9
 """delta at which no hinge silences a negative."""
 

@@ -209,7 +209,8 @@ class ComputeConfig(Section):
     visit is then the one chosen by, but where it is chosen and active."""
     choice_age: Annotated[int, Field(ge=1)] = 1
     """With choice = "iteration": iterations for which a candidate's cross-entropy is chosen by before it is scored
-    again. 1 saves little where an iteration is shorter than an epoch, since each visit is then scored for itself."""
+    again. Where an iteration is shorter than an epoch, 1 saves little: each visit is then scored for itself. For every
+    n-th visit, n times an epoch's steps / an iteration's."""
     on_nonfinite: Literal["stop", "skip"] = "stop"
     """A loss or gradient that is no number: stop, or leave the step out (20 in a row stop the run all the same)."""
 

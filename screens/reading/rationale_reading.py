@@ -9,7 +9,7 @@ from typing import Any
 from engine.store.rationales.filter import Filter, last_steps, matching_questions
 from engine.store.rationales.notes import remark
 from engine.store.rationales.questions import Question, next_followed, read_keys, read_question
-from engine.store.rationales.search import Match, find_question, matching, nearest
+from engine.store.rationales.search import Match, matching, nearest, walk
 from screens.keys.table import key_of
 from screens.reading.reader import Answer, Reader, Said
 from screens.widgets.parting import Parting, parting
@@ -197,12 +197,12 @@ def _among(
     by: int,
 ) -> Match | None:
     if places is None:
-        return find_question(con, run_id, keys, after, words, by)
+        return walk(con, run_id, keys, after, words, by)
     # where `after` is not among them, from the one before it
     at = bisect_left(places, after)
     if by > 0 and (at == len(places) or places[at] != after):
         at -= 1
-    found = find_question(con, run_id, [keys[i] for i in places], at, words, by)
+    found = walk(con, run_id, [keys[i] for i in places], at, words, by)
     return None if found is None else Match(places[found.index], None, None)
 
 

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from engine.errors import UsageError
-from engine.store.rationales.search import HOLDS, holding, phrase
+from engine.store.rationales.search import HOLDS, holding, holding_questions, phrase
 
 TERM = re.compile(r'(\w+)(<|>|=)("[^"]*"?|\S*)|(\S+)')
 CHOICES: dict[str, tuple[str, ...]] = {
@@ -232,11 +232,7 @@ def matching_questions(
         elif one == "l":  # a look at the last of each found would take longer
             sql = f"SELECT l.example, max(l.step) FROM {tables} WHERE l.run_id = ? AND {said} GROUP BY l.example"
         elif len(conditions) == 1 and wanted.text is not None and phrase(wanted.text) is None:
-            sql = (
-                "SELECT DISTINCT r.example FROM rationales r INDEXED BY rationales_text CROSS JOIN texts t"
-                f" ON t.id = r.text_id WHERE r.run_id = ? AND {HOLDS}"
-            )
-            values = [*holding(wanted.text)]
+            sql, (_, *values) = holding_questions(con, run_id, wanted.text)
         elif wanted.text is not None:  # one of a question's rationales is enough
             sql = (
                 "SELECT v.example FROM votes v WHERE v.run_id = ? AND EXISTS (SELECT 1 FROM rationales r"

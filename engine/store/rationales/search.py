@@ -11,6 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 COMMON = 20_000
 """Words that more texts hold are looked for question by question: the next is near, and listing all would take long."""
@@ -19,6 +20,10 @@ MANY = 1000
 CHUNK = 40
 """Questions read at once, then."""
 WORD = re.compile(r"[^\W_]+")
+PROBES = 32
+"""Places looked at to tell whether a run's texts lie side by side."""
+DENSE = 0.7
+"""Share of them that are a text of the run's, from which on it is quicker to read all texts between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +65,37 @@ def holding(words: str) -> tuple[str, str]:
     return "%" + re.sub(r"([\\%_])", r"\\\1", start) + "%", plain
 
 
-def find_question(
-    con: sqlite3.Connection, run_id: int, keys: Sequence[str], after: int, words: str, by: int = 1
-) -> Match | None:
+def holding_questions(con: sqlite3.Connection, run_id: int, words: str) -> tuple[str, tuple[Any, ...]]:
+    """SQL of the ids of questions of which a rationale holds the words as they were typed, with its values.
+
+    In the order of the texts, as they lie in the file: where most from the run's first to its last are its own, all
+    of these are read (a fifth less time), else each by its number.
+    """
+    ends = (
+        "SELECT min(text_id) FROM rationales WHERE run_id = ?",
+        "SELECT max(text_id) FROM rationales WHERE run_id = ?",
+    )
+    first, last = (con.execute(end, (run_id,)).fetchone()[0] or 0 for end in ends)
+    probes = range(first, last + 1, max(1, (last - first) // PROBES))
+    found = con.execute(
+        "SELECT count(DISTINCT text_id) FROM rationales INDEXED BY rationales_text WHERE run_id = ?"
+        f" AND text_id IN ({', '.join(map(str, probes))})",
+        (run_id,),
+    ).fetchone()[0]
+    if found < DENSE * len(probes):
+        tables = "rationales r INDEXED BY rationales_text CROSS JOIN texts t ON t.id = r.text_id WHERE r.run_id = ?"
+        return f"SELECT DISTINCT r.example FROM {tables} AND {HOLDS}", (run_id, *holding(words))
+    # +: or else SQLite looks a text's rationales up by the bounds of all
+    tables = "texts t CROSS JOIN rationales r INDEXED BY rationales_text ON r.run_id = ? AND r.text_id = +t.id"
+    sql = f"SELECT DISTINCT r.example FROM {tables} WHERE t.id BETWEEN ? AND ? AND {HOLDS}"
+    return sql, (run_id, first, last, *holding(words))
+
+
+def walk(con: sqlite3.Connection, run_id: int, keys: Sequence[str], after: int, words: str, by: int) -> Match | None:
     """The next (by = 1) or previous (-1) question after the place `after` that holds the words, round the end.
 
-    `keys`: the questions to look among, in order. A question's id is found too.
+    For words that too many hold to list them all; `keys`: the questions to look among, in order.
     """
-    hits = matching(con, run_id, keys, words)
-    if hits is not None:
-        return nearest(hits, after, by)
     start = max(-1, min(after, len(keys)))
     ahead = [*range(start + 1, len(keys)), *range(min(start + 1, len(keys)))]
     back = [*range(start - 1, -1, -1), *range(len(keys) - 1, max(start, 0) - 1, -1)]
@@ -117,12 +143,8 @@ def _rationales(con: sqlite3.Connection, run_id: int, words: str) -> set[str] | 
     """Ids of the questions of which a rationale holds the words; None: too many."""
     asked = phrase(words)
     if asked is None:
-        # in the order of the texts, as they lie in the file
-        rows = con.execute(
-            "SELECT DISTINCT r.example FROM rationales r INDEXED BY rationales_text CROSS JOIN texts t"
-            f" ON t.id = r.text_id WHERE r.run_id = ? AND {HOLDS} LIMIT ?",
-            (run_id, *holding(words), MANY + 1),
-        ).fetchall()
+        sql, values = holding_questions(con, run_id, words)
+        rows = con.execute(f"{sql} LIMIT ?", (*values, MANY + 1)).fetchall()
         return {row[0] for row in rows} if len(rows) <= MANY else None
     many = con.execute(
         "SELECT count(*) FROM (SELECT 1 FROM text_words WHERE text_words MATCH ? LIMIT ?)", (asked, COMMON + 1)

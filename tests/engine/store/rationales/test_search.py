@@ -1,6 +1,7 @@
 """Words are found wherever they stand, by index or not, whatever they hold; next and previous go round."""
 
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from engine.store.rationales import search
 from engine.store.rationales.questions import read_keys
-from engine.store.rationales.search import find_question, matching, nearest, pattern
+from engine.store.rationales.search import Match, matching, nearest, pattern, walk
 from tests.seeded import build
 
 
@@ -32,6 +33,14 @@ def naive(con: sqlite3.Connection, words: str) -> tuple[int, ...]:
     return tuple(sorted({at for at, text in rows if found is not None and found.search(text)}))
 
 
+def find_question(
+    con: sqlite3.Connection, run_id: int, keys: Sequence[str], after: int, words: str, by: int = 1
+) -> Match | None:
+    """As the rationale screen looks."""
+    hits = matching(con, run_id, keys, words)
+    return walk(con, run_id, keys, after, words, by) if hits is None else nearest(hits, after, by)
+
+
 @pytest.mark.parametrize(
     "words", ["plus 4", "BEGIN 7", "begi*", "first, he", "brücke", "日本", "+", "3+4", "or", "x y"]
 )
@@ -39,6 +48,15 @@ def test_the_index_finds_what_reading_everything_does(con: sqlite3.Connection, w
     found = matching(con, 8, read_keys(con, 8), words)
     assert found == naive(con, words)
     assert found
+
+
+@pytest.mark.parametrize("share", [0.0, 2.0])
+@pytest.mark.parametrize("words", ["日本", "+", "3+4", ".", '"', '= 7; "', "{}"])
+def test_signs_are_found_in_texts_side_by_side_and_scattered(
+    con: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, words: str, share: float
+) -> None:
+    monkeypatch.setattr(search, "DENSE", share)
+    assert matching(con, 8, read_keys(con, 8), words) == naive(con, words)
 
 
 @given(st.text(alphabet="ab7\"*()^:+-{}'\\OR NEARplus%_?\0日é\x1b", max_size=12))

@@ -19,9 +19,9 @@ def measure(shape: str, batch_size: int, device_name: str, repeats: int) -> dict
     """Both arms on one batch of questions; times in seconds, memory in bytes."""
     device = pick_device(device_name)
     student = shapes.student(shape, device, 0)
-    shapes.ending_after(student, MEAN, TEMPERATURE)
     student.model.eval()
     prompts = [row.item.explain for row in shapes.rows(student, shape, batch_size, 1, 0, 0)]
+    shapes.ending_after(student, prompts, MEAN, TEMPERATURE)
     draws = torch.rand(len(prompts), LONGEST, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     written: dict[str, int] = {"ours": 0, "generate": 0}
 

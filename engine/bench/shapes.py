@@ -1,5 +1,6 @@
 """Students with random weights in the shapes of known ones, and batches to measure them on."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,10 @@ BenchStudent = T5Student | CausalStudent
 WORDS = 300
 LABEL = 2
 """Words of a label."""
+PROMPTS, PROBED = 64, 48
+"""Prompts that are looked at, and tokens written to each, to set where texts end."""
+FAINT, NEVER = 0.1, 50.0
+"""Spread of the logits of words, and how far below them what is no word lies, where texts are to end somewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,20 +140,24 @@ def rows(of: BenchStudent, name: str, count: int, positives: int, negatives: int
 
 
 @torch.no_grad()
-def ending_after(of: BenchStudent, tokens: int, temperature: float) -> None:
-    """Makes the end of sequence about as likely at every token as a mean length of so many asks for."""
-    model, probe = of.model, rows(of, "tiny", 8, 1, 0, 1)
-    hidden = torch.cat([_states(model, r.item.explain, r.item.positives[0].tokens) for r in probe])
+def ending_after(of: BenchStudent, prompts: Sequence[Tokens], tokens: int, temperature: float) -> None:
+    """Makes what is written to the prompts words drawn about alike, and an end about as likely at each as a mean length
+    of so many tokens asks for.
+
+    A head has no bias: what all words or the end have more than others lies on what the states of such texts share.
+    """
+    model, head, known = of.model, of.model.lm_head.weight, len(of.tokenizer)
+    random = generator(0, "bench", 1)
+    written = [torch.randint(known, (PROBED,), generator=random).tolist() for _ in prompts[:PROMPTS]]
+    hidden = torch.cat([_states(model, list(p), w) for p, w in zip(prompts, written, strict=False)])
+    # states @ shared is about 1; least squares of few columns want this driver
+    shared = torch.linalg.lstsq(hidden.cpu(), torch.ones(len(hidden), 1), driver="gelsd").solution[:, 0].to(of.device)
+    head *= FAINT / (hidden @ head[:known].T.float()).std()
+    head[known:] = -NEVER * shared
     eos = model.config.eos_token_id
-    model.lm_head.weight[eos] = 0
+    head[eos] = 0
     others = torch.logsumexp(model.lm_head(hidden).float() / temperature, dim=-1).mean()
-    wanted = temperature * (others - torch.log(torch.tensor(float(max(tokens - 1, 1)))))
-    # the least weights with that logit on every probed state: least squares, as states differ
-    model.lm_head.weight[eos] = (
-        torch.linalg.lstsq(hidden.cpu(), wanted.cpu().expand(len(hidden), 1), driver="gelsd")
-        .solution[:, 0]
-        .to(of.device)
-    )
+    head[eos] = temperature * (others - torch.log(torch.tensor(float(max(tokens - 1, 1))))) * shared
 
 
 def _states(model: Any, prompt: Tokens, target: Tokens) -> torch.Tensor:

@@ -142,7 +142,7 @@ def _qcrd(
     student: shapes.BenchStudent, rows: list[Row], shape: str, batch_size: int
 ) -> tuple[list[Taken], dict[str, dict[str, float]]]:
     """Three iterations of qcrd at its defaults but for the lag; weights hardly move, so that texts keep a length."""
-    shapes.ending_after(student, shapes.SHAPES[shape].rationale, TEMPERATURE)
+    shapes.ending_after(student, [row.item.explain for row in rows], shapes.SHAPES[shape].rationale, TEMPERATURE)
     spec = _spec({"name": "qcrd", "negatives": {"lag": 1}}, 3 * ITERATION, 3, batch_size)
     assert isinstance(spec.method, Qcrd)
     judge = build("student-sized", student, 1024, 1024, 0)

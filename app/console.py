@@ -16,6 +16,7 @@ from textual.events import Event, Key, Paste
 from textual.screen import Screen
 
 from app.settings import load_kept, remember, settings_path
+from app.stylesheet import ParsedOnce
 from app.turns import Handled, Turns
 from screens import themes
 from screens.base import Ask, Compare, Export, Keep, Open, Prefer, Read, TryIt, View, Votes, draw_hints
@@ -65,6 +66,7 @@ class Console(App[None]):
         """`settings`: the file with what is remembered; None: nothing is."""
         # with NO_COLOR nothing is coloured, rather than everything grey
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
+        self.stylesheet = ParsedOnce(self.theme_variables)
         self._settings = settings
         self._turns = Turns(self)
         self._kept, self._kept_problem = (Kept(), None) if settings is None else load_kept(settings)

@@ -21,12 +21,10 @@ from app.turns import Handled, Turns
 from screens import themes
 from screens.base import Ask, Compare, Export, Keep, Open, Prefer, Read, TryIt, View, Votes, draw_hints
 from screens.doing.background import Finished
-from screens.keys.keymap import remapped
-from screens.keys.table import bindings, hold_to, key_of
+from screens.keys.table import KEYS, bindings, hold_to, key_of
 from screens.keys.twins import TWINS, filled, twin
 from screens.reading.reader import Answer, Reader, Said, Snapshot, Watch
 from screens.remembered.kept import Kept, LastKept
-from screens.remembered.preferences import changed
 from screens.runs import RunsScreen
 from screens.widgets.words import line
 
@@ -54,7 +52,8 @@ class Console(App[None]):
 
     TITLE = "qcrd"
     BINDINGS = bindings("all")
-    CSS_PATH = Path(themes.__file__).with_suffix(".tcss")
+    CSS_PATH = [Path(themes.__file__).with_name(f"{name}.tcss") for name in ("themes", "base", "runs")]  # noqa: RUF012
+    # the list's too: Textual reads none for the screen that it begins with
 
     def __init__(
         self,
@@ -87,12 +86,14 @@ class Console(App[None]):
         self._new: Screen[None] | None = None
         self._reader = Reader(database, self._came, clock)
         self._hold()
+        self.install_screen(self._runs, "runs")
         last = self._kept.last
-        self._place_left = ""
+        self._first = "runs" if run_id is None else "live"
+        """Where it opens."""
         if run_id is None and last.place in PLACES:
             here = last.database == str(database.absolute())
             if last.place not in ("live", "rationales") or (here and last.run):
-                self._place_left = last.place
+                self._first = last.place
                 self.run_id = last.run if here and last.run else None
 
     def _came(self, result: Snapshot | Said | Answer) -> None:
@@ -105,7 +106,11 @@ class Console(App[None]):
         """Be as the settings want it."""
         self.theme = "ansi" if self.no_color else self._kept.look.theme
         self._reader.pause = 1 / self._kept.look.repaints
-        self._keys, _ = remapped(self._kept.keys)
+        self._keys = KEYS
+        if self._kept.keys:
+            from screens.keys.keymap import remapped
+
+            self._keys, _ = remapped(self._kept.keys)
         hold_to(self._keys)
         self.set_keymap({key.name: key.keys for key in self._keys if key.name in self._kept.keys})
         for name, view in self._views.items():
@@ -180,24 +185,28 @@ class Console(App[None]):
         view: View = getattr(self, f"_{place}")
         return view
 
+    def get_default_screen(self) -> Screen[Any]:
+        """The list at once where that is what is opened, with none of Textual's below it."""
+        self._runs.fit(*self.size)
+        if self._first != "runs":
+            return super().get_default_screen()
+        self._runs.selected = self.run_id
+        self._reader.watch(self._runs.wanted())  # it reads while the screen is made
+        self._reader.start()
+        return self._runs
+
     def on_mount(self) -> None:
         """Open where asked, and start to read."""
-        self._runs.fit(*self.size)
-        self.install_screen(self._runs, "runs")
-        place = self._place_left or ("runs" if self.run_id is None else "live")
-        if self.run_id is not None:
+        if self._first != "runs":
             self._runs.selected = self.run_id
-            if place == "live":
-                self._live.open(self.run_id)
-            elif place == "rationales":
-                self._rationales.open(self.run_id)
-            elif place == "teacher":
-                self._teacher.open(self.run_id)
-        self._reader.watch(self._view(place).wanted())  # it reads while the screen is made
-        self.push_screen(place)
+            if self.run_id is not None and self._first in ("live", "rationales", "teacher"):
+                opened: Any = self._view(self._first)
+                opened.open(self.run_id)
+            self._reader.watch(self._view(self._first).wanted())
+            self.push_screen(self._first)
+            self._reader.start()
         if self._kept_problem is not None:
             self.notify(line(self._kept_problem, 400), severity="warning", markup=False)
-        self._reader.start()
 
     def on_unmount(self) -> None:
         """Let no thread keep the process alive, and no process outlive it."""
@@ -338,7 +347,13 @@ class Console(App[None]):
         view = self._view(place)
         if self._front() is not view:
             self._reader.watch(view.wanted())  # it reads while the screen is made
-            self.switch_screen(place)
+            if view in self.screen_stack:  # the list, with which it began
+                while self.screen is not view:
+                    self.pop_screen()
+            elif len(self.screen_stack) == 1:  # what it began with cannot be switched
+                self.push_screen(place)
+            else:
+                self.switch_screen(place)
             if place in ("try", "votes"):  # of a run that is named by what led there
                 return
             last = LastKept(place, self.run_id or 0, str(self._reader.database.absolute()))
@@ -404,6 +419,8 @@ class Console(App[None]):
             if key.name in TWINS:
                 text = twin(self._reader.database, filled(TWINS[key.name], blanks))
                 yield SystemCommand(f"copy: {line(text, 400)}", key.help, partial(self._copy, text))
+        from screens.remembered.preferences import changed
+
         for theme in themes.THEMES:
             kept = changed(self._kept, "theme", theme.name)
             does = partial(self.post_message, Prefer(kept, "look"))

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import QcrdError, UsageError
-from screens.keys.keymap import remapped
 from screens.remembered.kept import Kept
 
 DB_VARIABLE = "QCRD_DB"
@@ -47,7 +46,10 @@ def load_kept(path: Path) -> tuple[Kept, str | None]:
             wrong.append(f"{name}{error}")
             sections[name] = default
     parts = [f"{', '.join(wrong)}: the defaults of that part are used"] if wrong else []
-    parts += remapped(sections["keys"])[1]
+    if sections["keys"]:
+        from screens.keys.keymap import remapped  # most consoles start without
+
+        parts += remapped(sections["keys"])[1]
     return Kept(**sections), f"{path}: {'; '.join(parts)}" if parts else None
 
 

@@ -110,12 +110,11 @@ class View(Screen[None]):
     """The table, as it was remapped."""
     read_last: Callable[[], Snapshot | None] = staticmethod(lambda: None)
     """What the reader has last read for whichever screen: it may be there before the screen that wants it."""
-    CSS = """
-    View { layout: vertical; }
-    #problem { display: none; height: auto; padding: 0 1; background: $error 30%; }
-    #problem.-shown { display: block; }
-    #problem.-quiet { background: $surface; }
-    """
+
+    @property
+    def width(self) -> int:
+        """Columns: the terminal's before the first layout, which tells the screen its own."""
+        return self.size.width or self.app.size.width
 
     def fit(self, width: int, height: int) -> None:
         """Be laid out for that size from the start: Textual tells after a first layout, which is then for nothing."""
@@ -149,7 +148,10 @@ class View(Screen[None]):
         return {}
 
     def on_mount(self) -> None:
-        """Borders tell the keys as they are."""
+        """The first frame has what was read meanwhile; borders tell the keys as they are."""
+        latest = self.read_last()
+        if latest is not None and latest.content is not None and latest.watch == self.wanted():
+            self.show(latest)
         draw_hints(self, self.PLACE, self.keys)
 
     def problem(self) -> Static:

@@ -166,7 +166,7 @@ class CompareScreen(View):
         self._seen = seen
         self._other = max(1, min(self._other, len(seen.runs.sides) - 1))
         self._draw_curves()
-        self.query_one("#figures Static", Static).update(figures(seen.runs, self.size.width))
+        self.query_one("#figures Static", Static).update(figures(seen.runs, self.width))
         questions = self._questions
         if questions.rows != seen.runs.disagreements:
             questions.show(seen.runs.disagreements)

@@ -10,7 +10,8 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import RichLog, Static
 
-from engine.store.runs.browse import Live, LiveReader, with_clock
+from engine.store.runs.browse import with_clock
+from engine.store.runs.live import Live, LiveReader
 from engine.store.runs.run import Order
 from screens.base import Ask, Export, TryIt, View, Votes
 from screens.confirm import ConfirmScreen
@@ -100,12 +101,6 @@ class LiveScreen(View):
             yield log
         yield Footer()
 
-    def on_mount(self) -> None:
-        """The first frame has what was read meanwhile."""
-        latest = self.read_last()
-        if latest is not None and latest.watch == self.wanted():
-            self.show(latest)
-
     def open(self, run_id: int) -> None:
         """Show that run from now on."""
         if run_id != self.run_id:
@@ -139,8 +134,8 @@ class LiveScreen(View):
                 )
             return
         self._live = live
-        tell(self.query_one("#head", Static), head(live, self.size.width))
-        tell(self.query_one("#strip", Static), strip(live, self.size.width))
+        tell(self.query_one("#head", Static), head(live, self.width))
+        tell(self.query_one("#strip", Static), strip(live, self.width))
         text = state_line(live)
         state = self.query_one("#state", Static)
         state.set_class(bool(text), "-shown")
@@ -262,8 +257,8 @@ class LiveScreen(View):
     def on_resize(self) -> None:
         """Bars have another length."""
         if self._live is not None:
-            self.query_one("#strip", Static).update(strip(self._live, self.size.width))
-            self.query_one("#head", Static).update(head(self._live, self.size.width))
+            self.query_one("#strip", Static).update(strip(self._live, self.width))
+            self.query_one("#head", Static).update(head(self._live, self.width))
 
     def action_move(self, by: int) -> None:
         """Scroll the log."""

@@ -189,7 +189,7 @@ class RationalesScreen(View):
         if self._question is not None:
             pane = self.query_one("#history", Static)
             pane.border_title = Content(visit_title(self._question))
-            tell(pane, history(self._question, self.size.width - 4, self.has_class("-tall")))
+            tell(pane, history(self._question, self.width - 4, self.has_class("-tall")))
 
     def _go(self, index: int) -> None:
         if self._question is None:

@@ -5,15 +5,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 from textual.containers import Container
 
 from engine.errors import UsageError
-from engine.store.runs.complete import Words
 from engine.store.runs.listing import Listed
 from screens.base import Ask, Compare, Export, Keep, Look, Open, TryIt, View, Votes
-from screens.confirm import ConfirmScreen
 from screens.doing import deeds, orders
 from screens.doing.deeds import Deed
 from screens.keys.table import bindings, hints, key_of
@@ -25,14 +24,19 @@ from screens.listing.run_table import layout, named_columns, readable, settings_
 from screens.reading.reader import Answer, Snapshot
 from screens.reading.run_watch import RunsSeen, RunsWatch
 from screens.remembered.kept import RunsKept
-from screens.widgets.first_run import FirstRun
 from screens.widgets.footer import Footer
-from screens.widgets.prompt import Kind, Prompt
 from screens.widgets.run_pane import RunPane
 from screens.widgets.run_preview import RunPreview
 from screens.widgets.run_rows import Header, RunRows
 from screens.widgets.words import line
 
+if TYPE_CHECKING:
+    from engine.store.runs.complete import Words
+    from screens.widgets.first_run import FirstRun
+    from screens.widgets.prompt import Kind, Prompt
+
+NEWEST = 100
+"""So many runs fill the first frame; the others are read when it is there."""
 BESIDE = 160
 """Columns from which the preview stands beside the list; it takes PREVIEW of them."""
 PREVIEW = 64
@@ -57,7 +61,8 @@ class RunsScreen(View):
         self.clock, self.database = clock, database
         self.kept = readable(kept)
         self.runs: dict[int, Listed] = {}
-        self.words = Words()
+        self.words: Words | None = None
+        """What can be typed in the prompts; None: not known yet."""
         self.twin = ""
         """The command line of the last thing done."""
         self.chosen: frozenset[int] = frozenset()
@@ -65,15 +70,20 @@ class RunsScreen(View):
         self._followed: int | None = None
         """What the cursor was last seen on; `selected` is another where a run was opened by its number."""
         self._seen: RunsSeen | None = None
+        self._newest = NEWEST
+        self._to_last = False
+        """To the last row, once it is known which it is."""
+        self._first_run: FirstRun | None = None
+        """Where there is no run."""
+        self._prompt: Prompt | None = None
+        """Once something was to be typed."""
 
     def compose(self) -> ComposeResult:
         """The table, and below or beside it what is known of one run."""
         yield self.problem()
-        yield FirstRun()
         with Container(id="body"):
             yield RunPane()
             yield RunPreview()
-        yield Prompt()
         yield Footer()
 
     def on_mount(self) -> None:
@@ -96,7 +106,9 @@ class RunsScreen(View):
         where = self.kept.where
         timed = any(word in where.lower() for word in ("age", "state", "status"))
         minute = int(self.clock() // 60) if timed else 0
-        return RunsWatch(self.selected, where, settings_of(self.kept), self.kept.archived, minute, self.clock)
+        settings = settings_of(self.kept)
+        newest = 0 if self.kept.sort or self.kept.groups else self._newest
+        return RunsWatch(self.selected, where, settings, self.kept.archived, minute, newest, self.clock)
 
     @property
     def rows(self) -> RunRows:
@@ -116,7 +128,7 @@ class RunsScreen(View):
         seen: RunsSeen | None = snapshot.content
         if seen is None:
             if snapshot.problem is not None and self._seen is None:
-                self.set_class(snapshot.absent, "-empty")
+                self._empty(snapshot.absent)
                 self._pane.nothing("no runs could be read: what is wrong stands above")
             return
         before, self._seen = self._seen, seen
@@ -130,12 +142,31 @@ class RunsScreen(View):
                 self.notify(f"New: {names}", markup=False)
             self.runs = new
             self.chosen &= new.keys()
-        self.set_class(not seen.runs.total, "-empty")
+        self._empty(not seen.runs.total)
+        partial = len(seen.runs.runs) < seen.runs.found
+        if partial and self._newest:
+            self._newest = 0
+            self.call_after_refresh(self.post_message, Look())
         self.draw()
+        if partial and self.selected is not None and self.selected not in self.runs:
+            self._preview()
+            return  # the cursor goes there when it has a row
+        if self._to_last and not partial:
+            self._to_last = False
+            self.action_end(1)
         if self.selected is not None and self.selected != self._followed:
             self.rows.move_to(self.selected)
         self.follow_cursor()
         self._preview()
+
+    def _empty(self, empty: bool) -> None:
+        """What is said where there is no run is made when it is first to be said."""
+        self.set_class(empty, "-empty")
+        if empty and self._first_run is None:
+            from screens.widgets.first_run import FirstRun
+
+            self._first_run = FirstRun()
+            self.mount(self._first_run, before="#body")
 
     def on_resize(self) -> None:
         """Other columns fit."""
@@ -146,10 +177,11 @@ class RunsScreen(View):
         """Bring the list up to date with what is known and wanted."""
         if not self.is_mounted:
             return
-        self.query_one(FirstRun).tell()
+        if self._first_run is not None and self._first_run.is_mounted:
+            self._first_run.tell()
         if self._seen is None:
             return
-        width = self.size.width - (PREVIEW if self.size.width >= BESIDE else 0)
+        width = self.width - (PREVIEW if self.width >= BESIDE else 0)
         self._pane.show(
             self._seen.runs,
             self.runs,
@@ -201,14 +233,13 @@ class RunsScreen(View):
             self.post_message(Open(answer.result.run_id))
             return
         self.words = answer.result
-        prompt = self.query_one(Prompt)
-        if prompt.shown:
-            prompt.offer(self._offered(prompt.kind))
+        if self._prompt is not None and self._prompt.shown:
+            self._prompt.offer(self._offered(self._prompt.kind))
 
     def action_open(self) -> None:
         """Open the run under the cursor, or fold and unfold a group; where there is no run, begin the built-in one."""
-        if self.has_class("-empty"):
-            self.query_one(FirstRun).begin()
+        if self.has_class("-empty") and self._first_run is not None:
+            self._first_run.begin()
             return
         if isinstance(self.rows.under, Group):
             self.fold(self.rows.under, not self.rows.under.folded)
@@ -223,8 +254,8 @@ class RunsScreen(View):
 
     def leave(self) -> bool:
         """Put the prompt away, or unchoose; False where there was nothing to leave."""
-        if self.query_one(Prompt).shown:
-            self.query_one(Prompt).close()
+        if self._prompt is not None and self._prompt.shown:
+            self._prompt.close()
             self.rows.focus()
             return True
         was = bool(self.chosen)
@@ -234,6 +265,7 @@ class RunsScreen(View):
 
     def action_move(self, by: int) -> None:
         """Another row."""
+        self._to_last = False
         self.rows.move_cursor(self.rows.cursor_row + by)
 
     def action_page(self, by: int) -> None:
@@ -243,6 +275,7 @@ class RunsScreen(View):
     def action_end(self, by: int) -> None:
         """The first row, or the last."""
         self.action_move(by * len(self.rows.rows))
+        self._to_last = by > 0 and self._seen is not None and len(self._seen.runs.runs) < self._seen.runs.found
 
     def fold(self, group: Group, folded: bool) -> None:
         """Fold a group, or unfold it."""
@@ -292,6 +325,8 @@ class RunsScreen(View):
     def _do(self, deed: Deed) -> None:
         """Have it done, after its question where it has one."""
         if deed.question:
+            from screens.confirm import ConfirmScreen
+
             self.app.push_screen(
                 ConfirmScreen(deed.question, deed.detail),
                 lambda yes: self._do(replace(deed, question="")) if yes else None,
@@ -374,45 +409,53 @@ class RunsScreen(View):
         self.app.copy_to_clipboard(text)
         self.notify(f"copied: {line(text, 400)}", markup=False)
 
-    def action_filter(self) -> None:
+    async def action_filter(self) -> None:
         """Ask for a filter."""
-        self._ask("filter", "Filter", self.kept.where)
+        await self._ask("filter", "Filter", self.kept.where)
 
-    def action_sort(self) -> None:
+    async def action_sort(self) -> None:
         """Ask what to sort by."""
-        self._ask("sort", "Sort by", self.kept.sort)
+        await self._ask("sort", "Sort by", self.kept.sort)
 
-    def action_group(self) -> None:
+    async def action_group(self) -> None:
         """Ask what to group by."""
-        self._ask("group", "Group by", " ".join(self.kept.groups))
+        await self._ask("group", "Group by", " ".join(self.kept.groups))
 
-    def action_columns(self) -> None:
+    async def action_columns(self) -> None:
         """Ask for the columns."""
         shown = layout(self.kept, settings_of(self.kept), self.size.width)
         chosen = self.kept.columns or tuple(column.key for column, _ in shown)
-        self._ask("columns", "Columns", " ".join(chosen) + " ")
+        await self._ask("columns", "Columns", " ".join(chosen) + " ")
 
-    def action_tag(self) -> None:
+    async def action_tag(self) -> None:
         """Ask for tags."""
         if ids := self.targets():
-            self._ask("tags", f"Tags of {orders.named(ids)}", "")
+            await self._ask("tags", f"Tags of {orders.named(ids)}", "")
 
-    def action_note(self) -> None:
+    async def action_note(self) -> None:
         """Ask for a note."""
         if self.selected is not None:
-            self._ask("note", f"Note on run {self.selected}", line(self.runs[self.selected].note, 4000))
+            await self._ask("note", f"Note on run {self.selected}", line(self.runs[self.selected].note, 4000))
 
-    def _ask(self, kind: Kind, heading: str, text: str) -> None:
-        self.query_one(Prompt).open(kind, heading, text, self._offered(kind))
+    async def _ask(self, kind: "Kind", heading: str, text: str) -> None:
+        if self._prompt is None:
+            from screens.widgets.prompt import Prompt
+
+            self._prompt = Prompt()
+            await self.mount(self._prompt, before=self.query_one(Footer))
+        self._prompt.open(kind, heading, text, self._offered(kind))
         self.post_message(Ask(orders.words))
 
-    def _offered(self, kind: Kind) -> Words:
+    def _offered(self, kind: "Kind") -> "Words":
         """A filter knows the fields of the database, the others the columns of the list."""
-        if kind in ("filter", "tags"):
-            return self.words
-        return Words((*COLUMNS, *(key for key in self.words.keys if "." in key)))
+        from engine.store.runs.complete import Words
 
-    def on_prompt_done(self, event: Prompt.Done) -> None:
+        known = self.words or Words()
+        if kind in ("filter", "tags"):
+            return known
+        return Words((*COLUMNS, *(key for key in known.keys if "." in key)))
+
+    def on_prompt_done(self, event: "Prompt.Done") -> None:
         """Do what was typed."""
         self.rows.focus()
         text, kept = event.text, self.kept
@@ -424,7 +467,7 @@ class RunsScreen(View):
             self._do(deeds.tag(self._targeted(), text.split()))
         elif event.kind in ("sort", "group", "columns"):
             try:
-                keys = named_columns(text.split(), self._offered("sort").keys if self.words.keys else ())
+                keys = named_columns(text.split(), self._offered("sort").keys if self.words else ())
             except UsageError as error:
                 self.notify(str(error), severity="warning", markup=False)
                 return

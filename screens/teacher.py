@@ -167,7 +167,7 @@ class TeacherScreen(View):
         if self._seen is None:
             return
         ledger, grid = self._seen.ledger, self.query_one(Grid)
-        width = grid.scrollable_content_region.width or self.size.width
+        width = grid.scrollable_content_region.width or self.width
         which = "all" if self._state is None else word(self._state)
         first = self._page * PAGE
         of = count(ledger.listed_of)

@@ -20,7 +20,8 @@ from engine.errors import ANOTHER_RUN, Interrupted, QcrdError
 from engine.runs.launch import is_alive, log_tail
 from engine.store.connect import open_reader
 from engine.store.filesystem import is_full
-from engine.store.runs.browse import Live, LiveReader, Session, with_clock
+from engine.store.runs.browse import with_clock
+from engine.store.runs.live import Live, LiveReader, Session
 from engine.text import one_line
 
 ENDED = ("done", "failed", "interrupted")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from app.cli.output import console
 from app.settings import LINE_SECONDS
-from engine.store.runs.browse import Live, Stage
+from engine.store.runs.live import Live, Stage
 from engine.text import clean, one_line
 from screens.widgets.words import count, three
 

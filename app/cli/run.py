@@ -138,7 +138,7 @@ def demo(
     from app.cli.attach import finish, look, wait_until_claimed
     from app.cli.options import command
     from app.console import run as run_console
-    from engine.store.runs.browse import LiveReader
+    from engine.store.runs.live import LiveReader
 
     run_id, worker = _start(spec, path)
     wait_until_claimed(path, run_id, worker)

@@ -92,7 +92,7 @@ def resume(
     from app.cli.attach import follow, last_log_id, look, wait_until_claimed, worker_is_gone
     from engine.errors import UsageError
     from engine.runs.launch import start_worker
-    from engine.store.runs.browse import LiveReader
+    from engine.store.runs.live import LiveReader
     from engine.store.runs.run import order, refuse_aside, set_limits, set_processes
 
     path = database(db)
@@ -139,7 +139,7 @@ def _order(run: str, db: Path | None, name: Literal["pause", "checkpoint", "stop
     from app.cli.attach import look, worker_is_gone
     from app.cli.options import command
     from engine.errors import UsageError
-    from engine.store.runs.browse import LiveReader
+    from engine.store.runs.live import LiveReader
     from engine.store.runs.run import order
 
     path = database(db)

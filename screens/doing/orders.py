@@ -7,7 +7,6 @@ from pathlib import Path
 from engine.errors import QcrdError
 from engine.runs import launch
 from engine.store.runs import marks, run
-from engine.store.runs.complete import read_words
 from screens.keys.table import key_of
 from screens.reading.reader import Answer, Reader, Said
 
@@ -44,6 +43,8 @@ def demo(reader: Reader) -> Answer:
 
 def words(reader: Reader) -> Answer:
     """What can be typed in the list's prompts."""
+    from engine.store.runs.complete import read_words  # the language of filters takes a while to load
+
     return Answer("runs", reader.read(lambda con, kept: read_words(con)))
 
 

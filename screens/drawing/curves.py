@@ -3,8 +3,8 @@
 import math
 from dataclasses import replace
 
-from engine.store.runs.browse import Live
 from engine.store.runs.curves import Curve
+from engine.store.runs.live import Live
 from screens.widgets.plot import Across, Lens, Line
 from screens.widgets.words import accuracy, line, two
 

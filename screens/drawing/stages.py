@@ -5,7 +5,7 @@ import time
 from textual.content import Content
 
 from engine.errors import ANOTHER_RUN
-from engine.store.runs.browse import Live, Spent, Stage
+from engine.store.runs.live import Live, Spent, Stage
 from screens.keys.table import key_of
 from screens.listing.preview import score_table
 from screens.widgets.words import STAGE, STATUS, UNKNOWN, bar, count, duration, line, three

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from screens.keys.table import KEYS, TABLE, Key, named_in_words
+from screens.keys.table import TABLE, Key, named_in_words
 
 TAKEN = {
     "ctrl+b": "terminals take it (tmux)",
@@ -94,8 +94,6 @@ def remapped(changes: Mapping[str, str]) -> tuple[tuple[Key, ...], tuple[str, ..
     Refused: names that the table does not have, keys that there are not or that terminals take, and keys that do
     something else in that place or everywhere. What is refused stands as it was.
     """
-    if not changes:
-        return KEYS, ()
     wanted: dict[str, Key] = {}
     refused: list[str] = []
     names = {key.name: key for key in TABLE}

@@ -375,7 +375,9 @@ TABLE = (
 def named_in_words(keys: Sequence[Key]) -> tuple[Key, ...]:
     """With the keys themselves in their helps."""
     shown = {key.name: first(key) for key in keys}
-    return tuple(replace(key, help=NAME.sub(lambda name: shown[name[1]], key.help)) for key in keys)
+    return tuple(
+        replace(key, help=NAME.sub(lambda name: shown[name[1]], key.help)) if "{" in key.help else key for key in keys
+    )
 
 
 def first(key: Key) -> str:

@@ -30,8 +30,8 @@ def layout(kept: RunsKept, settings: tuple[str, ...], width: int) -> tuple[tuple
 
 def title(runs: RunList, kept: RunsKept, columns: tuple[tuple[Column, int], ...], chosen: int) -> str:
     """How many of how many, and by what they are filtered, grouped and sorted."""
-    shown = count(len(runs.runs))
-    parts = [f"Runs · {shown}" if len(runs.runs) == runs.total else f"Runs · {shown} of {count(runs.total)}"]
+    shown = count(runs.found)
+    parts = [f"Runs · {shown}" if runs.found == runs.total else f"Runs · {shown} of {count(runs.total)}"]
     parts += [f"◆ {count(chosen)} chosen"] if chosen else []
     parts += [f"/ {line(kept.where, 60)}"] if kept.where else []
     parts += [f"{count(runs.away)} archived"] if runs.away else []

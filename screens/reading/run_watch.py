@@ -20,12 +20,14 @@ class RunsWatch:
     archived: bool = False
     minute: int = 0
     """Grows where the filter speaks of what changes by the clock."""
+    newest: int = 0
+    """So many of the newest are enough where nothing has been read yet; 0: all are wanted."""
     clock: Callable[[], float] = field(default=time.time, compare=False)
 
     def read(self, con: sqlite3.Connection, kept: dict[str, Any]) -> "RunsSeen":
         """The rows."""
         reader = kept.setdefault("runs", RunListReader())
-        runs = reader.read(con, self.where, self.settings, self.archived, self.clock())
+        runs = reader.read(con, self.where, self.settings, self.archived, self.clock(), self.newest)
         return RunsSeen(runs, () if self.selected is None else read_scores(con, self.selected))
 
     def at(self, content: "RunsSeen", now: float) -> "RunsSeen":

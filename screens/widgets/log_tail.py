@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.widgets import RichLog
 
-from engine.store.runs.browse import LogLine
+from engine.store.runs.live import LogLine
 from screens.widgets.words import line
 
 KEPT = 2000

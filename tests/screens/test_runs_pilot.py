@@ -2,13 +2,16 @@
 
 import json
 import sqlite3
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual.pilot import Pilot
 
 from app.console import Console
 from app.settings import load_kept, save_kept
+from engine.store.runs.listing import RunList, RunListReader
 from screens.compare import CompareScreen
 from screens.confirm import ConfirmScreen
 from screens.doing import orders
@@ -348,3 +351,41 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     assert load_kept(tmp_path / "a" / "console.json") == (kept, None)
     assert [p.name for p in (tmp_path / "a").iterdir()] == ["console.json"]
     assert load_kept(tmp_path / "none.json") == (Kept(), None)
+
+
+async def test_the_cursor_is_on_the_run_one_comes_from_however_old(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("screens.runs.NEWEST", 3)
+    app = console(database, 2)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        await press(pilot, "1")
+        await until(pilot, lambda: screen(pilot).rows.under == 2)
+        await settle(pilot)
+        assert listed(pilot) == ALL
+        assert "run 2" in shown(pilot)
+
+
+async def test_the_newest_are_there_first_and_the_last_row_is_found_when_all_are(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("screens.runs.NEWEST", 3)
+    read, go_on = RunListReader.read, threading.Event()
+
+    def slow(reader: RunListReader, *arguments: Any) -> RunList:
+        if not arguments[-1]:  # all of them
+            go_on.wait(20)
+        return read(reader, *arguments)
+
+    monkeypatch.setattr(RunListReader, "read", slow)
+    app = console(database)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: listed(pilot) == ALL[:3])
+        assert "Runs · 9 " in shown(pilot)
+        await pilot.press("G")
+        assert screen(pilot).rows.cursor_row == 2
+        go_on.set()
+        await settle(pilot)
+        assert listed(pilot) == ALL
+        assert screen(pilot).rows.cursor_row == 8

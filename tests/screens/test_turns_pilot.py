@@ -29,7 +29,7 @@ async def test_what_is_typed_ahead_of_a_field_is_in_the_field_and_not_in_the_lis
         at_once(app, "n", "enter")
         app.post_message(Paste("dwRQ"))
         at_once(app, "d", "w", "enter", "j", "j")
-        await until(pilot, lambda: isinstance(app.screen, NewRunScreen) and app.screen.query_one(PickList).cursor == 2)
+        await until(pilot, lambda: [fields.cursor for fields in app.screen.query(PickList)] == [2])
         form = app.screen
         assert isinstance(form, NewRunScreen)
         assert form._given == {"name": '"dwRQdw"'}

@@ -5,14 +5,14 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from engine.store.runs.browse import NAME_LENGTH
+
 CURVE_POINTS = 2048
 """A curve longer than this is thinned to the lowest and highest of each stretch: no screen has more columns."""
 SKETCH_POINTS = 256
 """Points, evenly apart, that a curve longer than that is shown by until it has been read."""
 AT_ONCE = 200_000
 """Points of longer curves that are read in one look."""
-NAME_LENGTH = 300
-"""Characters read of a name."""
 
 
 @dataclass(frozen=True, slots=True)

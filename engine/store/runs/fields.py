@@ -40,6 +40,19 @@ class Field:
     """Of a setting: its place in the spec, as SQLite's JSON functions take it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Where:
+    """A filter ready to be asked."""
+
+    sql: str
+    """A condition over SOURCE, "1" for no filter; needs `parameters` and :now."""
+    parameters: dict[str, str | float]
+    ages: bool
+    """What it lets through changes by the clock alone."""
+    archived: bool
+    """It says itself which archived runs are meant."""
+
+
 def _of(kind: Kind, *names: str) -> dict[str, Field]:
     return {name: Field(name, kind, f"s.{name}") for name in names}
 

@@ -12,8 +12,7 @@ from typing import Any
 
 from engine.errors import UsageError
 from engine.store.runs.browse import RUN_QUERY, RunRow, run_of
-from engine.store.runs.fields import COST, SOURCE, json_path
-from engine.store.runs.where import Where, compile_where
+from engine.store.runs.fields import COST, SOURCE, Where, json_path
 from engine.store.schema.views import STALE_AFTER
 
 WHOLE = 600.0
@@ -21,6 +20,7 @@ WHOLE = 600.0
 MINUTE = 60.0
 """Seconds after which a filter on ages is asked anew."""
 LIVE = ("queued", "running", "paused")
+NO_FILTER = Where("1", {}, ages=False, archived=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,8 @@ class RunList:
     """The runs that the filter lets through, newest first."""
 
     runs: tuple[Listed, ...]
+    found: int
+    """How many it lets through: more than `runs` where the newest alone were read."""
     total: int
     """In the file, archived ones and all."""
     away: int
@@ -51,9 +53,6 @@ class RunList:
     """Those of `runs` whose worker should be alive."""
     wrong: str | None = None
     """Why the filter means nothing; then the runs are those of the filter before."""
-
-
-NONE = Where("1", {}, ages=False, archived=False)
 
 
 @dataclass
@@ -68,20 +67,29 @@ class RunListReader:
     _at: float = -WHOLE
     _asked: tuple[str, bool] | None = None
     _asked_at: float = 0.0
-    _where: Where = NONE
+    _where: Where = NO_FILTER
     _wrong: str | None = None
     _matching: set[int] = field(default_factory=set)
     _order: tuple[int, ...] = ()
     _seen: RunList | None = None
 
     def read(
-        self, con: sqlite3.Connection, where: str, settings: tuple[str, ...], archived: bool, now: float
+        self,
+        con: sqlite3.Connection,
+        where: str,
+        settings: tuple[str, ...],
+        archived: bool,
+        now: float,
+        newest: int = 0,
     ) -> RunList:
         """The runs now. `settings`: dotted keys to read of each; `archived`: those too that were put away.
 
-        A filter that means nothing gives the list of the last good one, with `wrong` saying why.
+        `newest`: of the first list so many are enough; 0: all are wanted. A filter that means nothing gives the list
+        of the last good one, with `wrong` saying why.
         """
         count = con.execute("SELECT count(*) FROM runs").fetchone()[0]
+        if newest and self._seen is None and newest < count:
+            return self._newest(con, where, settings, archived, now, newest)
         whole = settings != self._settings or not 0 <= now - self._at < WHOLE or count < len(self._runs)
         if whole:
             self._runs.clear()
@@ -89,11 +97,8 @@ class RunListReader:
         changed = self._read_runs(con, None if whole else self._changed(con))
         grown = self._where.ages and now - self._asked_at >= MINUTE  # ages do, without anything being written
         if whole or grown or (where, archived) != self._asked:
-            self._asked, self._asked_at, self._wrong = (where, archived), now, None
-            try:
-                self._where = compile_where(con, where)
-            except UsageError as error:
-                self._wrong = str(error)
+            self._asked, self._asked_at = (where, archived), now
+            self._compile(con, where)
             self._matching, self._order = self._match(con, None, archived, now), ()
             changed.add(0)
         elif changed:
@@ -106,9 +111,37 @@ class RunListReader:
             runs = tuple(map(self._runs.__getitem__, self._order))
             shows_all = archived or self._where.archived
             away = 0 if shows_all else sum(listed.archived for listed in self._runs.values())
-            live = tuple(listed for listed in runs if listed.run.status in ("running", "paused"))
-            self._seen = RunList(runs, len(self._runs), away, live, self._wrong)
+            live = _at_work(runs)
+            self._seen = RunList(runs, len(runs), len(self._runs), away, live, self._wrong)
         return self._seen
+
+    def _newest(
+        self, con: sqlite3.Connection, where: str, settings: tuple[str, ...], archived: bool, now: float, newest: int
+    ) -> RunList:
+        """So many at most, of which nothing is kept."""
+        part = RunListReader(_settings=settings)
+        part._compile(con, where)
+        found = sorted(part._match(con, None, archived, now), reverse=True)
+        part._read_runs(con, set(found[:newest]))
+        runs = tuple(part._runs[key] for key in found[:newest])
+        total, away = con.execute(
+            "SELECT (SELECT count(*) FROM runs), (SELECT count(*) FROM run_marks WHERE archived = 1)"
+        ).fetchone()
+        return RunList(
+            runs, len(found), total, 0 if archived or part._where.archived else away, _at_work(runs), part._wrong
+        )
+
+    def _compile(self, con: sqlite3.Connection, where: str) -> None:
+        self._wrong = None
+        try:
+            if where:
+                from engine.store.runs.where import compile_where  # its patterns take a while to compile
+
+                self._where = compile_where(con, where)
+            else:
+                self._where = NO_FILTER
+        except UsageError as error:
+            self._wrong = str(error)
 
     def _changed(self, con: sqlite3.Connection) -> set[int]:
         """The runs that may not be as they were read."""
@@ -147,10 +180,14 @@ class RunListReader:
         """Those of the runs (None: of all) that the filter lets through."""
         hidden = "" if archived or self._where.archived else " AND s.archived = 0"
         some, parameters = _some(ids)
-        if not hidden and self._where.sql == "1":
-            return set(self._runs) if ids is None else ids & self._runs.keys()
+        if not hidden and self._where.sql == "1" and ids is not None:
+            return ids & self._runs.keys()
         sql = f"SELECT r.id FROM {SOURCE} {some or 'WHERE 1'} AND ({self._where.sql}){hidden}"
         return {row[0] for row in con.execute(sql, self._where.parameters | {"now": now} | parameters)}
+
+
+def _at_work(runs: tuple[Listed, ...]) -> tuple[Listed, ...]:
+    return tuple(listed for listed in runs if listed.run.status in ("running", "paused"))
 
 
 def _some(ids: Iterable[int] | None) -> tuple[str, dict[str, Any]]:

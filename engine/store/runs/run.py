@@ -2,7 +2,6 @@
 
 import json
 import os
-import secrets
 import socket
 import sqlite3
 import time
@@ -254,7 +253,7 @@ def _make_folder(path: Path, run_id: int) -> str:
         except FileExistsError:  # of a database that was deleted, its files left behind
             if not (parent / "runs").is_dir():
                 raise QcrdError(f"{parent / 'runs'} is in the way of the runs' folder: move it") from None
-            name = f"runs/{run_id}-{secrets.token_hex(2)}"
+            name = f"runs/{run_id}-{os.urandom(2).hex()}"
         except OSError as error:
             raise QcrdError(
                 f"cannot make the run's folder {parent / name} ({error.strerror}): free space or permission is missing"

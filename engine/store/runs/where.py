@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from engine.errors import UsageError
-from engine.store.runs.fields import FIELDS, SHORT, STATES, Field, find_field, nearest
+from engine.store.runs.fields import FIELDS, SHORT, STATES, Field, Where, find_field, nearest
 from engine.text import clean, one_line
 
 TERM = re.compile(
@@ -26,19 +26,6 @@ ANYWHERE = "s.name || char(10) || s.method || char(10) || s.dataset || char(10) 
 ANYWHERE += " || char(10) || s.note || char(10) || s.tags || char(10) || coalesce(s.error, '')"
 LONGEST = 1000
 """Characters of a filter."""
-
-
-@dataclass(frozen=True, slots=True)
-class Where:
-    """A filter ready to be asked."""
-
-    sql: str
-    """A condition over `fields.SOURCE`, "1" for no filter; needs `parameters` and :now."""
-    parameters: dict[str, str | float]
-    ages: bool
-    """What it lets through changes by the clock alone."""
-    archived: bool
-    """It says itself which archived runs are meant."""
 
 
 @dataclass(frozen=True, slots=True)

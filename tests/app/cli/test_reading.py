@@ -17,7 +17,7 @@ from engine.records import Dataset, Example, Prediction, Rationale, Visit, Voted
 from engine.spec.run import RunSpec
 from engine.store.queries import FAILED
 from engine.store.recorder import Recorder
-from engine.store.runs.browse import LiveReader
+from engine.store.runs.live import LiveReader
 from engine.store.runs.run import claim, create_run
 from engine.store.writer import Writer
 from screens.drawing.stages import stage_table

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.store.rationales.questions import read_keys, read_question
-from engine.store.runs.browse import LiveReader, read_run, read_runs, with_clock
+from engine.store.runs.browse import read_run, read_runs, with_clock
 from engine.store.runs.curves import CURVE_POINTS, SKETCH_POINTS, Curve, thin
+from engine.store.runs.live import LiveReader
 from engine.store.schema.views import STALE_AFTER
 from tests.seeded import NOW, build
 

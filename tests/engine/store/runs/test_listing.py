@@ -85,3 +85,19 @@ def test_stale_is_told_by_the_clock_alone(con: sqlite3.Connection) -> None:
     assert [one.run.id for one in seen.live] == [8, 6]
     assert stale(seen.live, NOW) == {6}
     assert stale(seen.live, NOW + 60) == {6, 8}
+
+
+@pytest.mark.parametrize("where", ["", "method=qcrd", "archived", "nothing=1"])
+@pytest.mark.parametrize("archived", [False, True])
+def test_the_newest_alone_are_those_of_the_whole_list(
+    path: Path, con: sqlite3.Connection, where: str, archived: bool
+) -> None:
+    set_archived(path, [2, 7], True)
+    whole = RunListReader().read(con, where, (), archived, NOW)
+    part = RunListReader()
+    first = part.read(con, where, (), archived, NOW, newest=2)
+    assert (first.runs, first.found, first.total) == (whole.runs[:2], len(whole.runs), whole.total)
+    assert (first.away, first.wrong) == (whole.away, whole.wrong)
+    assert part.read(con, where, (), archived, NOW, newest=2) == first  # nothing was kept
+    assert part.read(con, where, (), archived, NOW) == whole
+    assert part.read(con, where, (), archived, NOW, newest=2) is part.read(con, where, (), archived, NOW)

@@ -15,6 +15,7 @@ from textual.binding import Binding
 from textual.events import Event, Key, Paste
 from textual.screen import Screen
 
+from app.frames import QUIET, Frames
 from app.settings import load_kept, remember, settings_path
 from app.stylesheet import ParsedOnce
 from app.turns import Handled, Turns
@@ -68,6 +69,7 @@ class Console(App[None]):
         self.stylesheet = ParsedOnce(self.theme_variables)
         self._settings = settings
         self._turns = Turns(self)
+        self._frames = Frames()
         self._kept, self._kept_problem = (Kept(), None) if settings is None else load_kept(settings)
         for theme in themes.THEMES:
             self.register_theme(theme)
@@ -222,13 +224,17 @@ class Console(App[None]):
         """A key when it is its turn; anything else at once."""
         if not isinstance(event, Key | Paste) or event.is_forwarded:
             await super().on_event(event)
-        elif self._turns.may_go(event):
+            return
+        self._frames.pressed(time.monotonic())
+        if self._turns.may_go(event):
             await super().on_event(event)
             self._turns.follow()
 
     def on_handled(self, message: Handled) -> None:
         """A key was acted on."""
         self._turns.came(message)
+        if self._frames.any_waits:
+            self.call_after_refresh(self._draw_waiting)
 
     @property
     def reader_alive(self) -> bool:
@@ -245,6 +251,7 @@ class Console(App[None]):
 
     def on_ask(self, message: Ask) -> None:
         """Work for the reader's thread."""
+        self._frames.hasten()
         self._reader.do(message.job)
 
     def on_open(self, message: Open) -> None:
@@ -284,7 +291,7 @@ class Console(App[None]):
         self._remember(message.section)
         self._hold()
         if self._drawn is not None:
-            self.on_read(Read(self._drawn))
+            self._draw(self._drawn)
 
     def _remember(self, section: str) -> None:
         if self._settings is not None:
@@ -302,16 +309,33 @@ class Console(App[None]):
             self.notify(line(result.text, 400), severity=result.severity, markup=False)
         elif isinstance(result, Answer):
             self._view(result.place).answered(result)
+        elif result.watch == self.shown and self._frames.waits(result, time.monotonic()):
+            self.set_timer(QUIET, self._draw_when_quiet)
         else:
-            view = self._front()
-            # an answer to what was wanted before is of no use: the next one is on its way; a view that closes is empty
-            if view is not None and view.is_mounted and view.children and result.watch == view.wanted():
-                self.call_after_refresh(self._pace, time.perf_counter())
-                view.show_problem(result.problem, quiet=result.absent)
-                view.show(result)
-                if self.shown is None:
-                    self._reader.do(_load)
-                self.shown, self._drawn = result.watch, result
+            self._draw(result)
+
+    def _draw_when_quiet(self) -> None:
+        self._draw_waiting()
+        if self._frames.any_waits:
+            self.set_timer(QUIET, self._draw_when_quiet)
+
+    def _draw_waiting(self) -> None:
+        snapshot = self._frames.due(time.monotonic())
+        if snapshot is not None:
+            self._draw(snapshot)
+
+    def _draw(self, result: Snapshot) -> None:
+        """What was read, on the screen that it is for."""
+        view = self._front()
+        # an answer to what was wanted before is of no use: the next one is on its way; a view that closes is empty
+        if view is not None and view.is_mounted and view.children and result.watch == view.wanted():
+            self._frames.drawn()
+            self.call_after_refresh(self._pace, time.perf_counter())
+            view.show_problem(result.problem, quiet=result.absent)
+            view.show(result)
+            if self.shown is None:
+                self._reader.do(_load)
+            self.shown, self._drawn = result.watch, result
 
     def _pace(self, began: float) -> None:
         """It is drawn."""

@@ -175,7 +175,7 @@ class RunsScreen(View):
 
     def draw(self) -> None:
         """Bring the list up to date with what is known and wanted."""
-        if not self.is_mounted:
+        if not self.children:  # not made yet
             return
         if self._first_run is not None and self._first_run.is_mounted:
             self._first_run.tell()

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -46,6 +47,9 @@ LATER = (*PLACES[1:], "try_it", "votes", "help", "settings")
 GARBAGE = (5000, 5, 50)
 """How much is made until the collector looks through the youngest, the younger and all objects: a look through all of a
 console's takes as long as two frames, and with Python's own numbers it came every second while keys were pressed."""
+TURN = 0.0005
+"""Seconds after which a thread gives way to another: the reader lets the screens go on at each row it reads, and with
+Python's 5 ms would get no further while they are drawn."""
 
 
 class Console(App[None]):
@@ -335,7 +339,16 @@ class Console(App[None]):
             view.show(result)
             if self.shown is None:
                 self._reader.do(_load)
+                for at, name in enumerate(LATER, 2):
+                    self.set_timer(at * QUIET, partial(self._read_styles, name))
             self.shown, self._drawn = result.watch, result
+
+    def _read_styles(self, name: str) -> None:
+        """Those of a screen that may be opened: read when it is, they would have all that is mounted styled again."""
+        path = Path(themes.__file__).with_name(f"{name}.tcss")
+        if not self.stylesheet.has_source(str(path)):
+            self.stylesheet.read(path)
+            self.stylesheet.parse()
 
     def _pace(self, began: float) -> None:
         """It is drawn."""
@@ -474,6 +487,7 @@ def _load(reader: Reader) -> None:
 def run(database: Path, run_id: int | None = None) -> None:
     """Open the console on a database (which need not exist yet), on a run's live screen where one is named."""
     console = Console(database, run_id, settings=settings_path())
+    sys.setswitchinterval(TURN)
     gc.set_threshold(*GARBAGE)
     gc.freeze()  # what was imported stays
     console.run()

@@ -108,6 +108,7 @@ class CompareScreen(View):
         """Curves and figures above, questions and texts below; on a narrow terminal one of them at a time."""
         yield self.problem()
         yield Static("", id="empty", markup=False)
+        self.add_class(f"-on-{self.kept.tab}", update=False)
         yield PaneTabs("curves", "runs", "questions", front=self.kept.tab)
         with Container(id="upper"):
             chart = Chart("curves", id="curves")

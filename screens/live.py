@@ -72,6 +72,7 @@ class LiveScreen(View):
         yield Static("", id="head", markup=False)
         yield Static("", id="strip", markup=False)
         yield Static("", id="state", markup=False)
+        self.add_class(f"-on-{self.kept.tab}", update=False)
         yield PaneTabs("charts", "stages", "log", front=self.kept.tab)
         with Vertical(id="charts"):
             with Horizontal(id="large"):

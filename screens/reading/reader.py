@@ -23,6 +23,8 @@ REST = 20
 """Times that a drawing took, until the next look."""
 SLOWEST = 1.0
 """Seconds between two looks at most, however long a drawing took."""
+UNDRAWN = 0.5
+"""Seconds at most that what was read at once has for being drawn, before more of it is read."""
 BUSY_MS = 2000
 """Milliseconds to wait for a lock before saying that the database is locked."""
 
@@ -105,6 +107,8 @@ class Reader:
         self._version: int | None = None
         self._content = Snapshot(Nothing())
         self._kept: dict[str, Any] = {}
+        self._more_at = 0.0
+        """When more of what was read at once is read."""
         self.pause = POLL
         """Seconds between two looks."""
         self._thread = threading.Thread(target=self._run, name="console reader", daemon=True)
@@ -130,12 +134,16 @@ class Reader:
 
     def watch(self, watch: Watch) -> None:
         """Look at this from now on, at once."""
-        self._watch = watch
-        self._wake.set()
+        if watch != self._watch:
+            self._watch = watch
+            self._wake.set()
 
     def pace(self, least: float, drawn: float) -> None:
         """What took so many seconds to be drawn is drawn less often: a key must not wait behind it at every turn."""
         self.pause = max(least, min(SLOWEST, REST * drawn))
+        if self._kept.get("more"):
+            self._more_at = 0.0
+            self._wake.set()
 
     def do(self, job: Job) -> None:
         """Run a job on the thread; its result is posted, and a QcrdError's line in its place."""
@@ -160,8 +168,7 @@ class Reader:
             if snapshot != last and not self._stopped:
                 last = snapshot
                 self._post(snapshot)
-            if not self._kept.get("more"):
-                self._wake.wait(self.pause)
+            self._wake.wait(UNDRAWN if self._kept.get("more") else self.pause)
             self._wake.clear()
         self._close()
 
@@ -181,9 +188,12 @@ class Reader:
         try:
             con = self._connect()
             version = int(con.execute("PRAGMA data_version").fetchone()[0])
-            if version != self._version or watch != self._content.watch or self._kept.pop("more", False):
+            more = self._kept.get("more") and time.monotonic() >= self._more_at
+            if version != self._version or watch != self._content.watch or more:
+                self._kept["more"] = False
                 self._content = Snapshot(watch, self.read(watch.read))
                 self._version = version
+                self._more_at = time.monotonic() + UNDRAWN
             self._content = replace(self._content, problem=None, absent=False)
         except QcrdError as error:
             self._forget(watch, str(error), absent=isinstance(error, NoDatabase))

@@ -5,17 +5,16 @@ from textual.widgets import Tab, Tabs
 
 
 class PaneTabs(Tabs):
-    """A tab a pane; the screen has the class `-on-NAME` of the one in front, and its style sheet does the rest."""
+    """A tab a pane; the screen has the class `-on-NAME` of the one in front, and its style sheet does the rest.
+
+    It has that class before it makes the tabs, or all of it would be styled again once they are there.
+    """
 
     def __init__(self, *names: str, front: str) -> None:
         super().__init__(
             *(Tab(Content(name.capitalize()), id=f"show-{name}") for name in names), active=f"show-{front}"
         )
         self._names = names
-
-    def on_mount(self) -> None:
-        """One is in front before any was activated."""
-        self._on(self.front)
 
     @property
     def front(self) -> str:
@@ -36,5 +35,4 @@ class PaneTabs(Tabs):
             self.action_next_tab()
 
     def _on(self, name: str) -> None:
-        for other in self._names:
-            self.screen.set_class(other == name, f"-on-{other}")
+        self.screen.update_classes({f"-on-{other}": other == name for other in self._names})

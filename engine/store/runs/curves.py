@@ -1,5 +1,6 @@
 """A run's metrics as curves: of each only what is new is read, and no more points are kept than a screen shows."""
 
+import json
 import math
 import sqlite3
 from collections.abc import Sequence
@@ -114,16 +115,21 @@ def _span(con: sqlite3.Connection, key: int) -> tuple[int, int]:
 
 
 def _sketch(con: sqlite3.Connection, key: int) -> list[tuple[int, float, float]]:
-    """Step, value and time of points evenly apart, the last among them: each is one seek."""
+    """Step, value and time of points evenly apart, the last among them: each is one seek.
+
+    They come in one row: at each row a thread lets others go on, and waits for its turn again. JSON has 15 digits.
+    """
     first, last = _span(con, key)
-    rows = con.execute(
+    (found,) = con.execute(
         "WITH RECURSIVE n(i) AS (VALUES (0) UNION ALL SELECT i + 1 FROM n WHERE i < ?3)"
-        " SELECT DISTINCT p.step, p.value, p.at FROM n JOIN points p ON p.series_id = ?1 AND p.step ="
+        " SELECT json_group_array(json_array(step, CASE WHEN value IS NOT NULL THEN printf('%!.17g', value) END, at))"
+        " FROM (SELECT DISTINCT p.step, p.value, p.at"
+        " FROM n JOIN points p ON p.series_id = ?1 AND p.step ="
         " (SELECT q.step FROM points q WHERE q.series_id = ?1 AND q.step >= ?2 + i * (?4 - ?2) / ?3"
-        "  ORDER BY q.step LIMIT 1)",
+        "  ORDER BY q.step LIMIT 1))",
         (key, first, SKETCH_POINTS, last),
-    ).fetchall()
-    return [(step, math.nan if value is None else value, at) for step, value, at in rows]
+    ).fetchone()
+    return [(step, math.nan if value is None else float(value), at) for step, value, at in json.loads(found)]
 
 
 def _extremes(con: sqlite3.Connection, key: int) -> list[tuple[int, float, float]]:

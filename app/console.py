@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import cached_property, partial
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding
@@ -17,30 +17,22 @@ from textual.events import Event, Key, Paste
 from textual.screen import Screen
 
 from app.frames import QUIET, Frames
+from app.places import Places
 from app.settings import load_kept, remember, settings_path
 from app.stylesheet import ParsedOnce
 from app.turns import Handled, Turns
 from screens import themes
 from screens.base import Ask, Compare, Export, Keep, Open, Prefer, Read, TryIt, View, Votes, draw_hints
 from screens.doing.background import Finished
-from screens.keys.table import KEYS, bindings, hold_to, key_of
-from screens.keys.twins import TWINS, filled, twin
+from screens.keys.table import KEYS, bindings, hold_to
 from screens.reading.reader import Answer, Reader, Said, Snapshot, Watch
 from screens.remembered.kept import Kept, LastKept
 from screens.runs import RunsScreen
 from screens.widgets.words import line
 
 if TYPE_CHECKING:
-    from screens.compare import CompareScreen
     from screens.doing.exporting import Exports
-    from screens.live import LiveScreen
-    from screens.rationales import RationalesScreen
-    from screens.sql import SqlScreen
-    from screens.teacher import TeacherScreen
-    from screens.try_it import TryScreen
-    from screens.votes import VotesScreen
 
-V = TypeVar("V", bound=View)
 PLACES = ("runs", "live", "rationales", "compare", "sql", "teacher")
 LATER = (*PLACES[1:], "try_it", "votes", "help", "settings")
 """Screens that are loaded when the first frame is there."""
@@ -87,12 +79,10 @@ class Console(App[None]):
         self._latest: Snapshot | None = None
         """What was read last: it may be there before the screen that wants it."""
         self._runs = RunsScreen(clock, self._kept.runs, database)
-        self._views: dict[str, View] = {"runs": self._runs}
-        """The screens that were wanted so far."""
         self._new: Screen[None] | None = None
+        self._places = Places(self, database, self._runs, lambda: self._latest)
         self._reader = Reader(database, self._came, clock)
         self._hold()
-        self.install_screen(self._runs, "runs")
         last = self._kept.last
         self._first = "runs" if run_id is None else "live"
         """Where it opens."""
@@ -119,77 +109,14 @@ class Console(App[None]):
             self._keys, _ = remapped(self._kept.keys)
         hold_to(self._keys)
         self.set_keymap({key.name: key.keys for key in self._keys if key.name in self._kept.keys})
-        for name, view in self._views.items():
-            self._equip(name, view)
+        self._places.hold(self._keys, self._kept)
         self._runs.draw()
-
-    def _equip(self, name: str, view: View) -> None:
-        view.keys = self._keys
-        view.read_last = lambda: self._latest
-        if name in ("live", "rationales", "compare"):
-            view.recall(getattr(self._kept, name))
-        if view.is_mounted:
-            draw_hints(view, name, self._keys)
-
-    @cached_property
-    def _live(self) -> "LiveScreen":
-        from screens.live import LiveScreen
-
-        return self._made("live", LiveScreen())
-
-    @cached_property
-    def _rationales(self) -> "RationalesScreen":
-        from screens.rationales import RationalesScreen
-
-        return self._made("rationales", RationalesScreen())
-
-    @cached_property
-    def _compare(self) -> "CompareScreen":
-        from screens.compare import CompareScreen
-
-        return self._made("compare", CompareScreen())
-
-    @cached_property
-    def _sql(self) -> "SqlScreen":
-        from screens.sql import SqlScreen
-
-        return self._made("sql", SqlScreen(self._reader.database))
-
-    @cached_property
-    def _teacher(self) -> "TeacherScreen":
-        from screens.teacher import TeacherScreen
-
-        return self._made("teacher", TeacherScreen())
-
-    @cached_property
-    def _try(self) -> "TryScreen":
-        from screens.try_it import TryScreen
-
-        return self._made("try", TryScreen(self._reader.database))
-
-    @cached_property
-    def _votes(self) -> "VotesScreen":
-        from screens.votes import VotesScreen
-
-        return self._made("votes", VotesScreen(self._reader.database))
 
     @cached_property
     def _exports(self) -> "Exports":
         from screens.doing.exporting import Exports
 
         return Exports(self, self._reader.database)
-
-    def _made(self, name: str, view: V) -> V:
-        self._views[name] = view
-        self._equip(name, view)
-        view.fit(*self.size)
-        self.install_screen(view, name)
-        return view
-
-    def _view(self, place: str) -> View:
-        """The screen of that name, made when it is first wanted."""
-        view: View = getattr(self, f"_{place}")
-        return view
 
     def get_default_screen(self) -> Screen[Any]:
         """The list at once where that is what is opened, with none of Textual's below it."""
@@ -206,9 +133,9 @@ class Console(App[None]):
         if self._first != "runs":
             self._runs.selected = self.run_id
             if self.run_id is not None and self._first in ("live", "rationales", "teacher"):
-                opened: Any = self._view(self._first)
+                opened: Any = self._places.of(self._first)
                 opened.open(self.run_id)
-            self._reader.watch(self._view(self._first).wanted())
+            self._reader.watch(self._places.of(self._first).wanted())
             self.push_screen(self._first)
             self._reader.start()
         if self._kept_problem is not None:
@@ -218,10 +145,7 @@ class Console(App[None]):
         """Let no thread keep the process alive, and no process outlive it."""
         if "_exports" in self.__dict__:
             self._exports.stop()
-        if "try" in self._views:
-            self._try.close()
-        if "votes" in self._views:
-            self._votes.close()
+        self._places.close()
         self._reader.stop()
 
     async def on_event(self, event: Event) -> None:
@@ -266,13 +190,13 @@ class Console(App[None]):
     def on_try_it(self, message: TryIt) -> None:
         """A run's student is to be asked."""
         self.run_id = message.run_id
-        self._try.open(message.run_id, message.example, self._place() or "runs")
+        self._places.asking.open(message.run_id, message.example, self._place() or "runs")
         self._to("try")
 
     def on_votes(self, message: Votes) -> None:
         """Votes among a run's answers are to be told."""
         self.run_id = message.run_id
-        self._votes.open(message.run_id, self._place() or "runs")
+        self._places.votes.open(message.run_id, self._place() or "runs")
         self._to("votes")
 
     def on_export(self, message: Export) -> None:
@@ -303,7 +227,7 @@ class Console(App[None]):
 
     def on_compare(self, message: Compare) -> None:
         """Runs were chosen in the list."""
-        self._compare.open(message.run_ids)
+        self._places.compare.open(message.run_ids)
         self.action_go("compare")
 
     def on_read(self, message: Read) -> None:
@@ -312,7 +236,7 @@ class Console(App[None]):
         if isinstance(result, Said):
             self.notify(line(result.text, 400), severity=result.severity, markup=False)
         elif isinstance(result, Answer):
-            self._view(result.place).answered(result)
+            self._places.of(result.place).answered(result)
         elif result.watch == self.shown and self._frames.waits(result, time.monotonic()):
             self.set_timer(QUIET, self._draw_when_quiet)
         else:
@@ -371,17 +295,17 @@ class Console(App[None]):
         if place == "teacher":
             if self._front() is self._runs:
                 self._runs.follow_cursor()
-            self._teacher.open(self._runs.selected if self._front() is self._runs else self.run_id)
+            self._places.teacher.open(self._runs.selected if self._front() is self._runs else self.run_id)
         self._to(place)
 
     def _to_run(self, run_id: int, place: str) -> None:
         """To a screen of that run."""
         self.run_id = run_id
-        (self._live if place == "live" else self._rationales).open(run_id)
+        (self._places.live if place == "live" else self._places.rationales).open(run_id)
         self._to(place)
 
     def _to(self, place: str) -> None:
-        view = self._view(place)
+        view = self._places.of(place)
         if self._front() is not view:
             self._reader.watch(view.wanted())  # it reads while the screen is made
             if view in self.screen_stack:  # the list, with which it began
@@ -399,11 +323,11 @@ class Console(App[None]):
     async def action_back(self) -> None:
         """One level up; out of a search or a maximised pane first."""
         view = self._front()
-        if view is self._views.get("rationales"):
-            if self._rationales.close_search():
+        if view is self._places.made.get("rationales"):
+            if self._places.rationales.close_search():
                 return
-            if self._rationales.maximized is not None:
-                self._rationales.minimize()
+            if self._places.rationales.maximized is not None:
+                self._places.rationales.minimize()
                 return
             self.action_go("live")
         elif view is not self._runs:
@@ -413,7 +337,7 @@ class Console(App[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Not offered: to go where one is."""
-        return not (action == "go" and parameters and self._views.get(str(parameters[0])) is self.screen)
+        return not (action == "go" and parameters and self._places.made.get(str(parameters[0])) is self.screen)
 
     def action_new_run(self) -> None:
         """The form of a new run; what was typed before is still there."""
@@ -444,34 +368,16 @@ class Console(App[None]):
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """What the palette offers: each key of this screen, by its help; the command line of each, to copy; themes."""
-        place, view = self._place(), self._front()
-        here = sorted((key for key in self._keys if key.place in ("all", place)), key=lambda key: key.place == "all")
-        for key in here:
-            act = partial(self.run_action, key.action, self if key.place == "all" else view)
-            yield SystemCommand(key.help, f"{key.shown}   {key.label}", act)
+        from app.palette import commands  # a while to load, and few ask for it first
+
+        view = self._front()
         blanks = {} if view is None else view.blanks()
         if self.run_id is not None:
             blanks = {"RUN": str(self.run_id), **blanks}
-        for key in here:
-            if key.name in TWINS:
-                text = twin(self._reader.database, filled(TWINS[key.name], blanks))
-                yield SystemCommand(f"copy: {line(text, 400)}", key.help, partial(self._copy, text))
-        from screens.remembered.preferences import changed
-
-        for theme in themes.THEMES:
-            kept = changed(self._kept, "theme", theme.name)
-            does = partial(self.post_message, Prefer(kept, "look"))
-            yield SystemCommand(
-                f"Theme: {theme.name}", f"Other colours; {key_of('all.settings')} has all settings", does
-            )
-
-    def _copy(self, text: str) -> None:
-        self.copy_to_clipboard(text)
-        self.notify(f"copied: {line(text, 400)}", markup=False)
+        return commands(self, self._place(), view, self._keys, blanks, self._reader.database, self._kept)
 
     def _place(self) -> str:
-        view = self._front()
-        return next((name for name, v in self._views.items() if v is view), "")
+        return self._places.name(self._front())
 
     def _front(self) -> View | None:
         """The view in front, below any box that asks something."""

@@ -10,7 +10,8 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Static
 
-from screens.keys.table import KEYS, Key, hints
+from screens.keys.key import Key
+from screens.keys.table import KEYS, hints
 from screens.reading.reader import Answer, Reader, Said, Snapshot, Watch
 from screens.remembered.kept import Kept
 from screens.widgets.words import line

@@ -9,7 +9,8 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from screens.keys.table import KEYS, PLACES, Key
+from screens.keys.key import Key
+from screens.keys.table import KEYS, PLACES
 
 SIGNS = (
     "Signs   ● running   ✓ done   ✗ failed   ◌ queued or waiting   ‖ paused\n"

@@ -15,12 +15,13 @@ from engine.store.runs.listing import Listed
 from screens.base import Ask, Compare, Export, Keep, Look, Open, TryIt, View, Votes
 from screens.doing import deeds, orders
 from screens.doing.deeds import Deed
-from screens.keys.table import bindings, hints, key_of
+from screens.keys.table import bindings, hints
 from screens.keys.twins import listing, twin, words
 from screens.listing.arrange import Group
-from screens.listing.columns import COLUMNS, Moment
+from screens.listing.columns import Moment
 from screens.listing.preview import group_preview, preview
-from screens.listing.run_table import layout, named_columns, readable, settings_of
+from screens.listing.run_table import readable, settings_of
+from screens.listing.typed import HEADINGS, begun, looked, offered, resorted
 from screens.reading.reader import Answer, Snapshot
 from screens.reading.run_watch import RunsSeen, RunsWatch
 from screens.remembered.kept import RunsKept
@@ -41,8 +42,6 @@ BESIDE = 160
 """Columns from which the preview stands beside the list; it takes PREVIEW of them."""
 PREVIEW = 64
 UNCHANGED = RunsKept()
-COMPARED = range(2, 9)
-"""So many runs can be compared."""
 
 
 class RunsScreen(View):
@@ -234,7 +233,7 @@ class RunsScreen(View):
             return
         self.words = answer.result
         if self._prompt is not None and self._prompt.shown:
-            self._prompt.offer(self._offered(self._prompt.kind))
+            self._prompt.offer(offered(self._prompt.kind, self.words))
 
     def action_open(self) -> None:
         """Open the run under the cursor, or fold and unfold a group; where there is no run, begin the built-in one."""
@@ -242,7 +241,8 @@ class RunsScreen(View):
             self._first_run.begin()
             return
         if isinstance(self.rows.under, Group):
-            self.fold(self.rows.under, not self.rows.under.folded)
+            self._pane.turn(self.rows.under)
+            self.draw()
             return
         self.follow_cursor()
         if self.selected is not None:
@@ -277,29 +277,15 @@ class RunsScreen(View):
         self.action_move(by * len(self.rows.rows))
         self._to_last = by > 0 and self._seen is not None and len(self._seen.runs.runs) < self._seen.runs.found
 
-    def fold(self, group: Group, folded: bool) -> None:
-        """Fold a group, or unfold it."""
-        pane = self._pane
-        pane.folded = pane.folded | {group.path} if folded else pane.folded - {group.path}
-        self.draw()
-
     def action_fold(self) -> None:
         """Fold the group of the cursor, which goes there."""
-        at = self.rows.cursor_row
-        above = [row for row in self.rows.rows[: at + 1] if isinstance(row, Group)]
-        if not above:
-            return
-        group, under = above[-1], self.rows.under
-        if isinstance(under, Group) and under.folded:  # folded already: out of it
-            self.rows.move_to(under.path[:-1])
-            return
-        self.rows.move_to(group.path)
-        self.fold(group, True)
+        self._pane.fold()
+        self.draw()
 
     def action_unfold(self) -> None:
         """Unfold the group under the cursor."""
-        if isinstance(self.rows.under, Group):
-            self.fold(self.rows.under, False)
+        self._pane.unfold()
+        self.draw()
 
     def action_choose(self) -> None:
         """Choose what is under the cursor, or no longer."""
@@ -364,16 +350,10 @@ class RunsScreen(View):
     def action_compare(self) -> None:
         """Lay them beside each other; the oldest is what the others are compared with."""
         ids = tuple(reversed(self.targets()))
-        if len(ids) not in COMPARED:
-            told = (
-                f"choose two to eight runs: {key_of('runs.choose')} marks one, {key_of('runs.compare')} compares them"
-            )
-            self.notify(told, severity="warning", markup=False)
-            return
-        if models := [key for key in ids if self.runs[key].run.method == "ranking"]:
-            self.notify(
-                f"run {models[0]} is a ranking model: it has no answers to compare", severity="warning", markup=False
-            )
+        try:
+            deeds.comparable(ids, self.runs)
+        except UsageError as error:
+            self.notify(str(error), severity="warning", markup=False)
             return
         self.twin = words("compare", ids)
         self.post_message(Compare(ids))
@@ -409,23 +389,9 @@ class RunsScreen(View):
         self.app.copy_to_clipboard(text)
         self.notify(f"copied: {line(text, 400)}", markup=False)
 
-    async def action_filter(self) -> None:
-        """Ask for a filter."""
-        await self._ask("filter", "Filter", self.kept.where)
-
-    async def action_sort(self) -> None:
-        """Ask what to sort by."""
-        await self._ask("sort", "Sort by", self.kept.sort)
-
-    async def action_group(self) -> None:
-        """Ask what to group by."""
-        await self._ask("group", "Group by", " ".join(self.kept.groups))
-
-    async def action_columns(self) -> None:
-        """Ask for the columns."""
-        shown = layout(self.kept, settings_of(self.kept), self.size.width)
-        chosen = self.kept.columns or tuple(column.key for column, _ in shown)
-        await self._ask("columns", "Columns", " ".join(chosen) + " ")
+    async def action_ask(self, kind: "Kind") -> None:
+        """Ask what the list is to be filtered, sorted or grouped by, or for its columns."""
+        await self._ask(kind, HEADINGS[kind], begun(kind, self.kept, self.width))
 
     async def action_tag(self) -> None:
         """Ask for tags."""
@@ -443,46 +409,28 @@ class RunsScreen(View):
 
             self._prompt = Prompt()
             await self.mount(self._prompt, before=self.query_one(Footer))
-        self._prompt.open(kind, heading, text, self._offered(kind))
+        self._prompt.open(kind, heading, text, offered(kind, self.words))
         self.post_message(Ask(orders.words))
-
-    def _offered(self, kind: "Kind") -> "Words":
-        """A filter knows the fields of the database, the others the columns of the list."""
-        from engine.store.runs.complete import Words
-
-        known = self.words or Words()
-        if kind in ("filter", "tags"):
-            return known
-        return Words((*COLUMNS, *(key for key in known.keys if "." in key)))
 
     def on_prompt_done(self, event: "Prompt.Done") -> None:
         """Do what was typed."""
         self.rows.focus()
-        text, kept = event.text, self.kept
-        if event.kind == "filter":
-            self.keep(replace(kept, where=text))
-        elif event.kind == "note" and self.selected is not None:
-            self._do(deeds.note(self.selected, text))
-        elif event.kind == "tags" and text:
-            self._do(deeds.tag(self._targeted(), text.split()))
-        elif event.kind in ("sort", "group", "columns"):
+        if event.kind == "note":
+            if self.selected is not None:
+                self._do(deeds.note(self.selected, event.text))
+        elif event.kind == "tags":
+            if event.text:
+                self._do(deeds.tag(self._targeted(), event.text.split()))
+        else:
             try:
-                keys = named_columns(text.split(), self._offered("sort").keys if self.words else ())
+                kept = looked(event.kind, event.text, self.kept, self.words)
             except UsageError as error:
                 self.notify(str(error), severity="warning", markup=False)
                 return
-            if event.kind == "sort":
-                self._sort(keys[0] if keys else "")
-            elif event.kind == "group":
+            if event.kind == "group":
                 self._pane.folded = frozenset()
-                self.keep(replace(kept, groups=keys))
-            else:
-                self.keep(replace(kept, columns=keys))
+            self.keep(kept)
 
     def on_header_sort(self, event: Header.Sort) -> None:
         """A title was clicked."""
-        self._sort(event.key)
-
-    def _sort(self, key: str) -> None:
-        again = key == self.kept.sort
-        self.keep(replace(self.kept, sort=key, ascending=not self.kept.ascending if again else False))
+        self.keep(resorted(self.kept, event.key))

@@ -13,7 +13,8 @@ from textual.widgets import Static
 from engine.errors import UsageError
 from screens.base import Prefer, draw_hints
 from screens.catch_key import CatchKeyScreen
-from screens.keys.table import KEYS, Key, bindings
+from screens.keys.key import Key
+from screens.keys.table import KEYS, bindings
 from screens.remembered.kept import Kept
 from screens.remembered.preferences import Preference, changed, preferences
 from screens.widgets.pick_list import PickList

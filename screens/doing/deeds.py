@@ -26,6 +26,20 @@ class Deed:
     detail: str = ""
 
 
+COMPARED = range(2, 9)
+"""So many runs can be compared."""
+
+
+def comparable(ids: Sequence[int], runs: Mapping[int, Listed]) -> None:
+    """Raises UsageError where these cannot be laid beside each other; `runs` has them by id."""
+    if len(ids) not in COMPARED:
+        raise UsageError(
+            f"choose two to eight runs: {key_of('runs.choose')} marks one, {key_of('runs.compare')} compares them"
+        )
+    if models := [key for key in ids if runs[key].run.method == "ranking"]:
+        raise UsageError(f"run {models[0]} is a ranking model: it has no answers to compare")
+
+
 def star(runs: Sequence[Listed]) -> Deed:
     """Star them; where all have one, take it away."""
     ids, on = _ids(runs), not all(one.star for one in runs)

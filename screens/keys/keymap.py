@@ -7,7 +7,8 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from screens.keys.table import TABLE, Key, named_in_words
+from screens.keys.key import Key
+from screens.keys.table import TABLE, named_in_words
 
 TAKEN = {
     "ctrl+b": "terminals take it (tmux)",

@@ -5,8 +5,10 @@ Terminals and multiplexers take Ctrl+B, Ctrl+S and Ctrl+H/I/J/M: none of them is
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from screens.keys.key import Key, movement
 
 if TYPE_CHECKING:
     from textual.binding import BindingType
@@ -25,43 +27,6 @@ PLACES = {
     "teacher": "Teacher",
     "settings": "Settings",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """One line of the table."""
-
-    keys: str
-    """Textual's names, comma between alternatives."""
-    shown: str
-    """As people write it."""
-    action: str
-    place: str
-    """A key of PLACES."""
-    label: str
-    """One or two words, for footer and borders."""
-    help: str
-    """Another key is named in it by its own name: {live.pause}."""
-    footer: bool = False
-    pane: str = ""
-    """The pane whose border names it."""
-
-    @property
-    def name(self) -> str:
-        """What it is called where keys are remapped: live.pause."""
-        return f"{self.place}.{'-'.join(self.label.replace(',', '').split())}"
-
-
-def movement(place: str, what: str, pane: str = "") -> tuple[Key, ...]:
-    """The keys that every list has, for the screen's actions `move`, `page` and `end`; `what` is what it lists."""
-    return (
-        Key("j,down", "j ↓", "move(1)", place, "down", f"Next {what}", pane=pane),
-        Key("k,up", "k ↑", "move(-1)", place, "up", f"Previous {what}"),
-        Key("g,home", "g", "end(-1)", place, "first", f"First {what}"),
-        Key("G,end", "G", "end(1)", place, "last", f"Last {what}", pane=pane),
-        Key("pagedown", "PgDn", "page(1)", place, "page down", "A page down"),
-        Key("pageup", "PgUp", "page(-1)", place, "page up", "A page up"),
-    )
 
 
 TABLE = (
@@ -99,11 +64,26 @@ TABLE = (
         pane="runs",
     ),
     Key("space", "Space", "choose", "runs", "choose", "Choose the run, or a group's runs, and go on", pane="runs"),
-    Key("slash", "/", "filter", "runs", "filter", "Which runs are listed; Tab completes", footer=True, pane="runs"),
     Key(
-        "S", "S", "sort", "runs", "sort", "By which column or setting; the same again: the other way round", pane="runs"
+        "slash",
+        "/",
+        "ask('filter')",
+        "runs",
+        "filter",
+        "Which runs are listed; Tab completes",
+        footer=True,
+        pane="runs",
     ),
-    Key("b", "b", "group", "runs", "group", "A tree by columns or settings", pane="runs"),
+    Key(
+        "S",
+        "S",
+        "ask('sort')",
+        "runs",
+        "sort",
+        "By which column or setting; the same again: the other way round",
+        pane="runs",
+    ),
+    Key("b", "b", "ask('group')", "runs", "group", "A tree by columns or settings", pane="runs"),
     Key("c", "c", "compare", "runs", "compare", "Lay the chosen runs beside each other", footer=True, pane="runs"),
     Key(
         "x",
@@ -120,7 +100,7 @@ TABLE = (
     Key("N", "N", "note", "runs", "note", "Write a note on the run under the cursor", pane="runs"),
     Key("d", "d", "archive", "runs", "archive", "Put away the run, or those chosen; again: bring back", pane="runs"),
     Key("A", "A", "archived", "runs", "show archived", "Show what was put away, or hide it"),
-    Key("C", "C", "columns", "runs", "columns", "Which columns, in which order"),
+    Key("C", "C", "ask('columns')", "runs", "columns", "Which columns, in which order"),
     Key("h,left", "h ←", "fold", "runs", "fold", "Fold the group"),
     Key("l,right", "l →", "unfold", "runs", "unfold", "Unfold the group"),
     Key(
@@ -368,7 +348,6 @@ TABLE = (
     *movement("settings", "setting"),
     Key("escape,q,f2", "Esc", "leave", "settings", "close", "Back to the screen", pane="list"),
 )
-
 """With names in their helps."""
 
 

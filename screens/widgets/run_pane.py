@@ -10,7 +10,7 @@ from textual.widgets import Static
 
 from engine.store.runs.listing import Listed, RunList
 from screens.keys.table import key_of
-from screens.listing.arrange import Path, Row, ordered, tree
+from screens.listing.arrange import Group, Path, Row, ordered, tree
 from screens.listing.columns import Moment, column_of
 from screens.listing.run_table import fitting, group_name, layout, title
 from screens.remembered.kept import RunsKept
@@ -65,6 +65,28 @@ class RunPane(Vertical):
         if around != self._around:
             self._around = around
             self.border_title, self.border_subtitle = Content(around[0]), Content(around[1])
+
+    def turn(self, group: Group) -> None:
+        """Fold a group, or unfold it; drawn when it is shown next, as are the two below."""
+        self.folded = self.folded ^ {group.path}
+
+    def fold(self) -> None:
+        """Fold the group of the cursor, which goes there; out of one that is folded already."""
+        rows = self.query_one(RunRows)
+        above = [row for row in rows.rows[: rows.cursor_row + 1] if isinstance(row, Group)]
+        if not above:
+            return
+        if isinstance(rows.under, Group) and rows.under.folded:
+            rows.move_to(rows.under.path[:-1])
+        else:
+            rows.move_to(above[-1].path)
+            self.turn(above[-1])
+
+    def unfold(self) -> None:
+        """Unfold the group under the cursor."""
+        under = self.query_one(RunRows).under
+        if isinstance(under, Group) and under.folded:
+            self.turn(under)
 
     def nothing(self, text: str) -> None:
         """Say why there are no rows."""

@@ -96,7 +96,7 @@ async def test_a_terminal_that_changes_its_size_while_something_asks(database: P
                 assert shown(pilot).strip() or height < 5, name
             await pilot.press(*leave)
             await settle(pilot)
-            assert app.screen is app._views["runs"], name
+            assert app.screen is app._places.made["runs"], name
             assert "arithmetic-qcrd-b" in shown(pilot), name
 
 

@@ -47,8 +47,8 @@ def told(text: str, answer: str | None, right: bool | None = None) -> Callable[[
 
 
 def play(app: Console) -> Played:
-    played = Played(lambda reply: app._try.post_message(_replied(reply)))
-    app._try.client = played  # type: ignore[assignment]
+    played = Played(lambda reply: app._places.asking.post_message(_replied(reply)))
+    app._places.asking.client = played  # type: ignore[assignment]
     return played
 
 
@@ -209,7 +209,7 @@ async def test_whatever_a_student_writes_stays_text(database: Path, kind: str) -
             lambda number: Failed(number, text),
             Over,
         )
-        await until(pilot, lambda: app._try.exchange is not None and app._try.exchange.over)
+        await until(pilot, lambda: app._places.asking.exchange is not None and app._places.asking.exchange.over)
         await settle(pilot)
         page = shown(pilot)
         assert not [

@@ -53,7 +53,7 @@ async def test_votes_are_counted_weighed_and_told_apart(database: Path) -> None:
         await press(pilot, "v")
         assert "Not scored by this judge yet" in shown(pilot)
         await press(pilot, "escape")
-        assert app.screen is app._live
+        assert app.screen is app._places.live
 
 
 async def test_more_are_drawn_stopped_and_gone_on_with(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:

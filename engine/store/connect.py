@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 BUSY_SECONDS = 10.0
 """How long a connection waits for another's lock."""
+STATEMENTS = 512
+"""Kept compiled by a connection that writes: those for many rows differ in their number, and take as long to compile as
+to run."""
 NOT_OURS = "is a database of another program: name one of qcrd's with --db FILE or QCRD_DB=FILE"
 
 
@@ -73,7 +76,13 @@ def open_writer(path: Path, *, checkpoints: bool = False) -> sqlite3.Connection:
         )
     refuse_network_filesystem(path)
     try:
-        conn = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        conn = sqlite3.connect(
+            path,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=STATEMENTS,
+        )
     except sqlite3.Error as error:
         raise explain(error, path, "opening") from error
     try:

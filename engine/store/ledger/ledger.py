@@ -210,8 +210,8 @@ class Ledger:
             now = time.time()
             keys = [_recorded_key(model, s) for s in samples]
             texts = [Completion(sample.text) for sample in samples]
-            insert_samples(db, [(key, model, text, now, None, None) for key, text in zip(keys, texts, strict=True)])
-            stored = stored_samples(db, keys)
+            new = [(key, model, text, now, None, None) for key, text in zip(keys, texts, strict=True)]
+            stored = insert_samples(db, new)
             pairs = zip(keys, samples, strict=True)
             use_samples(db, [(self.run_id, s.example_id, s.slot, stored[key].id) for key, s in pairs])
 

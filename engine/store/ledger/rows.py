@@ -9,9 +9,10 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
-from engine.store.texts import VARIABLES, store_texts
+from engine.store.texts import AT_ONCE, VARIABLES, storable, store_texts
 from engine.teacher.outcome import Completion
 
 State = Literal["done", "pending", "failed"]
@@ -103,56 +104,69 @@ class Finished:
 def begin_many(db: sqlite3.Connection, tries: Sequence[Begun]) -> list[Sent]:
     """Their rows: a request where it is new, and an attempt."""
     now = time.time()
-    requests, attempts = _next(db, "requests"), _next(db, "attempts")
     kept = [one for one in tries if one.request is None and one.asked.messages]
     # worked examples are the same for every question, so that they are stored once
-    turns = store_texts(db, [json.dumps(list(one.asked.messages[:-1])) for one in kept], "messages")
-    last = store_texts(db, [one.asked.messages[-1]["content"] for one in kept], "messages")
-    texts = {id(one): pair for one, *pair in zip(kept, turns, last, strict=True)}
-    sent: list[Sent] = []
-    new: list[tuple[Any, ...]] = []
-    rows: list[tuple[Any, ...]] = []
-    for number, one in enumerate(tries):
-        asked, row = one.asked, one.request
-        if row is None:
-            row = requests + len(new)
-            new.append(
-                (
-                    row,
-                    one.run_id,
-                    asked.purpose,
-                    asked.example,
-                    asked.model,
-                    asked.key,
-                    json.dumps(asked.slots),
-                    "sent",
-                    asked.input_tokens,
-                    asked.greatest_usd,
-                    now,
-                    *texts.get(id(one), (None, None)),
-                )
-            )
-        most = (asked.greatest_usd, asked.greatest_tokens)
-        here = attempts + number
-        rows.append(
-            (here, one.run_id, asked.example, len(asked.slots), one.attempt, "sent", now, row, *most, one.batch)
+    turns = [_turns(tuple((m["role"], m["content"]) for m in one.asked.messages[:-1])) for one in kept]
+    last = [one.asked.messages[-1]["content"] for one in kept]
+    stored = store_texts(db, turns + last, "messages")
+    texts = {id(one): pair for one, *pair in zip(kept, stored[: len(kept)], stored[len(kept) :], strict=True)}
+    new = [
+        (
+            one.run_id,
+            one.asked.purpose,
+            one.asked.example,
+            one.asked.model,
+            one.asked.key,
+            json.dumps(one.asked.slots),
+            "sent",
+            one.asked.input_tokens,
+            one.asked.greatest_usd,
+            now,
+            *texts.get(id(one), (None, None)),
         )
-        sent.append(Sent(row, here))
-    insert_many(
-        db,
-        "INSERT INTO requests (id, run_id, purpose, example, model, asked, slots, state, input_tokens, greatest_usd,"
-        " created_at, turns_id, message_id)",
-        new,
+        for one in tries
+        if one.request is None
+    ]
+    numbers = iter(
+        insert_many(
+            db,
+            "INSERT INTO requests (run_id, purpose, example, model, asked, slots, state, input_tokens, greatest_usd,"
+            " created_at, turns_id, message_id)",
+            new,
+        )
     )
     again = [(one.request,) for one in tries if one.request is not None]
-    db.executemany("UPDATE requests SET state = 'sent' WHERE id = ?", again)
-    insert_many(
+    if again:
+        db.executemany("UPDATE requests SET state = 'sent' WHERE id = ?", again)
+    requests = [next(numbers) if one.request is None else one.request for one in tries]
+    rows = [
+        (
+            one.run_id,
+            one.asked.example,
+            len(one.asked.slots),
+            one.attempt,
+            "sent",
+            now,
+            request,
+            one.asked.greatest_usd,
+            one.asked.greatest_tokens,
+            one.batch,
+        )
+        for one, request in zip(tries, requests, strict=True)
+    ]
+    attempts = insert_many(
         db,
-        "INSERT INTO attempts (id, run_id, example, slots, attempt, state, sent_at, request_id, greatest_usd,"
+        "INSERT INTO attempts (run_id, example, slots, attempt, state, sent_at, request_id, greatest_usd,"
         " greatest_tokens, batch_id)",
         rows,
     )
-    return sent
+    return [Sent(*pair) for pair in zip(requests, attempts, strict=True)]
+
+
+@lru_cache(maxsize=8)
+def _turns(messages: tuple[tuple[str, str], ...]) -> str:
+    """All messages but the last, (role, content) of each, as JSON: the same ones for every question of a run."""
+    return json.dumps([{"role": role, "content": content} for role, content in messages])
 
 
 def fail_many(db: sqlite3.Connection, tries: Sequence[Failed]) -> list[None]:
@@ -170,12 +184,11 @@ def finish_many(db: sqlite3.Connection, tries: Sequence[Finished]) -> list[dict[
     """Their responses, samples and states; of each its samples as they are stored: another run's where that one was
     first."""
     now = time.time()
-    first = _next(db, "responses")
-    insert_many(
+    responses = insert_many(
         db,
-        "INSERT INTO responses (id, attempt_id, received_at, model, provider_id, input_tokens, output_tokens,"
+        "INSERT INTO responses (attempt_id, received_at, model, provider_id, input_tokens, output_tokens,"
         " reasoning_tokens, price_usd, raw)",
-        [(number, one.sent.attempt, now, *one.response) for number, one in enumerate(tries, first)],
+        [(one.sent.attempt, now, *one.response) for one in tries],
     )
     _update_many(
         db,
@@ -184,15 +197,14 @@ def finish_many(db: sqlite3.Connection, tries: Sequence[Finished]) -> list[dict[
         [(one.sent.attempt, "failed" if one.error else "done", now, one.error) for one in tries],
     )
     _update_many(db, "UPDATE requests SET state = v.column2", "requests", [(o.sent.request, o.state) for o in tries])
-    insert_samples(
+    stored = insert_samples(
         db,
         [
-            (key, one.model, completion, now, one.sent.attempt, number)
-            for number, one in enumerate(tries, first)
+            (key, one.model, completion, now, one.sent.attempt, response)
+            for one, response in zip(tries, responses, strict=True)
             for key, _, completion in one.bought
         ],
     )
-    stored = stored_samples(db, [key for one in tries for key, _, _ in one.bought])
     use_samples(
         db,
         [
@@ -207,8 +219,9 @@ def finish_many(db: sqlite3.Connection, tries: Sequence[Finished]) -> list[dict[
 
 def insert_samples(
     db: sqlite3.Connection, samples: Sequence[tuple[bytes, str, Completion, float, int | None, int | None]]
-) -> None:
-    """(key, model, completion, when, attempt, response) of each; where there is one of that key already, that stays."""
+) -> dict[bytes, Stored]:
+    """(key, model, completion, when, attempt, response) of each; where there is one of that key already, that stays.
+    Gives them as they are stored."""
     texts = store_texts(db, [c.text for _, _, c, *_ in samples])
     thought = iter(store_texts(db, [c.reasoning for _, _, c, *_ in samples if c.reasoning]))
     rows = []
@@ -217,18 +230,29 @@ def insert_samples(
         rows.append(
             (key, model, text, c.finish, *counts, attempt, now, response, next(thought) if c.reasoning else None)
         )
-    insert_many(
-        db,
-        "INSERT OR IGNORE INTO samples (key, model, text_id, finish, input_tokens, output_tokens, attempt_id,"
-        " created_at, response_id, reasoning_id)",
-        rows,
-    )
+    stored: dict[bytes, Stored] = {}
+    for at in range(0, len(rows), AT_ONCE):
+        some = rows[at : at + AT_ONCE]
+        into = (
+            "INSERT OR IGNORE INTO samples (key, model, text_id, finish, input_tokens, output_tokens, attempt_id,"
+            " created_at, response_id, reasoning_id)"
+        )
+        done = db.execute(f"{into} VALUES {_marks(some)}", [value for row in some for value in row])
+        if done.rowcount == len(some):  # none was there: numbered one after another
+            mine = zip(_numbered(done, len(some)), samples[at : at + AT_ONCE], strict=True)
+            stored |= {
+                key: Stored(number, storable(c.text), storable(c.reasoning) if c.reasoning else None)
+                for number, (key, _, c, *_) in mine
+            }
+        else:
+            stored |= stored_samples(db, [row[0] for row in some])
+    return stored
 
 
 def stored_samples(db: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, Stored]:
     """Those of the samples that are there."""
     found: dict[bytes, Stored] = {}
-    for some in _parts(keys, 1):
+    for some in _parts(keys, VARIABLES):
         marks = ",".join("?" * len(some))
         rows = db.execute(
             "SELECT s.key, s.id, t.text, h.text FROM samples s JOIN texts t ON t.id = s.text_id"
@@ -245,15 +269,24 @@ def use_samples(db: sqlite3.Connection, rows: Iterable[tuple[int, str, int, int]
     insert_many(db, into, list(rows), " ON CONFLICT DO UPDATE SET sample_id = excluded.sample_id")
 
 
-def insert_many(db: sqlite3.Connection, into: str, rows: Sequence[Sequence[Any]], end: str = "") -> None:
-    """`into` is all up to VALUES, `end` what follows them."""
-    for some in _parts(rows, len(rows[0]) if rows else 1):
-        db.execute(f"{into} VALUES {_marks(some)}{end}", [value for row in some for value in row])
+def insert_many(db: sqlite3.Connection, into: str, rows: Sequence[Sequence[Any]], end: str = "") -> list[int]:
+    """`into` is all up to VALUES, `end` what follows them. Gives the rows' ids, where the table numbers its own."""
+    ids: list[int] = []
+    for some in _parts(rows, AT_ONCE):
+        done = db.execute(f"{into} VALUES {_marks(some)}{end}", [value for row in some for value in row])
+        ids += _numbered(done, len(some))
+    return ids
+
+
+def _numbered(done: sqlite3.Cursor, rows: int) -> range:
+    """The ids of rows inserted by one statement into a table with AUTOINCREMENT: one after another."""
+    last = done.lastrowid or 0
+    return range(last - rows + 1, last + 1)
 
 
 def _update_many(db: sqlite3.Connection, update: str, table: str, rows: Sequence[Sequence[Any]]) -> None:
     """`update` names what comes after each row's id column2, column3 … of v."""
-    for some in _parts(rows, len(rows[0]) if rows else 1):
+    for some in _parts(rows, AT_ONCE):
         values = [value for row in some for value in row]
         db.execute(f"{update} FROM (VALUES {_marks(some)}) AS v WHERE {table}.id = v.column1", values)
 
@@ -262,12 +295,5 @@ def _marks(rows: Sequence[Sequence[Any]]) -> str:
     return ",".join([f"({','.join('?' * len(rows[0]))})"] * len(rows))
 
 
-def _parts(rows: Sequence[Any], width: int) -> Iterator[Sequence[Any]]:
-    size = VARIABLES // width
+def _parts(rows: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
     return (rows[at : at + size] for at in range(0, len(rows), size))
-
-
-def _next(db: sqlite3.Connection, table: str) -> int:
-    """The id that SQLite would give the table's next row."""
-    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
-    return 1 if row is None else int(row[0]) + 1

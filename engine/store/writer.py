@@ -23,11 +23,12 @@ Row = Sequence[Any]
 DELAY = 0.2
 """Seconds that rows may wait for company before they are committed."""
 COMPANY = 0.01
-"""Seconds that a call may wait where many come at once: a commit takes twice the CPU time of a request's rows."""
-COMPANY_WHEN_BUSY = 0.06
-"""The same while the process computes all the time: calls then wait for the CPU, and fewer commits leave them more."""
-BUSY = 0.8
-"""Share of one core that the process has used since the last commit, from which on it counts as busy."""
+"""Seconds that a call may wait at least where many come at once: a commit takes the CPU time of five requests' rows."""
+COMPANY_BY_LATENESS = 50.0
+"""The same as a multiple of how late the writer woke from its last wait: as late as others keep Python's lock or the
+core from it. They have work then, so that nobody stands idle while calls wait, and fewer commits leave them more."""
+MOST_COMPANY = 0.2
+"""Seconds that a call may wait at most."""
 BATCH_ROWS = 20_000
 """Rows that are committed without waiting for more."""
 QUEUE_ROWS = 200_000
@@ -75,7 +76,6 @@ class Writer:
         self._rows = 0
         self._due = math.inf  # when what waits is written at the latest, by time.monotonic
         self._company = COMPANY
-        self._ended = (time.monotonic(), time.process_time())  # the last commit, by the clock and by CPU time
         self._closing = False
         self._error: QcrdError | None = None
         self._dead = False
@@ -172,7 +172,8 @@ class Writer:
                 left = self._due - time.monotonic()
                 if left <= 0:
                     break
-                self._changed.wait(left)
+                if not self._changed.wait(left):
+                    self._weigh_company(time.monotonic() - self._due)
             batch = [_settled(item) for item in self._items]
             self._items.clear()
             self._rows = 0
@@ -202,7 +203,6 @@ class Writer:
             with contextlib.suppress(sqlite3.Error):  # SQLite may have rolled back by itself
                 self._conn.execute("ROLLBACK")
             return
-        self._weigh_company()
         for future, result in done:
             if future is not None:
                 future.set_result(result)
@@ -247,12 +247,10 @@ class Writer:
             self._conn.execute("RELEASE item")
         return done
 
-    def _weigh_company(self) -> None:
-        """How long calls wait for each other from here on."""
-        ended = (time.monotonic(), time.process_time())
-        passed, used = (now - then for now, then in zip(ended, self._ended, strict=True))
-        self._company = COMPANY_WHEN_BUSY if used > BUSY * passed else COMPANY
-        self._ended = ended
+    def _weigh_company(self, late: float) -> None:
+        """How long calls wait for each other from here on; half of it from before, since one wait may be lucky."""
+        wanted = min(max(COMPANY, COMPANY_BY_LATENESS * late), MOST_COMPANY)
+        self._company = (self._company + wanted) / 2
 
     def _begin(self) -> None:
         """BEGIN IMMEDIATE, with patience for another program that holds the lock."""

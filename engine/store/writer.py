@@ -27,7 +27,7 @@ COMPANY = 0.01
 COMPANY_BY_LATENESS = 50.0
 """The same as a multiple of how late the writer woke from its last wait: as late as others keep Python's lock or the
 core from it. They have work then, so that nobody stands idle while calls wait, and fewer commits leave them more."""
-MOST_COMPANY = 0.2
+MOST_COMPANY = 0.1
 """Seconds that a call may wait at most."""
 BATCH_ROWS = 20_000
 """Rows that are committed without waiting for more."""

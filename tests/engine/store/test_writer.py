@@ -72,7 +72,7 @@ def test_calls_among_many_share_a_commit_and_one_that_is_not_hurries_them(
 
 def test_calls_wait_longer_for_company_while_the_writer_wakes_late_and_never_very_long(path: Path) -> None:
     with Writer(path) as writer:
-        for late, company in ((0.0, 0.01), (0.002, 0.1), (5.0, 0.2), (0.0001, 0.01)):
+        for late, company in ((0.0, 0.01), (0.001, 0.05), (5.0, 0.1), (0.0001, 0.01)):
             for _ in range(40):
                 writer._weigh_company(late)
             assert writer._company == pytest.approx(company)

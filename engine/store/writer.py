@@ -24,11 +24,11 @@ DELAY = 0.2
 """Seconds that rows may wait for company before they are committed."""
 COMPANY = 0.01
 """Seconds that a call may wait at least where many come at once: a commit takes the CPU time of five requests' rows."""
-COMPANY_BY_LATENESS = 50.0
-"""The same as a multiple of how late the writer woke from its last wait: as late as others keep Python's lock or the
-core from it. They have work then, so that nobody stands idle while calls wait, and fewer commits leave them more."""
 MOST_COMPANY = 0.1
-"""Seconds that a call may wait at most."""
+"""Seconds that it may wait at most, as long as others keep Python's lock or the core from the writer: they have work
+then, so that nobody stands idle while calls wait, and fewer commits leave them more of the core."""
+LATE = 0.001
+"""Seconds that the writer wakes late by, where they do."""
 BATCH_ROWS = 20_000
 """Rows that are committed without waiting for more."""
 QUEUE_ROWS = 200_000
@@ -74,8 +74,8 @@ class Writer:
         self._inode = _inode(self.path)
         self._items: deque[_Item] = deque()
         self._rows = 0
-        self._due = math.inf  # when what waits is written at the latest, by time.monotonic
-        self._company = COMPANY
+        self._due = self._latest = math.inf  # when what waits is written, unless others have work; at the latest
+        self._company = False  # whether something waits that may wait longer then
         self._closing = False
         self._error: QcrdError | None = None
         self._dead = False
@@ -106,7 +106,7 @@ class Writer:
         """As `call`, for what others like it come beside within milliseconds: it waits for them, and `function` is
         given all of a transaction at once and gives a result for each."""
         future: Future[T] = Future()
-        self._put(_Item(lambda conn: function(conn, [one])[0], 1, future, function, one), self._company)
+        self._put(_Item(lambda conn: function(conn, [one])[0], 1, future, function, one), COMPANY, MOST_COMPANY)
         return future
 
     def flush(self) -> None:
@@ -134,7 +134,8 @@ class Writer:
             if error is None:  # an error on its way out must not be hidden by this one
                 raise
 
-    def _put(self, item: _Item, within: float) -> None:
+    def _put(self, item: _Item, within: float, most: float | None = None) -> None:
+        """`within`: seconds after which what waits is written; at most `most`, while others have work."""
         with self._changed:
             while self._rows >= QUEUE_ROWS and self._error is None and not self._closing:
                 self._changed.wait()
@@ -143,7 +144,10 @@ class Writer:
                 raise QcrdError(f"the writer of {self.path} is closed")
             self._items.append(item)
             self._rows += item.rows
-            due = time.monotonic() + within
+            now = time.monotonic()
+            self._latest = min(self._latest, now + (most or within))
+            due = math.inf if most and self._company else now + within
+            self._company = self._company or most is not None
             if due < self._due or self._rows >= BATCH_ROWS:
                 self._due = min(due, self._due)
                 self._changed.notify_all()
@@ -168,16 +172,19 @@ class Writer:
         with self._changed:
             while not self._items and not self._closing:
                 self._changed.wait()
+            patience = COMPANY
             while not (self._closing or self._rows >= BATCH_ROWS):
                 left = self._due - time.monotonic()
                 if left <= 0:
                     break
-                if not self._changed.wait(left):
-                    self._weigh_company(time.monotonic() - self._due)
+                if not self._changed.wait(left) and time.monotonic() - self._due > LATE:
+                    patience *= 2
+                    self._due = min(time.monotonic() + patience, self._latest)
             batch = [_settled(item) for item in self._items]
             self._items.clear()
             self._rows = 0
-            self._due = math.inf
+            self._due = self._latest = math.inf
+            self._company = False
             self._changed.notify_all()
             return batch
 
@@ -246,11 +253,6 @@ class Writer:
                     self._fail(self._line(error))
             self._conn.execute("RELEASE item")
         return done
-
-    def _weigh_company(self, late: float) -> None:
-        """How long calls wait for each other from here on; half of it from before, since one wait may be lucky."""
-        wanted = min(max(COMPANY, COMPANY_BY_LATENESS * late), MOST_COMPANY)
-        self._company = (self._company + wanted) / 2
 
     def _begin(self) -> None:
         """BEGIN IMMEDIATE, with patience for another program that holds the lock."""

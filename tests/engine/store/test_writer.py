@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -70,12 +71,23 @@ def test_calls_among_many_share_a_commit_and_one_that_is_not_hurries_them(
     assert names(path) == list("012345")
 
 
-def test_calls_wait_longer_for_company_while_the_writer_wakes_late_and_never_very_long(path: Path) -> None:
+def test_calls_wait_longer_for_company_while_the_writer_wakes_late_and_not_otherwise(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "MOST_COMPANY", 600.0)
     with Writer(path) as writer:
-        for late, company in ((0.0, 0.01), (0.001, 0.05), (5.0, 0.1), (0.0001, 0.01)):
-            for _ in range(40):
-                writer._weigh_company(late)
-            assert writer._company == pytest.approx(company)
+        monkeypatch.setattr(writer_module, "LATE", 600.0)
+        assert writer.together(add, "0").result(timeout=60) is not None
+        monkeypatch.setattr(writer_module, "LATE", -1.0)
+        waiting = [writer.together(add, str(i)) for i in (1, 2)]
+        time.sleep(0.05)
+        waiting.append(writer.together(add, "3"))
+        assert not any(future.done() for future in waiting)
+        assert writer.call(lambda db: 7).result() == 7
+        assert all(future.done() for future in waiting)
+        monkeypatch.setattr(writer_module, "MOST_COMPANY", 0.03)
+        assert writer.together(add, "4").result(timeout=60) is not None
+    assert names(path) == list("01234")
 
 
 def test_one_that_fails_among_others_done_together_fails_alone(path: Path) -> None:

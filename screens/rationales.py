@@ -133,11 +133,11 @@ class RationalesScreen(View):
                 self.add_class("-empty")
             return
         self.set_class(seen is None, "-empty")
-        self._seen = seen
+        before, self._seen = self._seen, seen
         if seen is None:
             self.query_one("#empty", Static).update(Content(NOTHING.format(key_of("all.live"))))
-            return
-        self._draw(seen)
+        elif before is None or replace(before, beside=()) != replace(seen, beside=()):
+            self._draw(seen)
 
     def _draw(self, seen: Seen) -> None:
         question = seen.question
@@ -197,6 +197,11 @@ class RationalesScreen(View):
         index = max(0, min(index, self._question.count - 1))
         if index != self._place():
             self._index, self._step, self._cursor = index, None, None
+            beside = () if self._seen is None else self._seen.beside
+            for seen in beside:
+                if seen.question.index == index:
+                    self._seen = seen
+                    self._draw(seen)
             self.post_message(Look())
 
     def action_question(self, by: int) -> None:

@@ -41,6 +41,8 @@ class Seen:
     """Places of the questions that the filter lets in; None: there is no filter."""
     matched: int | None = None
     """Step of the visit with which this question was let in; None: the filter asks nothing of visits."""
+    beside: tuple["Seen", ...] = ()
+    """The questions before and behind it as they were when this one was first read, to be shown until they are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,21 @@ class RationalesWatch:
         question = read_question(con, self.run_id, keys, index, matched if self.step is None else self.step)
         if question is None:
             return None
-        return Seen(question, apart(question), matches, matched)
+        return Seen(question, apart(question), matches, matched, self._beside(con, kept, keys, index))
+
+    def _beside(
+        self, con: sqlite3.Connection, kept: dict[str, Any], keys: Sequence[str], index: int
+    ) -> tuple[Seen, ...]:
+        """Read once, when what was asked for is drawn; where questions are left out it is not known which come next."""
+        if self.filter != Filter() or self.step is not None:
+            return ()
+        here = (self.run_id, index, len(keys))
+        if kept.get("here") != here:
+            kept["here"], kept["beside"], kept["more"] = here, None, True
+        elif kept["beside"] is None:
+            found = (read_question(con, here[0] or 0, keys, at) for at in (index - 1, index + 1))
+            kept["beside"] = tuple(Seen(one, apart(one), None) for one in found if one is not None)
+        return kept["beside"] or ()
 
     def at(self, content: Seen, now: float) -> Seen:
         """Nothing about it grows old."""

@@ -11,6 +11,7 @@ from textual.widgets import Input
 
 from engine.store.rationales.questions import Question, read_keys, read_question
 from screens.rationales import RationalesScreen
+from screens.reading.reader import Snapshot
 from screens.widgets.reasons import reasons
 from tests.pilot import console, press, settle, shown, until
 
@@ -48,6 +49,33 @@ async def test_both_sides_say_where_they_part_and_d_leaves_the_words_away(databa
         await press(pilot, *["left_square_bracket"] * 3)
         row = next(row for row in shown(pilot).splitlines() if "parts company here" in row)
         assert row.count("parts company here") == 1
+
+
+async def test_the_next_question_is_shown_at_once_and_then_as_it_is_by_now(database: Path) -> None:
+    app = console(database, 8)
+    async with app.run_test(size=WIDE) as pilot:
+        await settle(pilot)
+        await press(pilot, "3")
+        screen = pilot.app.screen
+        assert isinstance(screen, RationalesScreen)
+        con, kept = sqlite3.connect(database), dict[str, Any]()
+        alone = screen.wanted().read(con, kept)
+        seen = screen.wanted().read(con, kept)
+        con.close()
+        assert alone is not None
+        assert alone.beside == ()  # what was asked for comes first
+        assert seen is not None
+        here = seen.question.index
+        (beside,) = (one.question for one in seen.beside if one.question.index == here + 1)
+        screen.show(Snapshot(screen.wanted(), seen))
+        sql = (
+            "UPDATE examples SET question = 'quite another one' WHERE key = ?"
+            " AND dataset_id = (SELECT dataset_id FROM run_datasets WHERE run_id = 8)"
+        )
+        changed(database, sql, beside.example)
+        screen.action_question(1)
+        assert beside.text in shown(pilot)  # before anything was read
+        await until(pilot, lambda: "quite another one" in shown(pilot))
 
 
 async def test_the_history_says_when_which_pair_was_chosen(database: Path) -> None:

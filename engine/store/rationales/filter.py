@@ -203,7 +203,7 @@ LAST = "l.step = (SELECT max(m.step) FROM last_visits m WHERE m.run_id = l.run_i
 def last_steps(con: sqlite3.Connection, run_id: int) -> dict[str, int]:
     """Step of the last visit of each question that was visited, by its id."""
     sql = "SELECT example, max(step) FROM last_visits WHERE run_id = ? GROUP BY example"
-    return dict(_tuples(con, sql, (run_id,)))
+    return dict(con.execute(sql, (run_id,)).fetchall())
 
 
 def matching_questions(
@@ -240,22 +240,15 @@ def matching_questions(
             )
         else:
             sql = f"SELECT DISTINCT r.example FROM rationales r WHERE r.run_id = ? AND {said}"
-        rows = _tuples(con, sql, (run_id, *values))
+        rows = con.execute(sql, (run_id, *values)).fetchall()
         if one == "l" and "x." not in said:
             found = {key for key, step in rows if last.get(key) == step}
         else:
             found = {key for (key,) in rows}
     asked = of_questions(con, run_id, wanted)
     if asked is not None:
-        answered = {key for (key,) in _tuples(con, *asked)}
+        answered = {key for (key,) in con.execute(*asked).fetchall()}
         found = answered if found is None else found & answered
     if found is None:
         return tuple(places.values())
     return tuple([place for key, place in places.items() if key in found])
-
-
-def _tuples(con: sqlite3.Connection, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """All rows as plain tuples: of ten thousand, `sqlite3.Row` takes a fifth of the time."""
-    cursor = con.cursor()
-    cursor.row_factory = None
-    return cursor.execute(sql, values).fetchall()

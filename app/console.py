@@ -218,8 +218,9 @@ class Console(App[None]):
         self._kept = message.kept
         self._remember(message.section)
         self._hold()
-        if self._drawn is not None:
-            self._draw(self._drawn)
+        if self._drawn is not None:  # or what waits to be drawn in its place
+            newer = self._latest is not None and self._latest.watch == self._drawn.watch
+            self._draw(self._latest if self._latest is not None and newer else self._drawn)
 
     def _remember(self, section: str) -> None:
         if self._settings is not None:
@@ -255,8 +256,10 @@ class Console(App[None]):
     def _draw(self, result: Snapshot) -> None:
         """What was read, on the screen that it is for."""
         view = self._front()
+        if view is None or not self.is_running:  # at the end widgets go one by one
+            return
         # an answer to what was wanted before is of no use: the next one is on its way; a view that closes is empty
-        if view is not None and view.is_mounted and view.children and result.watch == view.wanted():
+        if view.is_mounted and view.children and result.watch == view.wanted():
             self._frames.drawn()
             self.call_after_refresh(self._pace, time.perf_counter())
             view.show_problem(result.problem, quiet=result.absent)

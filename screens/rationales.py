@@ -71,7 +71,8 @@ class RationalesScreen(View):
         self._seen: Seen | None = None
         self._words = ""
         self._match = ""
-        self._filter = Filter()
+        self._filter = self._told = Filter()
+        """What lets questions in, and what it was when one was last drawn."""
         self._line = ""
         """What the line at the foot is open for; empty: it is not."""
         self._cursor: int | None = None
@@ -136,11 +137,11 @@ class RationalesScreen(View):
         before, self._seen = self._seen, seen
         if seen is None:
             self.query_one("#empty", Static).update(Content(NOTHING.format(key_of("all.live"))))
-        elif before is None or replace(before, beside=()) != replace(seen, beside=()):
+        elif before is None or self._filter != self._told or replace(before, beside=()) != replace(seen, beside=()):
             self._draw(seen)
 
     def _draw(self, seen: Seen) -> None:
-        question = seen.question
+        question, self._told = seen.question, self._filter
         if (question.run_id, question.example) != self._drawn:
             self._drawn = (question.run_id, question.example)
             for pane in self.query(Pane):
@@ -197,12 +198,17 @@ class RationalesScreen(View):
         index = max(0, min(index, self._question.count - 1))
         if index != self._place():
             self._index, self._step, self._cursor = index, None, None
-            beside = () if self._seen is None else self._seen.beside
-            for seen in beside:
-                if seen.question.index == index:
-                    self._seen = seen
-                    self._draw(seen)
+            self._show_held(index)
             self.post_message(Look())
+
+    def _show_held(self, index: int) -> None:
+        """The question at that place as it is known until it is read; the one before stays known beside it."""
+        before = self._seen
+        for seen in () if before is None else (before, *before.beside):
+            if before is not None and seen.question.index == index:
+                self._seen = seen if seen is before else replace(seen, beside=(replace(before, beside=()),))
+                self._draw(self._seen)
+                return
 
     def action_question(self, by: int) -> None:
         """Next or previous question, of those that the filter lets in."""

@@ -143,12 +143,11 @@ class RunsScreen(View):
             self.chosen &= new.keys()
         self._empty(not seen.runs.total)
         partial = len(seen.runs.runs) < seen.runs.found
-        if partial and self._newest:
-            self._newest = 0
-            self.call_after_refresh(self.post_message, Look())
+        if self._newest:
+            self.call_after_refresh(self._read_all)
         self.draw()
         if partial and self.selected is not None and self.selected not in self.runs:
-            self._preview()
+            self.query_one(RunPreview).clear()
             return  # the cursor goes there when it has a row
         if self._to_last and not partial:
             self._to_last = False
@@ -157,6 +156,11 @@ class RunsScreen(View):
             self.rows.move_to(self.selected)
         self.follow_cursor()
         self._preview()
+
+    def _read_all(self) -> None:
+        """The rest, now that the newest stand there."""
+        self._newest = 0
+        self.post_message(Look())
 
     def _empty(self, empty: bool) -> None:
         """What is said where there is no run is made when it is first to be said."""
@@ -400,7 +404,8 @@ class RunsScreen(View):
 
     async def action_note(self) -> None:
         """Ask for a note."""
-        if self.selected is not None:
+        self.follow_cursor()
+        if self.selected in self.runs:
             await self._ask("note", f"Note on run {self.selected}", line(self.runs[self.selected].note, 4000))
 
     async def _ask(self, kind: "Kind", heading: str, text: str) -> None:

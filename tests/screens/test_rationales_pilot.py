@@ -75,6 +75,9 @@ async def test_the_next_question_is_shown_at_once_and_then_as_it_is_by_now(datab
         changed(database, sql, beside.example)
         screen.action_question(1)
         assert beside.text in shown(pilot)  # before anything was read
+        screen.action_question(-1)
+        assert seen.question.text in shown(pilot)
+        screen.action_question(1)
         await until(pilot, lambda: "quite another one" in shown(pilot))
 
 

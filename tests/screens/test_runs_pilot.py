@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -365,6 +366,21 @@ async def test_the_cursor_is_on_the_run_one_comes_from_however_old(
         await settle(pilot)
         assert listed(pilot) == ALL
         assert "run 2" in shown(pilot)
+
+
+async def test_where_few_are_let_through_from_the_start_a_filter_that_means_nothing_keeps_them(
+    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("screens.runs.NEWEST", 3)
+    save_kept(tmp_path / "console.json", Kept(RunsKept("id<3")))
+    app = Console(database, settings=tmp_path / "console.json", clock=lambda: NOW)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        assert listed(pilot) == [2, 1]
+        runs = screen(pilot)
+        runs.keep(replace(runs.kept, where="nonsense=3"))
+        await settle(pilot)
+        assert listed(pilot) == [2, 1]
 
 
 async def test_the_newest_are_there_first_and_the_last_row_is_found_when_all_are(

@@ -241,14 +241,11 @@ def matching_questions(
         else:
             sql = f"SELECT DISTINCT r.example FROM rationales r WHERE r.run_id = ? AND {said}"
         rows = con.execute(sql, (run_id, *values)).fetchall()
-        if one == "l" and "x." not in said:
-            found = {key for key, step in rows if last.get(key) == step}
-        else:
-            found = {key for (key,) in rows}
+        found = {row[0] for row in rows if len(row) == 1 or row[1] == last.get(row[0])}
     asked = of_questions(con, run_id, wanted)
     if asked is not None:
-        answered = {key for (key,) in con.execute(*asked).fetchall()}
+        answered = {row[0] for row in con.execute(*asked).fetchall()}
         found = answered if found is None else found & answered
     if found is None:
         return tuple(places.values())
-    return tuple([place for key, place in places.items() if key in found])
+    return tuple(place for key, place in places.items() if key in found)

@@ -56,7 +56,8 @@ def compare(config, shapes, micro_batch, seed, tolerance):
     parts, found = learnt(s, judge, config, rows, draw, micro_batch)
     assert wanted.keys() == found.keys()
     for name, gradient in wanted.items():
-        torch.testing.assert_close(found[name], gradient, rtol=tolerance, atol=tolerance, msg=name)
+        scale = max(1.0, gradient.abs().max().item())  # sums in another order round by what they are sums of
+        torch.testing.assert_close(found[name], gradient, rtol=tolerance, atol=tolerance * scale, msg=name)
     torch.testing.assert_close(parts.outcome.loss, whole.outcome.loss, rtol=tolerance, atol=tolerance)
     for name, value in whole.outcome.terms.items():
         torch.testing.assert_close(parts.outcome.terms[name], value, rtol=tolerance, atol=tolerance)

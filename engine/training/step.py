@@ -366,12 +366,12 @@ def _to_judge(rows: Sequence[Row], scores: Scores, positive: Tensor, negative: T
 
 
 def _judge(judge: Discriminator, rows: Sequence[Row], scores: Scores, positive: Tensor, negative: Tensor) -> Scores:
-    """`scores` with the qualities of the masked candidates."""
+    """`scores` with the qualities of the masked candidates; equal rationales of a question are read once."""
     owners = [*positive.nonzero()[:, 0].tolist(), *negative.nonzero()[:, 0].tolist()]
-    texts = [c.text for c in _at(rows, positive, negative)]
-    found = judge.judge(
-        [judge.pair(rows[i].item.example.question, text) for i, text in zip(owners, texts, strict=True)]
-    ).to(positive.device)
+    asked = [(i, c.text) for i, c in zip(owners, _at(rows, positive, negative), strict=True)]
+    place = {one: at for at, one in enumerate(dict.fromkeys(asked))}
+    read = judge.judge([judge.pair(rows[i].item.example.question, text) for i, text in place])
+    found = read[[place[one] for one in asked]].to(positive.device)
     split = int(positive.sum())
     return replace(
         scores,

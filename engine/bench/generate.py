@@ -6,6 +6,7 @@ import torch
 
 from engine.bench import shapes
 from engine.bench.timing import in_turns, peak_bytes, ratio, spread
+from engine.students import gemm
 from engine.students.load import pick_device
 
 WARM_UP = 1
@@ -66,7 +67,8 @@ def _generate(student: shapes.BenchStudent, prompts: list[list[int]]) -> torch.T
     room = [longest - len(p) for p in prompts]
     ids = [[*[pad] * r, *p] if causal else [*p, *[pad] * r] for p, r in zip(prompts, room, strict=True)]
     real = [[0] * r + [1] * len(p) if causal else [1] * len(p) + [0] * r for p, r in zip(prompts, room, strict=True)]
-    with torch.autocast(student.device.type, dtype=torch.bfloat16, enabled=student.bf16):
+    autocast = torch.autocast(student.device.type, dtype=torch.bfloat16, enabled=student.bf16)
+    with gemm.as_it_came(student.model), autocast:
         found: torch.Tensor = student.model.generate(
             input_ids=torch.tensor(ids, device=student.device),
             attention_mask=torch.tensor(real, device=student.device),

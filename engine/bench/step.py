@@ -14,14 +14,15 @@ from engine.bench.timing import Arm, Taken, in_turns, peak_bytes, ratio, spread
 from engine.judge.discriminator import build
 from engine.methods import dss, qcrd
 from engine.spec.methods import Dss, Qcrd, QcrdLoss
+from engine.students import gemm
 from engine.students.load import pick_device
 from engine.training import amortised
 from engine.training.step import Row, Stepped, step
 
 WARM_UP = 2
 ITERATION = 4
-AGE = 12
-AGED = f"amortised, every {AGE}th visit"
+AGE = 4
+AGED = "amortised, every fourth visit"
 """Visits of a question by one scoring of its candidates: what a large `compute.choice_age`, in iterations, comes to."""
 EVERY_NEGATIVE = 1e9
 """delta at which no hinge silences a negative."""
@@ -201,10 +202,11 @@ def _dss_batches(student: shapes.BenchStudent, rows: Sequence[Row]) -> tuple[Bat
 
 
 def _dss(model: Any, student: shapes.BenchStudent, both: tuple[Batch, Batch]) -> None:
-    """0.5 CE(label) + 0.5 CE(rationale), each transformers' own loss."""
-    with torch.autocast(student.device.type, dtype=torch.bfloat16, enabled=student.bf16):
-        losses = [model(input_ids=x.input_ids, attention_mask=x.attention_mask, labels=x.labels).loss for x in both]
-    (0.5 * losses[0] + 0.5 * losses[1]).backward()
+    """0.5 CE(label) + 0.5 CE(rationale), each transformers' own loss, by the layers that it comes with."""
+    with gemm.as_it_came(student.model):
+        with torch.autocast(student.device.type, dtype=torch.bfloat16, enabled=student.bf16):
+            losses = [model(input_ids=x.input_ids, attention_mask=x.attention_mask, labels=x.labels).loss for x in both]
+        (0.5 * losses[0] + 0.5 * losses[1]).backward()
 
 
 def _padding(student: shapes.BenchStudent, arm: Arm, targets: float, prompts: int) -> float:

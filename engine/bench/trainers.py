@@ -13,6 +13,7 @@ from engine.bench.naive import batch
 from engine.bench.shapes import BenchStudent
 from engine.bench.timing import Ends, Taken
 from engine.errors import UsageError
+from engine.students import gemm
 from engine.training.step import Row
 
 CPU = torch.device("cpu")
@@ -51,7 +52,7 @@ def dss(student: BenchStudent, rows: Sequence[Row], batch_size: int, steps: int)
     clock = _Clock()
     with tempfile.TemporaryDirectory() as folder:
         arguments = settings(**_settings(folder, student, batch_size, steps), remove_unused_columns=False)
-        with redirect_stdout(sys.stderr):  # it prints its summary
+        with gemm.as_it_came(student.model), redirect_stdout(sys.stderr):  # it prints its summary
             Dss(
                 model=student.model, args=arguments, train_dataset=data, data_collator=collate, callbacks=[clock]
             ).train()
@@ -77,13 +78,15 @@ def sft(student: BenchStudent, rows: Sequence[Row], batch_size: int, steps: int)
             max_length=None,
             activation_checkpointing=False,  # its default is on, by the older name
         )
-        SFTTrainer(
+        trainer = SFTTrainer(
             model=student.model,
             args=arguments,
             train_dataset=data,
             processing_class=student.tokenizer,
             callbacks=[clock],
-        ).train()
+        )
+        with gemm.as_it_came(student.model):
+            trainer.train()
     return clock.ends.taken(WARM_UP)
 
 

@@ -18,6 +18,7 @@ from engine.judge.encoders import read
 from engine.judge.grouping import read_together
 from engine.randomness import derive, generator
 from engine.spec.methods import JudgeLoss
+from engine.students import gemm
 from engine.students.seam import Student, Tokens, cut
 from engine.students.text import disarmed
 from engine.training.losses import anchored, bradley_terry, ranking
@@ -125,7 +126,9 @@ def build(encoder: str, student: Student, max_question: int, max_rationale: int,
     """By `method.discriminator.encoder`: see `judge_encoders`."""
     torch.manual_seed(derive(seed, "discriminator"))
     model, tokenizer = judge_encoders.encoder(encoder, student)
-    return Discriminator(model, tokenizer, max_question, max_rationale).to(student.device)
+    judge = Discriminator(model, tokenizer, max_question, max_rationale).to(student.device)
+    gemm.hasten(judge, student.device, bf16=False)
+    return judge
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.cache_utils import DynamicLayer
 
 from engine.errors import SpecError
-from engine.students import adapters, distil
+from engine.students import adapters, distil, gemm
 from engine.students.scoring import counted, in_buckets, padded, pooled, token_mean
 from engine.students.seam import Tokens, cut
 from engine.students.text import cut_target, disarmed, remembered
@@ -60,6 +60,7 @@ class CausalStudent:
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token
         self.model: Any = model.to(device)  # type: ignore[arg-type]
+        gemm.hasten(self.model, device, bf16)
         self.tokenizer = tokenizer
         self.device = device
         self.bf16 = bf16

@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+from engine.students import gemm
+
 BACKEND = "inductor"
 NORMS_AND_FEED_FORWARD = ("input_layernorm", "post_attention_layernorm", "mlp", "ln_1", "ln_2")
 """Their names in the layers of Llama, Qwen and GPT-2."""
@@ -35,6 +37,7 @@ def without_compiler(device: torch.device) -> str | None:
 
 def compile_blocks(model: Any) -> None:
     """From now on the blocks of the model run compiled; its weights and their names stay as they are."""
+    gemm.leave(model)  # the compiler has products of its own
     if model.config.is_encoder_decoder:
         model.encoder.compiles = model.decoder.compiles = True
         return

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase, T5ForConditionalGeneration
 
-from engine.students import adapters, distil, t5_stack
+from engine.students import adapters, distil, gemm, t5_stack
 from engine.students.scoring import counted, in_buckets, padded, pooled, token_mean
 from engine.students.seam import Tokens, cut
 from engine.students.text import cut_target, disarmed, remembered
@@ -47,6 +47,7 @@ class T5Student:
     ) -> None:
         """`adapted`: PEFT's wrapper of the model, where it has adapters."""
         self.model: Any = model.to(device)  # type: ignore[arg-type]
+        gemm.hasten(self.model, device, bf16)
         self.kind: Literal["t5", "causal", "chat"] = "t5"
         self.tokenizer = tokenizer
         self.device = device

@@ -16,7 +16,7 @@ from transformers.cache_utils import DynamicLayer
 
 from engine.errors import SpecError
 from engine.students import adapters, distil, gemm
-from engine.students.scoring import counted, in_buckets, padded, pooled, token_mean
+from engine.students.scoring import counted, finer, in_buckets, padded, pooled, token_mean
 from engine.students.seam import Tokens, cut
 from engine.students.text import cut_target, disarmed, remembered
 from engine.students.writing import growing, texts, write
@@ -61,6 +61,7 @@ class CausalStudent:
             tokenizer.pad_token = tokenizer.eos_token
         self.model: Any = model.to(device)  # type: ignore[arg-type]
         gemm.hasten(self.model, device, bf16)
+        self._finer = finer(device, self.model.config.hidden_size)
         self.tokenizer = tokenizer
         self.device = device
         self.bf16 = bf16
@@ -140,7 +141,7 @@ class CausalStudent:
             with self._autocast():
                 return token_mean(hidden, labels, real, self._logits, self.model.config.vocab_size, unlikely)
 
-        return in_buckets(targets, bucket)
+        return in_buckets(targets, bucket, self._finer)
 
     def pooled(self, encoded: Read, rows: Sequence[int], targets: Sequence[Tokens], pads: bool) -> Tensor:
         if self._recomputes:

@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase, T5ForConditionalGeneration
 
 from engine.students import adapters, distil, gemm, t5_stack
-from engine.students.scoring import counted, in_buckets, padded, pooled, token_mean
+from engine.students.scoring import counted, finer, in_buckets, padded, pooled, token_mean
 from engine.students.seam import Tokens, cut
 from engine.students.text import cut_target, disarmed, remembered
 from engine.students.writing import growing, texts, write
@@ -48,6 +48,7 @@ class T5Student:
         """`adapted`: PEFT's wrapper of the model, where it has adapters."""
         self.model: Any = model.to(device)  # type: ignore[arg-type]
         gemm.hasten(self.model, device, bf16)
+        self._finer = finer(device, self.model.config.hidden_size)
         self.kind: Literal["t5", "causal", "chat"] = "t5"
         self.tokenizer = tokenizer
         self.device = device
@@ -99,7 +100,7 @@ class T5Student:
                 real = counted(real, starts, some)
                 return token_mean(hidden, labels, real, self._logits, self.model.config.vocab_size, unlikely)
 
-            return in_buckets(targets, bucket)
+            return in_buckets(targets, bucket, self._finer)
 
     def pooled(self, encoded: Read, rows: Sequence[int], targets: Sequence[Tokens], pads: bool) -> Tensor:
         with self._autocast():

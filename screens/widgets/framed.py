@@ -1,4 +1,4 @@
-"""A scrolling pane between borders, which paints a row in a fifth of the time that Textual takes for one.
+"""A scrolling pane between borders, which paints its rows in a third of the time that Textual takes.
 
 Textual asks for border, padding and filters again at each line of each frame, and gives every part of a line a style of
 its own that says where it lies, so that no style is found in any cache. Here what surrounds the rows is asked for once
@@ -7,6 +7,7 @@ as long as it looks the same; where a text lies is said when the mouse asks (`re
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby, zip_longest
 
 from rich.cells import cell_len
 from rich.segment import Segment
@@ -30,6 +31,7 @@ class _Frame:
 
     look: tuple[object, ...]
     """All that it depends on."""
+    width: int
     left: tuple[Segment, ...]
     right: tuple[Segment, ...]
     blank: Style | None
@@ -70,9 +72,14 @@ class Framed(ScrollView):
             return
         room, top = self.size, offset.y
         old, new = before[top : top + room.height], rows[top : top + room.height]
-        for y in range(max(len(old), len(new))):
-            if y >= len(old) or y >= len(new) or old[y] != new[y]:
-                self.refresh(Region(0, y, room.width, 1))
+        changed = [one != other for one, other in zip_longest(old, new)]
+        regions, y = [], 0
+        for is_new, lines in groupby(changed):
+            count = len(list(lines))
+            regions += [Region(0, y, room.width, count)] if is_new else []
+            y += count
+        if regions:
+            self.refresh(*regions)
 
     def render_line(self, y: int) -> Strip:
         """A row, each part of which says where it lies: what Textual asks for under the mouse, or while it selects."""
@@ -90,23 +97,27 @@ class Framed(ScrollView):
         if self.text_selection is not None:
             return super().render_lines(crop)
         width, height = self.outer_size
-        gutter = self.styles.gutter
-        frame = self._framed(width)
+        gutter, seen = self.styles.gutter, self.scrollable_content_region.width
+        left, top = self.scroll_offset
+        frame = self._framed(width, left, seen)
         strips = []
         for y in crop.line_range:
             if gutter.top <= y < height - gutter.bottom:
-                strips.append(self._painted(frame, self.scroll_offset.y + y - gutter.top, width))
+                at = min(top + y - gutter.top, len(self.rows))  # all that are behind the last look alike
+                if at not in frame.painted:
+                    frame.painted[at] = self._painted(frame, at, left, seen, width - gutter.width)
+                strips.append(frame.painted[at])
             else:
                 strips += super().render_lines(Region(0, y, width, 1))
         x1, x2 = crop.column_span
         return strips if (x1, x2) == (0, width) else [one.crop(x1, x2) for one in strips]
 
-    def _framed(self, width: int) -> _Frame:
+    def _framed(self, width: int, left: int, seen: int) -> _Frame:
         styles, filters = self.styles, tuple(self.get_line_filters())
         look = (
-            width,
-            self.scroll_offset.x,
-            self.scrollable_content_region.width,
+            self.outer_size,
+            left,
+            seen,
             self.visual_style,
             self.background_colors,
             styles.border,
@@ -118,37 +129,30 @@ class Framed(ScrollView):
         if frame is None or frame.look != look:
             # a row as Textual draws it begins and ends as all do
             sample = super().render_lines(Region(0, styles.gutter.top, width, 1))[0]
-            ends = sample.crop(0, styles.gutter.left), sample.crop(width - styles.gutter.right)
-            left, right = (tuple(part for part in end if part.text) for end in ends)
+            ends = (sample.crop(0, styles.gutter.left), sample.crop(width - styles.gutter.right))
+            before, behind = (tuple(part for part in end if part.text) for end in ends)
             blank = Strip.blank(1, self.visual_style.background_style.rich_style)
             for one in filters:
                 blank = blank.apply_filter(one, self.background_colors[1])
-            self._frame = frame = _Frame(look, left, right, next(iter(blank)).style)
+            self._frame = frame = _Frame(look, width, before, behind, next(iter(blank)).style)
         return frame
 
-    def _painted(self, frame: _Frame, at: int, width: int) -> Strip:
-        at = min(at, len(self.rows))  # all that are behind the last look alike
-        found = frame.painted.get(at)
-        if found is None:
-            parts = self._parts(frame, self.rows[at]) if at < len(self.rows) else []
+    def _painted(self, frame: _Frame, at: int, left: int, seen: int, room: int) -> Strip:
+        """A row from its cell `left` on, `seen` cells of it, in the `room` between the borders."""
+        parts = self._parts(frame, self.rows[at]) if at < len(self.rows) else []
+        used = sum(cell_len(part.text) for part in parts)
+        if left or used > seen:
+            parts = list(Strip(parts, used).crop(left, left + seen))
             used = sum(cell_len(part.text) for part in parts)
-            room = width - self.styles.gutter.width
-            here, seen = self.scroll_offset.x, self.scrollable_content_region.width
-            if here or used > seen:
-                parts = list(Strip(parts, used).crop(here, here + seen))
-                used = sum(cell_len(part.text) for part in parts)
-            parts = [*frame.left, *parts, Segment(" " * (room - used), frame.blank), *frame.right]
-            found = frame.painted[at] = Strip(parts, width)
-        return found
+        parts = [*frame.left, *parts, Segment(" " * (room - used), frame.blank), *frame.right]
+        return Strip(parts, frame.width)
 
     def _parts(self, frame: _Frame, row: Row) -> list[Segment]:
-        parts, at, styles = [], 0, frame.styles
+        parts, at = [], 0
         for start, end, style in row.styles:
             if start > at:
                 parts.append(Segment(row.text[at:start], self._style(frame, "")))
-            if style not in styles:
-                self._style(frame, style)
-            parts.append(Segment(row.text[start:end], styles[style]))
+            parts.append(Segment(row.text[start:end], self._style(frame, style)))
             at = end
         if at < len(row.text) or not parts:
             parts.append(Segment(row.text[at:], self._style(frame, "")))

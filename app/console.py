@@ -238,10 +238,16 @@ class Console(App[None]):
             self.notify(line(result.text, 400), severity=result.severity, markup=False)
         elif isinstance(result, Answer):
             self._places.of(result.place).answered(result)
-        elif result.watch == self.shown and self._frames.waits(result, time.monotonic()):
+        elif (
+            result.watch == self.shown and self._takes_a_frame(result) and self._frames.waits(result, time.monotonic())
+        ):
             self.set_timer(QUIET, self._draw_when_quiet)
         else:
             self._draw(result)
+
+    def _takes_a_frame(self, result: Snapshot) -> bool:
+        view = self._front()
+        return view is None or view.draws(result)
 
     def _draw_when_quiet(self) -> None:
         self._draw_waiting()

@@ -37,7 +37,7 @@ from screens.widgets.parting import Side
 from screens.widgets.question import negatives_title, place, title, top_text
 from screens.widgets.rationale_pane import Pane, Picked
 from screens.widgets.reasons import reasons
-from screens.widgets.steady import tell
+from screens.widgets.steady import entitle, tell
 from screens.widgets.visits import history, visit_title
 from screens.widgets.words import count, line
 
@@ -125,6 +125,14 @@ class RationalesScreen(View):
     def _question(self) -> Question | None:
         return None if self._seen is None else self._seen.question
 
+    def draws(self, snapshot: Snapshot) -> bool:
+        """Its neighbours alone are nothing to draw."""
+        return snapshot.problem is not None or snapshot.content is None or self._is_new(snapshot.content)
+
+    def _is_new(self, seen: Seen) -> bool:
+        before = self._seen
+        return before is None or self._filter != self._told or replace(before, beside=()) != replace(seen, beside=())
+
     def show(self, snapshot: Snapshot) -> None:
         """Draw the question."""
         seen: Seen | None = snapshot.content
@@ -134,10 +142,11 @@ class RationalesScreen(View):
                 self.add_class("-empty")
             return
         self.set_class(seen is None, "-empty")
-        before, self._seen = self._seen, seen
+        new = seen is not None and self._is_new(seen)
+        self._seen = seen
         if seen is None:
             self.query_one("#empty", Static).update(Content(NOTHING.format(key_of("all.live"))))
-        elif before is None or self._filter != self._told or replace(before, beside=()) != replace(seen, beside=()):
+        elif new:
             self._draw(seen)
 
     def _draw(self, seen: Seen) -> None:
@@ -149,7 +158,7 @@ class RationalesScreen(View):
                     pane.scroll_home(animate=False)
         found = pattern(self._words)
         top = self.query_one("#question", Static)
-        top.border_title = title(question)
+        entitle(top, title(question))
         top.border_subtitle = place(question, self._match, filtered(seen, self._filter))
         tell(top, top_text(question, found))
         marks: dict[int, Side] = {}
@@ -174,8 +183,8 @@ class RationalesScreen(View):
             pane = self.query_one(name, Pane)
             pane.candidates, pane.aside, pane.drawing = candidates, aside, drawing
             pane.draw()
-        self.query_one("#positives").border_title = Content(heading("+", "positives", question.positives))
-        self.query_one("#negatives").border_title = negatives_title(question)
+        entitle(self.query_one("#positives"), Content(heading("+", "positives", question.positives)))
+        entitle(self.query_one("#negatives"), negatives_title(question))
         self._draw_history()
 
     def _redraw(self) -> None:
@@ -189,7 +198,7 @@ class RationalesScreen(View):
     def _draw_history(self) -> None:
         if self._question is not None:
             pane = self.query_one("#history", Static)
-            pane.border_title = Content(visit_title(self._question))
+            entitle(pane, Content(visit_title(self._question)))
             tell(pane, history(self._question, self.width - 4, self.has_class("-tall")))
 
     def _go(self, index: int) -> None:

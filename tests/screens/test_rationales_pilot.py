@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from engine.store.rationales.questions import Question, read_keys, read_question
+from screens.base import Read
 from screens.rationales import RationalesScreen
 from screens.reading.reader import Snapshot
 from screens.widgets.reasons import reasons
@@ -67,7 +69,8 @@ async def test_the_next_question_is_shown_at_once_and_then_as_it_is_by_now(datab
         assert seen is not None
         here = seen.question.index
         (beside,) = (one.question for one in seen.beside if one.question.index == here + 1)
-        screen.show(Snapshot(screen.wanted(), seen))
+        app._frames.pressed(time.monotonic())  # neighbours do not wait for keys: they take no frame
+        app.on_read(Read(Snapshot(screen.wanted(), seen)))
         sql = (
             "UPDATE examples SET question = 'quite another one' WHERE key = ?"
             " AND dataset_id = (SELECT dataset_id FROM run_datasets WHERE run_id = 8)"

@@ -154,6 +154,8 @@ class Console(App[None]):
             await super().on_event(event)
             return
         self._frames.pressed(time.monotonic())
+        if self._front() is self._runs and self._runs.awaits:
+            self._turns.hold()
         if self._turns.may_go(event):
             await super().on_event(event)
             self._turns.follow()
@@ -275,6 +277,8 @@ class Console(App[None]):
                 for at, name in enumerate(LATER, 2):
                     self.set_timer(at * QUIET, partial(self._read_styles, name))
             self.shown, self._drawn = result.watch, result
+            if not self._runs.awaits:
+                self._turns.release()
 
     def _read_styles(self, name: str) -> None:
         """Those of a screen that may be opened: read when it is, they would have all that is mounted styled again."""

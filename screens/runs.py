@@ -69,6 +69,7 @@ class RunsScreen(View):
         self._followed: int | None = None
         """What the cursor was last seen on; `selected` is another where a run was opened by its number."""
         self._seen: RunsSeen | None = None
+        self._unreadable = False
         self._newest = NEWEST
         self._to_last = False
         """To the last row, once it is known which it is."""
@@ -110,6 +111,17 @@ class RunsScreen(View):
         return RunsWatch(self.selected, where, settings, self.kept.archived, minute, newest, self.clock)
 
     @property
+    def awaits(self) -> bool:
+        """Whether the run that was opened or remembered is still to get its row: keys are for it, not for the first."""
+        if self.selected is None or self.selected == self._followed or self._unreadable:
+            return False
+        return self._seen is None or (self._partial(self._seen) and self.selected not in self.runs)
+
+    @staticmethod
+    def _partial(seen: RunsSeen) -> bool:
+        return len(seen.runs.runs) < seen.runs.found
+
+    @property
     def rows(self) -> RunRows:
         """The list."""
         return self.query_one(RunRows)
@@ -125,6 +137,7 @@ class RunsScreen(View):
     def show(self, snapshot: Snapshot) -> None:
         """Draw the list."""
         seen: RunsSeen | None = snapshot.content
+        self._unreadable = seen is None and snapshot.problem is not None
         if seen is None:
             if snapshot.problem is not None and self._seen is None:
                 self._empty(snapshot.absent)
@@ -142,11 +155,11 @@ class RunsScreen(View):
             self.runs = new
             self.chosen &= new.keys()
         self._empty(not seen.runs.total)
-        partial = len(seen.runs.runs) < seen.runs.found
+        partial = self._partial(seen)
         if self._newest:
             self.call_after_refresh(self._read_all)
         self.draw()
-        if partial and self.selected is not None and self.selected not in self.runs:
+        if self.awaits:
             self.query_one(RunPreview).clear()
             return  # the cursor goes there when it has a row
         if self._to_last and not partial:
@@ -279,7 +292,7 @@ class RunsScreen(View):
     def action_end(self, by: int) -> None:
         """The first row, or the last."""
         self.action_move(by * len(self.rows.rows))
-        self._to_last = by > 0 and self._seen is not None and len(self._seen.runs.runs) < self._seen.runs.found
+        self._to_last = by > 0 and self._seen is not None and self._partial(self._seen)
 
     def action_fold(self) -> None:
         """Fold the group of the cursor, which goes there."""

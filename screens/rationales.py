@@ -204,17 +204,20 @@ class RationalesScreen(View):
         index = max(0, min(index, self._question.count - 1))
         if index != self._place():
             self._index, self._step, self._cursor = index, None, None
-            self._show_held(index)
-            self.post_message(Look())
+            if self._show_held(index):
+                self.call_after_refresh(self.post_message, Look())  # to read it now would keep its frame waiting
+            else:
+                self.post_message(Look())
 
-    def _show_held(self, index: int) -> None:
+    def _show_held(self, index: int) -> bool:
         """The question at that place as it is known until it is read; the one before stays known beside it."""
         before = self._seen
         for seen in () if before is None else (before, *before.beside):
             if before is not None and seen.question.index == index:
                 self._seen = seen if seen is before else replace(seen, beside=(replace(before, beside=()),))
                 self._draw(self._seen)
-                return
+                return True
+        return False
 
     def action_question(self, by: int) -> None:
         """Next or previous question, of those that the filter lets in."""

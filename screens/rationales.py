@@ -379,8 +379,7 @@ class RationalesScreen(View):
 
     def close_search(self) -> bool:
         """Put the line at the foot away; False where it was not open."""
-        was_open = self._line.close()
-        if was_open:
+        if was_open := self._line.close():
             self.query_one("#positives").focus()
         return was_open
 

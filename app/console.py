@@ -1,8 +1,6 @@
 """The interactive console: a reader of experiments.db that can be closed and opened again without any run noticing."""
 
-import gc
 import os
-import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -18,7 +16,7 @@ from textual.screen import Screen
 
 from app.frames import QUIET, Frames
 from app.places import Places
-from app.settings import load_kept, remember, settings_path
+from app.settings import load_kept, remember
 from app.stylesheet import ParsedOnce
 from app.turns import Handled, Turns
 from screens import themes
@@ -36,12 +34,6 @@ if TYPE_CHECKING:
 PLACES = ("runs", "live", "rationales", "compare", "sql", "teacher")
 LATER = (*PLACES[1:], "try_it", "votes", "help", "settings")
 """Screens that are loaded when the first frame is there."""
-GARBAGE = (5000, 5, 50)
-"""How much is made until the collector looks through the youngest, the younger and all objects: a look through all of a
-console's takes as long as two frames, and with Python's own numbers it came every second while keys were pressed."""
-TURN = 0.0005
-"""Seconds after which a thread gives way to another: the reader lets the screens go on at each row it reads, and with
-Python's 5 ms would get no further while they are drawn."""
 
 
 class Console(App[None]):
@@ -154,6 +146,8 @@ class Console(App[None]):
             await super().on_event(event)
             return
         self._frames.pressed(time.monotonic())
+        if self._front() is self._runs and self._runs.awaits:
+            self._turns.hold()
         if self._turns.may_go(event):
             await super().on_event(event)
             self._turns.follow()
@@ -238,10 +232,16 @@ class Console(App[None]):
             self.notify(line(result.text, 400), severity=result.severity, markup=False)
         elif isinstance(result, Answer):
             self._places.of(result.place).answered(result)
-        elif result.watch == self.shown and self._frames.waits(result, time.monotonic()):
+        elif (
+            result.watch == self.shown and self._takes_a_frame(result) and self._frames.waits(result, time.monotonic())
+        ):
             self.set_timer(QUIET, self._draw_when_quiet)
         else:
             self._draw(result)
+
+    def _takes_a_frame(self, result: Snapshot) -> bool:
+        view = self._front()
+        return view is None or view.draws(result)
 
     def _draw_when_quiet(self) -> None:
         self._draw_waiting()
@@ -269,6 +269,8 @@ class Console(App[None]):
                 for at, name in enumerate(LATER, 2):
                     self.set_timer(at * QUIET, partial(self._read_styles, name))
             self.shown, self._drawn = result.watch, result
+            if not self._runs.awaits:
+                self._turns.release()
 
     def _read_styles(self, name: str) -> None:
         """Those of a screen that may be opened: read when it is, they would have all that is mounted styled again."""
@@ -391,12 +393,3 @@ def _load(reader: Reader) -> None:
     """Load the other screens' code, so that they open at once."""
     for name in LATER:
         import_module(f"screens.{name}")
-
-
-def run(database: Path, run_id: int | None = None) -> None:
-    """Open the console on a database (which need not exist yet), on a run's live screen where one is named."""
-    console = Console(database, run_id, settings=settings_path())
-    sys.setswitchinterval(TURN)
-    gc.set_threshold(*GARBAGE)
-    gc.freeze()  # what was imported stays
-    console.run()

@@ -14,7 +14,7 @@ def main() -> None:
 
         command_line(arguments)
         return
-    from app.console import run
+    from app.launch import run
     from app.settings import DB_VARIABLE
     from engine.errors import QcrdError
     from engine.store.connect import database_path

@@ -34,10 +34,28 @@ class Turns:
         self._called: Key | Paste | None = None
         """It waited, and is posted to the app again."""
         self._busy = False
+        self._held = self._impatient = False
         self._number = 0
+
+    def hold(self) -> None:
+        """None goes until `release`: what keys are for is not there yet. Patience is had once."""
+        if not self._impatient:
+            self._busy = self._held = True
+
+    def release(self) -> None:
+        """It is there."""
+        self._impatient = False
+        if self._held:
+            self._held = False
+            self._next()
 
     def may_go(self, event: Key | Paste) -> bool:
         """Whether it is its turn; else it comes again when it is."""
+        if self._held and event is self._called:  # it was called, and what it is for is not there after all
+            self._waiting.appendleft(event)
+            self._called = None
+            self._app.set_timer(PATIENCE, partial(self._give_up, self._number))
+            return False
         if self._busy and event is not self._called:
             self._waiting.append(event)
             if len(self._waiting) == 1:
@@ -55,9 +73,9 @@ class Turns:
         """Word came up."""
         if message.number != self._number:
             return
-        if message.again:
+        if message.again and not self._held:
             self._next()
-        else:
+        elif not message.again:
             self._send(again=True)
 
     def _send(self, again: bool) -> None:
@@ -76,6 +94,7 @@ class Turns:
         if not self._busy or self._called is not None or number != self._number:
             return
         if self._app.screen.is_mounted:
+            self._impatient, self._held = self._held, False
             self._next()
         else:  # a screen that is being made could not act on it
             self._app.set_timer(PATIENCE, partial(self._give_up, number))

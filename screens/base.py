@@ -131,6 +131,10 @@ class View(Screen[None]):
     def show(self, snapshot: Snapshot) -> None:
         """Draw what it saw."""
 
+    def draws(self, snapshot: Snapshot) -> bool:
+        """Whether showing this takes a frame; what takes none need not wait for the keys that are pressed."""
+        return True
+
     def answered(self, answer: Answer) -> None:
         """Take what a job of this screen's found out; a screen whose jobs answer nothing has nothing to take."""
 

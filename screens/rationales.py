@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from engine.errors import UsageError
-from engine.store.rationales.filter import TERMS, Filter, parse
+from engine.store.rationales.filter import Filter, parse
 from engine.store.rationales.notes import NOTE_LENGTH, QUESTION
 from engine.store.rationales.questions import Question
 from engine.store.rationales.search import pattern
@@ -30,14 +30,15 @@ from screens.reading.rationale_reading import (
 )
 from screens.reading.reader import Answer, Snapshot
 from screens.remembered.kept import RationalesKept
-from screens.widgets.filter_line import Terms
+from screens.widgets.foot_line import FootLine
 from screens.widgets.footer import Footer
-from screens.widgets.pair import Drawing, heading, limit, source
+from screens.widgets.pair import Drawing, heading, limit
 from screens.widgets.parting import Side
 from screens.widgets.question import negatives_title, place, title, top_text
 from screens.widgets.rationale_pane import Pane, Picked
 from screens.widgets.reasons import reasons
-from screens.widgets.steady import tell
+from screens.widgets.steady import entitle, tell
+from screens.widgets.target import Target, target_of
 from screens.widgets.visits import history, visit_title
 from screens.widgets.words import count, line
 
@@ -46,12 +47,6 @@ NOTHING = (
     "They appear once the teacher's samples have been voted on;\n"
     "finetune learns from gold answers alone and never has any.\n\n{} goes back to the run"
 )
-LINES = {
-    "search": ("search", "words of a question or of a rationale; subtr* for beginnings"),
-    "filter": ("filter: " + " ".join(TERMS), "e.g. polarity=negative quality<0.3 flipped; empty: all"),
-    "note": ("note", "what there is to say about it; empty: no note"),
-}
-"""What the line at the foot is for: its name, and what it says while it is empty."""
 
 
 class RationalesScreen(View):
@@ -73,8 +68,6 @@ class RationalesScreen(View):
         self._match = ""
         self._filter = self._told = Filter()
         """What lets questions in, and what it was when one was last drawn."""
-        self._line = ""
-        """What the line at the foot is open for; empty: it is not."""
         self._cursor: int | None = None
         self._drawn: tuple[int, str] | None = None
         """The question on screen: another begins at its top."""
@@ -93,7 +86,7 @@ class RationalesScreen(View):
         below = Static("", id="history", markup=False)
         below.border_subtitle = Content(hints("rationales", "history"))
         yield below
-        yield Input(id="search")
+        yield FootLine(id="search")
         yield Footer()
 
     def open(self, run_id: int) -> None:
@@ -114,7 +107,7 @@ class RationalesScreen(View):
             found["QUESTION"] = shlex.quote(self._question.example)
         target = self._target()
         if target is not None:
-            found["RATIONALE"] = "" if target[0] == QUESTION else str(target[0])
+            found["RATIONALE"] = "" if target.number == QUESTION else str(target.number)
         return found
 
     def wanted(self) -> RationalesWatch:
@@ -122,8 +115,20 @@ class RationalesScreen(View):
         return RationalesWatch(self.run_id, self._index, self._step, self._filter)
 
     @property
+    def _line(self) -> FootLine:
+        return self.query_one(FootLine)
+
+    @property
     def _question(self) -> Question | None:
         return None if self._seen is None else self._seen.question
+
+    def draws(self, snapshot: Snapshot) -> bool:
+        """Its neighbours alone are nothing to draw."""
+        return snapshot.problem is not None or snapshot.content is None or self._is_new(snapshot.content)
+
+    def _is_new(self, seen: Seen) -> bool:
+        before = self._seen
+        return before is None or self._filter != self._told or replace(before, beside=()) != replace(seen, beside=())
 
     def show(self, snapshot: Snapshot) -> None:
         """Draw the question."""
@@ -134,10 +139,11 @@ class RationalesScreen(View):
                 self.add_class("-empty")
             return
         self.set_class(seen is None, "-empty")
-        before, self._seen = self._seen, seen
+        new = seen is not None and self._is_new(seen)
+        self._seen = seen
         if seen is None:
             self.query_one("#empty", Static).update(Content(NOTHING.format(key_of("all.live"))))
-        elif before is None or self._filter != self._told or replace(before, beside=()) != replace(seen, beside=()):
+        elif new:
             self._draw(seen)
 
     def _draw(self, seen: Seen) -> None:
@@ -149,7 +155,7 @@ class RationalesScreen(View):
                     pane.scroll_home(animate=False)
         found = pattern(self._words)
         top = self.query_one("#question", Static)
-        top.border_title = title(question)
+        entitle(top, title(question))
         top.border_subtitle = place(question, self._match, filtered(seen, self._filter))
         tell(top, top_text(question, found))
         marks: dict[int, Side] = {}
@@ -174,8 +180,8 @@ class RationalesScreen(View):
             pane = self.query_one(name, Pane)
             pane.candidates, pane.aside, pane.drawing = candidates, aside, drawing
             pane.draw()
-        self.query_one("#positives").border_title = Content(heading("+", "positives", question.positives))
-        self.query_one("#negatives").border_title = negatives_title(question)
+        entitle(self.query_one("#positives"), Content(heading("+", "positives", question.positives)))
+        entitle(self.query_one("#negatives"), negatives_title(question))
         self._draw_history()
 
     def _redraw(self) -> None:
@@ -189,7 +195,7 @@ class RationalesScreen(View):
     def _draw_history(self) -> None:
         if self._question is not None:
             pane = self.query_one("#history", Static)
-            pane.border_title = Content(visit_title(self._question))
+            entitle(pane, Content(visit_title(self._question)))
             tell(pane, history(self._question, self.width - 4, self.has_class("-tall")))
 
     def _go(self, index: int) -> None:
@@ -198,17 +204,20 @@ class RationalesScreen(View):
         index = max(0, min(index, self._question.count - 1))
         if index != self._place():
             self._index, self._step, self._cursor = index, None, None
-            self._show_held(index)
-            self.post_message(Look())
+            if self._show_held(index):
+                self.call_after_refresh(self.post_message, Look())  # to read it now would keep its frame waiting
+            else:
+                self.post_message(Look())
 
-    def _show_held(self, index: int) -> None:
+    def _show_held(self, index: int) -> bool:
         """The question at that place as it is known until it is read; the one before stays known beside it."""
         before = self._seen
         for seen in () if before is None else (before, *before.beside):
             if before is not None and seen.question.index == index:
                 self._seen = seen if seen is before else replace(seen, beside=(replace(before, beside=()),))
                 self._draw(self._seen)
-                return
+                return True
+        return False
 
     def action_question(self, by: int) -> None:
         """Next or previous question, of those that the filter lets in."""
@@ -307,52 +316,30 @@ class RationalesScreen(View):
         self._cursor = message.number
         self._redraw()
 
-    def _target(self) -> tuple[int, str, bool, str | None] | None:
-        """Number and name of what flag and note are for, and what it has of them."""
-        question = self._question
-        if question is None:
-            return None
-        known = (*question.positives, *question.negatives, *question.aside)
-        at = next((c for c in known if c.number == self._cursor), None)
-        if at is None:
-            return QUESTION, f"question {line(question.example, 40)}", question.flagged, question.note
-        number = at.number if at.marked is None else at.marked
-        return number, f"{source(at)} of {line(question.example, 40)}", at.flagged, at.note
+    def _target(self) -> Target | None:
+        return None if self._question is None else target_of(self._question, self._cursor)
 
     def action_flag(self) -> None:
         """Flag it, or take the flag away."""
         target = self._target()
         if target is not None and self.run_id is not None and self._question is not None:
-            number, name, flagged, _ = target
             job = partial(mark, run_id=self.run_id, example=self._question.example)
-            self.post_message(Ask(partial(job, number=number, name=name, flagged=not flagged)))
+            self.post_message(Ask(partial(job, number=target.number, name=target.name, flagged=not target.flagged)))
 
     def action_note(self) -> None:
         """Write beside it."""
         target = self._target()
         if target is not None:
-            note = "" if target[3] is None else line(target[3], NOTE_LENGTH)
-            self._ask("note", note, f"note beside {target[1]}")
+            note = "" if target.note is None else line(target.note, NOTE_LENGTH)
+            self._line.open("note", note, f"note beside {target.name}")
 
     def action_search(self) -> None:
         """Type words to look for."""
-        self._ask("search", "", "")
+        self._line.open("search")
 
     def action_filter(self) -> None:
         """Type which questions to go through."""
-        self._ask("filter", "" if self._filter == Filter() else f"{self._filter} ", "")
-
-    def _ask(self, what: str, value: str, name: str) -> None:
-        """Open the line at the foot."""
-        field = self.query_one("#search", Input)
-        title, field.placeholder = LINES[what]
-        field.suggester = Terms() if what == "filter" else None
-        field.border_title = Content(name or title)
-        field.border_subtitle = Content(f"Enter go  {key_of('all.back')} leave")
-        field.value, self._line = value, what
-        field.cursor_position = len(value)
-        field.add_class("-shown")
-        field.focus()
+        self._line.open("filter", "" if self._filter == Filter() else f"{self._filter} ")
 
     def action_search_next(self, by: int) -> None:
         """The next or previous match of the last search."""
@@ -362,7 +349,7 @@ class RationalesScreen(View):
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Look for the words, take the filter or the note."""
-        what, text = self._line, event.value.strip()
+        what, text = self._line.what, event.value.strip()
         if what == "filter":
             try:
                 wanted = parse(text)
@@ -380,7 +367,7 @@ class RationalesScreen(View):
             self.action_search_next(1)
         elif target is not None and self.run_id is not None and self._question is not None:
             job = partial(annotate, run_id=self.run_id, example=self._question.example)
-            self.post_message(Ask(partial(job, number=target[0], name=target[1], note=text)))
+            self.post_message(Ask(partial(job, number=target.number, name=target.name, note=text)))
 
     def _take(self, wanted: Filter) -> None:
         """Go through these questions from now on; to the next of them where this one is not among them."""
@@ -392,11 +379,7 @@ class RationalesScreen(View):
 
     def close_search(self) -> bool:
         """Put the line at the foot away; False where it was not open."""
-        field = self.query_one("#search", Input)
-        was_open = field.has_class("-shown")
-        field.remove_class("-shown")
-        self._line = ""
-        if was_open:
+        if was_open := self._line.close():
             self.query_one("#positives").focus()
         return was_open
 

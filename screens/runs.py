@@ -18,23 +18,20 @@ from screens.doing.deeds import Deed
 from screens.keys.table import bindings, hints
 from screens.keys.twins import listing, twin, words
 from screens.listing.arrange import Group
+from screens.listing.asking import Asking
 from screens.listing.columns import Moment
 from screens.listing.preview import group_preview, preview
 from screens.listing.run_table import readable, settings_of
-from screens.listing.typed import HEADINGS, begun, looked, offered, resorted
 from screens.reading.reader import Answer, Snapshot
 from screens.reading.run_watch import RunsSeen, RunsWatch
 from screens.remembered.kept import RunsKept
 from screens.widgets.footer import Footer
 from screens.widgets.run_pane import RunPane
 from screens.widgets.run_preview import RunPreview
-from screens.widgets.run_rows import Header, RunRows
 from screens.widgets.words import line
 
 if TYPE_CHECKING:
-    from engine.store.runs.complete import Words
     from screens.widgets.first_run import FirstRun
-    from screens.widgets.prompt import Kind, Prompt
 
 NEWEST = 100
 """So many runs fill the first frame; the others are read when it is there."""
@@ -44,7 +41,7 @@ PREVIEW = 64
 UNCHANGED = RunsKept()
 
 
-class RunsScreen(View):
+class RunsScreen(Asking):
     """The list. Rows keep their place; the cursor keeps its run."""
 
     CSS_PATH = "runs.tcss"
@@ -60,8 +57,6 @@ class RunsScreen(View):
         self.clock, self.database = clock, database
         self.kept = readable(kept)
         self.runs: dict[int, Listed] = {}
-        self.words: Words | None = None
-        """What can be typed in the prompts; None: not known yet."""
         self.twin = ""
         """The command line of the last thing done."""
         self.chosen: frozenset[int] = frozenset()
@@ -69,13 +64,12 @@ class RunsScreen(View):
         self._followed: int | None = None
         """What the cursor was last seen on; `selected` is another where a run was opened by its number."""
         self._seen: RunsSeen | None = None
+        self._unreadable = False
         self._newest = NEWEST
         self._to_last = False
         """To the last row, once it is known which it is."""
         self._first_run: FirstRun | None = None
         """Where there is no run."""
-        self._prompt: Prompt | None = None
-        """Once something was to be typed."""
 
     def compose(self) -> ComposeResult:
         """The table, and below or beside it what is known of one run."""
@@ -110,13 +104,15 @@ class RunsScreen(View):
         return RunsWatch(self.selected, where, settings, self.kept.archived, minute, newest, self.clock)
 
     @property
-    def rows(self) -> RunRows:
-        """The list."""
-        return self.query_one(RunRows)
+    def awaits(self) -> bool:
+        """Whether the run that was opened or remembered is still to get its row: keys are for it, not for the first."""
+        if self.selected is None or self.selected == self._followed or self._unreadable:
+            return False
+        return self._seen is None or (self._partial(self._seen) and self.selected not in self.runs)
 
-    @property
-    def _pane(self) -> RunPane:
-        return self.query_one(RunPane)
+    @staticmethod
+    def _partial(seen: RunsSeen) -> bool:
+        return len(seen.runs.runs) < seen.runs.found
 
     def moment(self) -> Moment:
         """Now, to the second: less would be drawn anew for nothing."""
@@ -125,10 +121,11 @@ class RunsScreen(View):
     def show(self, snapshot: Snapshot) -> None:
         """Draw the list."""
         seen: RunsSeen | None = snapshot.content
+        self._unreadable = seen is None and snapshot.problem is not None
         if seen is None:
             if snapshot.problem is not None and self._seen is None:
                 self._empty(snapshot.absent)
-                self._pane.nothing("no runs could be read: what is wrong stands above")
+                self.pane.nothing("no runs could be read: what is wrong stands above")
             return
         before, self._seen = self._seen, seen
         if before is None or seen.runs is not before.runs:
@@ -142,11 +139,11 @@ class RunsScreen(View):
             self.runs = new
             self.chosen &= new.keys()
         self._empty(not seen.runs.total)
-        partial = len(seen.runs.runs) < seen.runs.found
+        partial = self._partial(seen)
         if self._newest:
             self.call_after_refresh(self._read_all)
         self.draw()
-        if partial and self.selected is not None and self.selected not in self.runs:
+        if self.awaits:
             self.query_one(RunPreview).clear()
             return  # the cursor goes there when it has a row
         if self._to_last and not partial:
@@ -185,7 +182,7 @@ class RunsScreen(View):
         if self._seen is None:
             return
         width = self.width - (PREVIEW if self.width >= BESIDE else 0)
-        self._pane.show(
+        self.pane.show(
             self._seen.runs,
             self.runs,
             self.kept,
@@ -235,9 +232,7 @@ class RunsScreen(View):
         if isinstance(answer.result, orders.Begun):
             self.post_message(Open(answer.result.run_id))
             return
-        self.words = answer.result
-        if self._prompt is not None and self._prompt.shown:
-            self._prompt.offer(offered(self._prompt.kind, self.words))
+        self.offer(answer.result)
 
     def action_open(self) -> None:
         """Open the run under the cursor, or fold and unfold a group; where there is no run, begin the built-in one."""
@@ -245,7 +240,7 @@ class RunsScreen(View):
             self._first_run.begin()
             return
         if isinstance(self.rows.under, Group):
-            self._pane.turn(self.rows.under)
+            self.pane.turn(self.rows.under)
             self.draw()
             return
         self.follow_cursor()
@@ -258,9 +253,7 @@ class RunsScreen(View):
 
     def leave(self) -> bool:
         """Put the prompt away, or unchoose; False where there was nothing to leave."""
-        if self._prompt is not None and self._prompt.shown:
-            self._prompt.close()
-            self.rows.focus()
+        if self.close_prompt():
             return True
         was = bool(self.chosen)
         self.chosen = frozenset()
@@ -279,16 +272,16 @@ class RunsScreen(View):
     def action_end(self, by: int) -> None:
         """The first row, or the last."""
         self.action_move(by * len(self.rows.rows))
-        self._to_last = by > 0 and self._seen is not None and len(self._seen.runs.runs) < self._seen.runs.found
+        self._to_last = by > 0 and self._seen is not None and self._partial(self._seen)
 
     def action_fold(self) -> None:
         """Fold the group of the cursor, which goes there."""
-        self._pane.fold()
+        self.pane.fold()
         self.draw()
 
     def action_unfold(self) -> None:
         """Unfold the group under the cursor."""
-        self._pane.unfold()
+        self.pane.unfold()
         self.draw()
 
     def action_choose(self) -> None:
@@ -312,14 +305,14 @@ class RunsScreen(View):
         moment = self.moment()
         return {one.run.id: moment.status(one) for one in self._targeted()}
 
-    def _do(self, deed: Deed) -> None:
+    def do(self, deed: Deed) -> None:
         """Have it done, after its question where it has one."""
         if deed.question:
             from screens.confirm import ConfirmScreen
 
             self.app.push_screen(
                 ConfirmScreen(deed.question, deed.detail),
-                lambda yes: self._do(replace(deed, question="")) if yes else None,
+                lambda yes: self.do(replace(deed, question="")) if yes else None,
             )
             return
         self.twin = deed.command
@@ -328,13 +321,13 @@ class RunsScreen(View):
     def action_star(self) -> None:
         """Star them; where all have one, take it away."""
         if runs := self._targeted():
-            self._do(deeds.star(runs))
+            self.do(deeds.star(runs))
 
     def action_archive(self) -> None:
         """Put them away; where all are, bring them back."""
         if runs := self._targeted():
             self.chosen = frozenset()
-            self._do(deeds.archive(runs))
+            self.do(deeds.archive(runs))
 
     def action_stop(self) -> None:
         """Stop those that run, after a question."""
@@ -347,7 +340,7 @@ class RunsScreen(View):
     def _if_any(self, deed: Callable[[Sequence[Listed], Mapping[int, str]], Deed]) -> None:
         """Do it to those of the runs that it can be done to; where there is none, say so."""
         try:
-            self._do(deed(self._targeted(), self._statuses()))
+            self.do(deed(self._targeted(), self._statuses()))
         except UsageError as error:
             self.notify(str(error), severity="warning", markup=False)
 
@@ -392,50 +385,3 @@ class RunsScreen(View):
         text = twin(self.database, self.twin or listing(self.kept))
         self.app.copy_to_clipboard(text)
         self.notify(f"copied: {line(text, 400)}", markup=False)
-
-    async def action_ask(self, kind: "Kind") -> None:
-        """Ask what the list is to be filtered, sorted or grouped by, or for its columns."""
-        await self._ask(kind, HEADINGS[kind], begun(kind, self.kept, self.width))
-
-    async def action_tag(self) -> None:
-        """Ask for tags."""
-        if ids := self.targets():
-            await self._ask("tags", f"Tags of {orders.named(ids)}", "")
-
-    async def action_note(self) -> None:
-        """Ask for a note."""
-        self.follow_cursor()
-        if self.selected in self.runs:
-            await self._ask("note", f"Note on run {self.selected}", line(self.runs[self.selected].note, 4000))
-
-    async def _ask(self, kind: "Kind", heading: str, text: str) -> None:
-        if self._prompt is None:
-            from screens.widgets.prompt import Prompt
-
-            self._prompt = Prompt()
-            await self.mount(self._prompt, before=self.query_one(Footer))
-        self._prompt.open(kind, heading, text, offered(kind, self.words))
-        self.post_message(Ask(orders.words))
-
-    def on_prompt_done(self, event: "Prompt.Done") -> None:
-        """Do what was typed."""
-        self.rows.focus()
-        if event.kind == "note":
-            if self.selected is not None:
-                self._do(deeds.note(self.selected, event.text))
-        elif event.kind == "tags":
-            if event.text:
-                self._do(deeds.tag(self._targeted(), event.text.split()))
-        else:
-            try:
-                kept = looked(event.kind, event.text, self.kept, self.words)
-            except UsageError as error:
-                self.notify(str(error), severity="warning", markup=False)
-                return
-            if event.kind == "group":
-                self._pane.folded = frozenset()
-            self.keep(kept)
-
-    def on_header_sort(self, event: Header.Sort) -> None:
-        """A title was clicked."""
-        self.keep(resorted(self.kept, event.key))

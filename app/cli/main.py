@@ -90,7 +90,7 @@ def console(
         print(context.get_help(), file=sys.stderr)
         raise typer.Exit(2)
     from app.cli.options import database
-    from app.console import run as run_console
+    from app.launch import run as run_console
 
     run_console(database(db))
 

@@ -137,7 +137,7 @@ def demo(
         return
     from app.cli.attach import finish, look, wait_until_claimed
     from app.cli.options import command
-    from app.console import run as run_console
+    from app.launch import run as run_console
     from engine.store.runs.live import LiveReader
 
     run_id, worker = _start(spec, path)

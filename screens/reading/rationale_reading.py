@@ -3,7 +3,7 @@
 import sqlite3
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.store.rationales.filter import Filter, last_steps, matching_questions
@@ -71,21 +71,32 @@ class RationalesWatch:
         question = read_question(con, self.run_id, keys, index, matched if self.step is None else self.step)
         if question is None:
             return None
-        return Seen(question, apart(question), matches, matched, self._beside(con, kept, keys, index))
+        seen = Seen(question, apart(question), matches, matched)
+        return replace(seen, beside=self._beside(con, kept, keys, index, seen))
 
     def _beside(
-        self, con: sqlite3.Connection, kept: dict[str, Any], keys: Sequence[str], index: int
+        self, con: sqlite3.Connection, kept: dict[str, Any], keys: Sequence[str], index: int, seen: Seen
     ) -> tuple[Seen, ...]:
         """Read once, when what was asked for is drawn; where questions are left out it is not known which come next."""
         if self.filter != Filter() or self.step is not None:
+            kept.pop("here", None)
             return ()
         here = (self.run_id, index, len(keys))
         if kept.get("here") != here:
+            kept["left"] = kept["looked at"] if "here" in kept else None  # most go on: the one behind was just read
             kept["here"], kept["beside"], kept["more"] = here, None, True
         elif kept["beside"] is None:
-            found = (read_question(con, here[0] or 0, keys, at) for at in (index - 1, index + 1))
-            kept["beside"] = tuple(Seen(one, apart(one), None) for one in found if one is not None)
+            left: Seen | None = kept["left"]
+            known = {} if left is None or left.question.run_id != self.run_id else {left.question.index: left}
+            kept["beside"] = tuple(
+                one for at in (index - 1, index + 1) if (one := known.get(at) or self._at(con, keys, at)) is not None
+            )
+        kept["looked at"] = seen
         return kept["beside"] or ()
+
+    def _at(self, con: sqlite3.Connection, keys: Sequence[str], index: int) -> Seen | None:
+        question = read_question(con, self.run_id or 0, keys, index)
+        return None if question is None else Seen(question, apart(question), None)
 
     def at(self, content: Seen, now: float) -> Seen:
         """Nothing about it grows old."""

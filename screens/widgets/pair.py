@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rich.cells import cell_len, chop_cells
-from textual.content import Content, Span
+from textual.content import Content
 
 from engine.store.rationales.questions import TEXT_LENGTH, Candidate, Question
 from screens.widgets.parting import Side
+from screens.widgets.row import Row, joined
 from screens.widgets.words import line, paragraph, three, two
 
 SHOWN = 4000
@@ -37,10 +38,15 @@ class Drawing:
 
 @dataclass(frozen=True, slots=True)
 class Laid:
-    """A side as text, and the row in which each rationale begins, by number."""
+    """A side as rows, and the row in which each rationale begins, by number."""
 
-    content: Content
+    rows: tuple[Row, ...]
     starts: Mapping[int, int]
+
+    @property
+    def content(self) -> Content:
+        """As one text."""
+        return joined(self.rows)
 
     @property
     def plain(self) -> str:
@@ -52,18 +58,11 @@ class _Sheet:
     """Rows that are written one after the other, with their styles."""
 
     def __init__(self) -> None:
-        self.rows: list[str] = []
-        self.spans: list[Span] = []
-        self._at = 0
+        self.rows: list[Row] = []
 
     def row(self, text: str, *styles: tuple[int, int, str]) -> None:
         """A row; each style from a character to another of it."""
-        self.spans += [Span(self._at + start, self._at + end, style) for start, end, style in styles if style]
-        self.rows.append(text)
-        self._at += len(text) + 1
-
-    def content(self) -> Content:
-        return Content("\n".join(self.rows), self.spans)
+        self.rows.append(Row(text, tuple(style for style in styles if style[2])))
 
 
 def layout(candidates: Sequence[Candidate], width: int, drawing: Drawing, aside: Sequence[Candidate] = ()) -> Laid:
@@ -78,7 +77,7 @@ def layout(candidates: Sequence[Candidate], width: int, drawing: Drawing, aside:
         _title(sheet, candidate, width, drawing)
         text = paragraph(candidate.text, drawing.limit, candidate.length)
         _body(sheet, text, max(8, width - 2), drawing, drawing.marks.get(candidate.number, Side()), _style(candidate))
-    return Laid(sheet.content(), starts)
+    return Laid(tuple(sheet.rows), starts)
 
 
 def source(candidate: Candidate) -> str:

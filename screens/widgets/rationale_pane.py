@@ -1,19 +1,15 @@
 """A pane of rationales of one polarity, drawn at the width there is: of however many rows, those in sight."""
 
+from rich.cells import cell_len
 from textual import events
-from textual.content import Content
-from textual.geometry import Size
 from textual.message import Message
-from textual.scroll_view import ScrollView
-from textual.selection import Selection
-from textual.strip import Strip
 
 from engine.store.rationales.questions import Candidate
+from screens.widgets.framed import Framed
 from screens.widgets.pair import Drawing, layout
-from screens.widgets.strips import selected, strip
 
 
-class Pane(ScrollView):
+class Pane(Framed):
     """One side: rationales of one polarity, drawn at the width there is."""
 
     ALLOW_MAXIMIZE = True
@@ -25,7 +21,6 @@ class Pane(ScrollView):
         self.aside: tuple[Candidate, ...] = ()
         self.drawing = Drawing()
         self._starts: dict[int, int] = {}
-        self._rows: list[Content] = []
 
     def draw(self) -> None:
         """Lay the text out, unless it is as it was."""
@@ -35,25 +30,7 @@ class Pane(ScrollView):
             self._drawn = wanted
             laid = layout(self.candidates, width, self.drawing, self.aside)
             self._starts = dict(laid.starts)
-            self._rows = laid.content.split(allow_blank=True)
-            wide = width if self.drawing.wrap else max(row.cell_length for row in self._rows)
-            self.virtual_size = Size(wide, len(self._rows))
-            self.refresh()
-
-    def render_line(self, y: int) -> Strip:
-        """A row of the text."""
-        left, top = self.scroll_offset
-        width, at = self.scrollable_content_region.width, top + y
-        if at >= len(self._rows):
-            return Strip([], 0)
-        row, selection = self._rows[at], self.text_selection
-        if selection is not None:
-            row = selected(self, row, at, selection)
-        return strip(row, width, self.visual_style, left, at)
-
-    def get_selection(self, selection: Selection) -> tuple[str, str]:
-        """The text that is selected, and what comes behind it."""
-        return selection.extract("\n".join(row.plain for row in self._rows)), "\n"
+            self.put(laid.rows, width if self.drawing.wrap else max(cell_len(row.text) for row in laid.rows))
 
     def on_click(self, event: events.Click) -> None:
         """The rationale that was clicked."""

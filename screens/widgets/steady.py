@@ -1,6 +1,8 @@
-"""Texts that are drawn again only where they say something else, and laid out only where they may take other room."""
+"""Texts and titles that are drawn again only where they say something else, and laid out only where they may take other
+room."""
 
 from textual.content import Content
+from textual.widget import Widget
 from textual.widgets import Static
 
 
@@ -13,3 +15,9 @@ def tell(widget: Static, content: Content) -> None:
         old, new = before.split("\n"), content.split("\n")
         fits = all(part.cell_length <= widget.size.width for part in (*old, *new))
         widget.update(content, layout=not fits or len(old) != len(new))
+
+
+def entitle(widget: Widget, title: Content) -> None:
+    """Write this in its border: to set a title is to have all of the widget painted."""
+    if widget.border_title != title.markup:
+        widget.border_title = title

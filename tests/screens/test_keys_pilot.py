@@ -3,18 +3,14 @@
 import sqlite3
 from pathlib import Path
 
-import pytest
 from textual.widgets import Input, Tabs
 
 from screens.compare import CompareScreen
-from screens.confirm import ConfirmScreen
-from screens.doing import orders
 from screens.help import HelpScreen, table
 from screens.keys.table import KEYS, PLACES, bindings
 from screens.live import LiveScreen
 from screens.new_run import NewRunScreen
 from screens.rationales import RationalesScreen
-from screens.reading.reader import Reader, Said
 from screens.runs import RunsScreen
 from screens.settings import SettingsScreen
 from screens.sql import SqlScreen
@@ -24,14 +20,7 @@ from screens.votes import VotesScreen
 from screens.widgets.log_tail import LogTail
 from screens.widgets.run_rows import RunRows
 from tests.pilot import console, press, settle, shown, until
-
-
-def given_orders(database: Path) -> list[tuple[int, str]]:
-    con = sqlite3.connect(database)
-    try:
-        return con.execute("SELECT run_id, name FROM orders ORDER BY id").fetchall()
-    finally:
-        con.close()
+from tests.screens.test_orders_pilot import given_orders
 
 
 def test_the_table_has_an_action_for_every_key_and_help_names_them_all() -> None:
@@ -136,78 +125,6 @@ async def test_q_quits_and_leaves_no_thread(database: Path) -> None:
         await settle(pilot)
         await pilot.press("q")
     assert not app.reader_alive
-
-
-async def test_pause_checkpoint_and_stop_are_orders(database: Path) -> None:
-    app = console(database, 8)
-    async with app.run_test(size=(120, 40), notifications=True) as pilot:
-        await settle(pilot)
-        await press(pilot, "p")
-        await until(pilot, lambda: given_orders(database) == [(8, "pause")])
-        await until(pilot, lambda: "asked to pause" in shown(pilot))
-        await press(pilot, "c")
-        await until(pilot, lambda: given_orders(database)[1:] == [(8, "checkpoint")])
-        await pilot.press("x")
-        assert isinstance(app.screen, ConfirmScreen)
-        await pilot.press("n")
-        await settle(pilot)
-        assert len(given_orders(database)) == 2
-        await pilot.press("x")
-        await pilot.press("y")
-        await until(pilot, lambda: given_orders(database)[2:] == [(8, "stop")])
-
-
-async def test_p_and_r_let_a_paused_run_go_on(database: Path) -> None:
-    con = sqlite3.connect(database)
-    con.execute("UPDATE runs SET status = 'paused' WHERE id = 8")
-    con.commit()
-    con.close()
-    app = console(database, 8)
-    async with app.run_test(size=(120, 40), notifications=True) as pilot:
-        await settle(pilot)
-        assert "‖ paused" in shown(pilot)
-        await press(pilot, "p")
-        await until(pilot, lambda: given_orders(database) == [(8, "resume")])
-        await press(pilot, "r")
-        await until(pilot, lambda: given_orders(database) == [(8, "resume")] * 2)
-
-
-async def test_a_run_that_is_over_takes_no_orders(database: Path) -> None:
-    app = console(database, 4)
-    async with app.run_test(size=(120, 40), notifications=True) as pilot:
-        await settle(pilot)
-        await press(pilot, "p", "c", "x", "r")
-        assert isinstance(app.screen, LiveScreen)
-        assert given_orders(database) == []
-        assert "the run is done" in shown(pilot)
-
-
-@pytest.mark.parametrize("run_id", [5, 6, 7, 9])
-async def test_r_starts_a_worker(database: Path, monkeypatch: pytest.MonkeyPatch, run_id: int) -> None:
-    started = []
-
-    def start(path: Path, run: int) -> None:
-        started.append((path, run))
-
-    monkeypatch.setattr(orders.launch, "start_worker", start)
-    app = console(database, run_id)
-    async with app.run_test(size=(120, 40), notifications=True) as pilot:
-        await settle(pilot)
-        await press(pilot, "r")
-        await until(pilot, lambda: started == [(database, run_id)])
-        await until(pilot, lambda: "started a worker" in shown(pilot))
-
-
-async def test_a_worker_that_cannot_start_says_why(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def start(path: Path, run: int) -> None:
-        raise OSError(30, "Read-only file system")
-
-    monkeypatch.setattr(orders.launch, "start_worker", start)
-    app = console(database, 7)
-    async with app.run_test(size=(120, 40), notifications=True) as pilot:
-        await settle(pilot)
-        await press(pilot, "r")
-        await until(pilot, lambda: "Read-only file system" in shown(pilot))
 
 
 async def test_smooth_and_log_axis_redraw_the_losses(database: Path) -> None:
@@ -371,12 +288,6 @@ async def test_the_palette_offers_the_tables_commands(database: Path) -> None:
         await titles["The run's rationales, positive beside negative"].callback()
         await settle(pilot)
         assert isinstance(app.screen, RationalesScreen)
-
-
-def test_orders_go_through_the_store(database: Path) -> None:
-    reader = Reader(database, lambda _: None)
-    assert orders.order(reader, 8, "pause") == Said("asked run 8 to pause")
-    assert given_orders(database) == [(8, "pause")]
 
 
 async def test_a_run_opened_at_once_after_the_cursor_moved_is_the_one_under_it(database: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,12 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+from engine.store.rationales.filter import Filter, parse
 from engine.store.rationales.questions import Question, read_keys, read_question
+from screens.base import Read
 from screens.rationales import RationalesScreen
+from screens.reading import rationale_reading
+from screens.reading.rationale_reading import RationalesWatch
 from screens.reading.reader import Snapshot
 from screens.widgets.reasons import reasons
 from tests.pilot import console, press, settle, shown, until
@@ -67,7 +72,8 @@ async def test_the_next_question_is_shown_at_once_and_then_as_it_is_by_now(datab
         assert seen is not None
         here = seen.question.index
         (beside,) = (one.question for one in seen.beside if one.question.index == here + 1)
-        screen.show(Snapshot(screen.wanted(), seen))
+        app._frames.pressed(time.monotonic())  # neighbours do not wait for keys: they take no frame
+        app.on_read(Read(Snapshot(screen.wanted(), seen)))
         sql = (
             "UPDATE examples SET question = 'quite another one' WHERE key = ?"
             " AND dataset_id = (SELECT dataset_id FROM run_datasets WHERE run_id = 8)"
@@ -79,6 +85,26 @@ async def test_the_next_question_is_shown_at_once_and_then_as_it_is_by_now(datab
         assert seen.question.text in shown(pilot)
         screen.action_question(1)
         await until(pilot, lambda: "quite another one" in shown(pilot))
+
+
+def test_of_the_neighbours_the_one_that_was_left_is_not_read_again(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = list[int]()
+
+    def reading(*arguments: Any) -> Question | None:
+        read.append(arguments[3])
+        return read_question(*arguments)
+
+    monkeypatch.setattr(rationale_reading, "read_question", reading)
+    con, kept = sqlite3.connect(database), dict[str, Any]()
+    negatives = parse("polarity=negative")  # with a filter there are no neighbours
+    looks = [(3, Filter()), (3, Filter()), (4, Filter()), (4, Filter()), (4, negatives), (5, Filter()), (5, Filter())]
+    seen = [RationalesWatch(8, at, None, wanted).read(con, kept) for at, wanted in looks]
+    con.close()
+    assert read == [3, 3, 2, 4, 4, 4, 5, 4, 5, 5, 4, 6]
+    beside = [[] if one is None else [other.question.index for other in one.beside] for one in seen]
+    assert beside == [[], [2, 4], [], [3, 5], [], [], [4, 6]]
 
 
 async def test_the_history_says_when_which_pair_was_chosen(database: Path) -> None:

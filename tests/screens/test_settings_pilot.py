@@ -204,7 +204,7 @@ async def test_the_mouse_chooses_sorts_and_picks(database: Path) -> None:
         assert view.focused is view.query_one("#negatives")
         target = view._target()
         assert target is not None
-        assert "teacher minority" in target[1]
+        assert "teacher minority" in target.name
         app.post_message(Compare((2, 3, 4)))
         await pilot.pause()
         await settle(pilot)

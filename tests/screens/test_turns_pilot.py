@@ -8,10 +8,14 @@ from textual.widgets import Input
 
 from app import turns
 from app.console import Console
+from app.settings import remember
 from screens.live import LiveScreen
 from screens.new_run import NewRunScreen
+from screens.remembered.kept import Kept, LastKept
+from screens.runs import RunsScreen
 from screens.widgets.pick_list import PickList
 from tests.pilot import console, settle, until
+from tests.seeded import NOW
 
 
 def at_once(app: Console, *keys: str) -> None:
@@ -54,5 +58,49 @@ async def test_a_key_whose_widget_was_taken_away_holds_no_other_up(
     async with app.run_test(size=(120, 40)) as pilot:
         await settle(pilot)
         app._turns.may_go(Key("x", "x"))  # nothing comes up behind it
+        at_once(app, "j", "j")
+        await until(pilot, lambda: app._runs.rows.cursor_row == 2)
+
+
+@pytest.mark.parametrize(("keys", "run_id"), [(("enter",), 3), (("3",), 3), (("j", "enter"), 2)])
+async def test_keys_before_the_remembered_run_has_its_row_are_for_that_run(
+    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keys: tuple[str, ...], run_id: int
+) -> None:
+    monkeypatch.setattr("screens.runs.NEWEST", 2)
+    settings = tmp_path / "settings.toml"
+    remember(None, settings, Kept(last=LastKept("runs", 3, str(database))), "last")
+    app = Console(database, clock=lambda: NOW, settings=settings)
+    async with app.run_test(size=(120, 40)) as pilot:
+        at_once(app, *keys)  # before anything was read
+        await until(pilot, lambda: not isinstance(app.screen, RunsScreen))
+        await settle(pilot)
+        assert app.run_id == run_id
+
+
+async def test_a_key_that_was_called_waits_where_what_it_is_for_is_not_there_after_all(database: Path) -> None:
+    app = console(database)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        keys, first, second = turns.Turns(app), Key("1", "1"), Key("3", "3")
+        called = []
+        app.post_message = called.append  # type: ignore[method-assign,assignment]
+        assert keys.may_go(first)
+        assert not keys.may_go(second)
+        keys._next()  # the first was acted on, and led to the list
+        assert called == [second]
+        keys.hold()
+        assert not keys.may_go(second)
+        keys.release()
+        assert called == [second, second]
+        assert keys.may_go(second)
+        del app.post_message  # type: ignore[method-assign]
+
+
+async def test_keys_wait_once_for_a_run_that_does_not_come(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "PATIENCE", 0.05)
+    monkeypatch.setattr(RunsScreen, "awaits", True)
+    app = console(database)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
         at_once(app, "j", "j")
         await until(pilot, lambda: app._runs.rows.cursor_row == 2)

@@ -36,6 +36,8 @@ class Turns:
         self._busy = False
         self._held = self._impatient = False
         self._number = 0
+        self._over = True
+        """Word of the last one that went came up twice."""
 
     def hold(self) -> None:
         """None goes until `release`: what keys are for is not there yet. Patience is had once."""
@@ -47,7 +49,8 @@ class Turns:
         self._impatient = False
         if self._held:
             self._held = False
-            self._next()
+            if self._over:
+                self._next()
 
     def may_go(self, event: Key | Paste) -> bool:
         """Whether it is its turn; else it comes again when it is."""
@@ -67,20 +70,25 @@ class Turns:
     def follow(self) -> None:
         """It was handed on: send word behind it."""
         self._number += 1
+        self._over = False
         self._send(again=False)
 
     def came(self, message: Handled) -> None:
         """Word came up."""
         if message.number != self._number:
             return
-        if message.again and not self._held:
-            self._next()
-        elif not message.again:
+        if not message.again:
             self._send(again=True)
+            return
+        self._over = True
+        if not self._held:
+            self._next()
 
     def _send(self, again: bool) -> None:
         if not (self._app.focused or self._app.screen).post_message(Handled(self._number, again)):
-            self._next()
+            self._over = True
+            if not self._held:
+                self._next()
 
     def _next(self) -> None:
         self._busy = bool(self._waiting)
@@ -94,7 +102,7 @@ class Turns:
         if not self._busy or self._called is not None or number != self._number:
             return
         if self._app.screen.is_mounted:
-            self._impatient, self._held = self._held, False
+            self._impatient, self._held, self._over = self._held, False, True
             self._next()
         else:  # a screen that is being made could not act on it
             self._app.set_timer(PATIENCE, partial(self._give_up, number))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from textual.events import Key, Paste
+from textual.message import Message
 from textual.widgets import Input
 
 from app import turns
@@ -104,3 +105,37 @@ async def test_keys_wait_once_for_a_run_that_does_not_come(database: Path, monke
         await settle(pilot)
         at_once(app, "j", "j")
         await until(pilot, lambda: app._runs.rows.cursor_row == 2)
+
+
+async def test_keys_that_are_let_go_before_the_last_ones_word_came_up_keep_their_order(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = console(database)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        keys, posted, acted = turns.Turns(app), [], []
+        words: list[turns.Handled] = []
+
+        def post(message: Message) -> bool:
+            (words if isinstance(message, turns.Handled) else posted).append(message)
+            return True
+
+        with monkeypatch.context() as patched:
+            patched.setattr(app, "post_message", post)
+            patched.setattr(app.screen, "post_message", post)
+            if app.focused is not None:
+                patched.setattr(app.focused, "post_message", post)
+            assert keys.may_go(Key("a", "a"))
+            keys.follow()
+            keys.hold()  # it led to a list whose row is still to come
+            assert not keys.may_go(Key("b", "b"))
+            assert not keys.may_go(Key("c", "c"))
+            keys.release()
+            while words or posted:
+                while words:
+                    keys.came(words.pop(0))
+                if posted and keys.may_go(posted[0]):
+                    acted.append(posted[0].key)
+                    keys.follow()
+                del posted[:1]
+        assert acted == ["b", "c"]

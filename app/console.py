@@ -240,8 +240,8 @@ class Console(App[None]):
             self._draw(result)
 
     def _takes_a_frame(self, result: Snapshot) -> bool:
-        view = self._front()
-        return view is None or view.draws(result)
+        view = self._front()  # another than the one it was read for, where somebody has just gone there
+        return view is not None and result.watch == view.wanted() and view.draws(result)
 
     def _draw_when_quiet(self) -> None:
         self._draw_waiting()

@@ -324,3 +324,20 @@ async def test_what_the_mouse_is_drawn_over_is_selected(database: Path) -> None:
         await pilot.hover("#positives", offset=(3 + len(wanted), 2))
         await pilot.mouse_up("#positives", offset=(3 + len(wanted), 2))
         await until(pilot, lambda: app.screen.get_selected_text() == wanted)
+
+
+@pytest.mark.parametrize("left", ["1", "2"])
+async def test_what_was_read_for_the_screen_that_was_just_left_is_not_taken_for_its_own(
+    database: Path, left: str
+) -> None:
+    app = console(database, 8)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        for key in ("3", left):
+            await press(pilot, key)
+            await settle(pilot)
+        late = app._latest
+        app.action_go("rationales")
+        app.on_read(Read(late))  # it was on its way when the key came
+        await settle(pilot)
+        assert "positives" in shown(app)

@@ -37,7 +37,9 @@ class Linear(nn.Linear):
     """A linear layer in float32 whose forward product, and the gradient for what comes in, are oneDNN's."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., in) -> (..., out)"""
+        """(..., in) -> (..., out); torch's own where what comes in is not in the weights' float32 or is to be cast."""
+        if x.dtype != torch.float32 or self.weight.dtype != torch.float32 or torch.is_autocast_enabled("cpu"):
+            return super().forward(x)
         found: Tensor = _Product.apply(x, self.weight, self.bias)
         return found
 
@@ -45,7 +47,8 @@ class Linear(nn.Linear):
 class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        ctx.save_for_backward(x, weight)
+        of_x, of_weight, _ = ctx.needs_input_grad
+        ctx.save_for_backward(x if of_weight else None, weight if of_x else None)  # adapters: weights are frozen
         return _product(x, weight, bias)
 
     @staticmethod

@@ -52,6 +52,28 @@ def test_frozen_weights_get_no_gradient(fast_cpu: None) -> None:
     torch.testing.assert_close(x.grad, layer.weight.sum(dim=0).expand(4, -1), atol=1e-5, rtol=1e-5)
 
 
+def test_frozen_layers_keep_nothing_of_what_came_in(fast_cpu: None) -> None:
+    layer = nn.Linear(512, 512, bias=False).requires_grad_(False)
+    gemm.hasten(layer, CPU, bf16=False)
+    x, kept = torch.randn(64, 512, requires_grad=True), []
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        kept.append(tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        layer(x)
+    assert [tensor.shape for tensor in kept] == [layer.weight.shape]
+
+
+def test_what_is_not_float32_takes_torchs_own_product(fast_cpu: None) -> None:
+    layer, x = nn.Linear(512, 512), torch.randn(4, 512)
+    gemm.hasten(layer, CPU, bf16=False)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert layer(x).dtype == torch.bfloat16
+    assert layer.double()(x.double()).dtype == torch.float64
+
+
 def test_small_layers_other_classes_and_bf16_are_left_alone(fast_cpu: None) -> None:
     class Own(nn.Linear):
         pass

@@ -1,7 +1,7 @@
 """Products with the weights of large linear layers by oneDNN, on CPUs where torch's own choice (MKL) is the slower one.
 
-On an AMD CPU with AVX-512 a forward product of 512 and more columns took 0.5 to 0.8 of MKL's time, one of the
-gradient's two 0.8. Small ones are left alone: oneDNN prepares itself anew for each shape, which takes as long as they.
+On an AMD CPU with AVX-512 a forward product of 512 and more columns took 0.55 to 0.95 of MKL's time, one of the
+gradient's two 0.8 to 0.9. Small ones are left alone: oneDNN prepares itself anew for each shape, as long as they take.
 """
 
 import platform

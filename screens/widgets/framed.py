@@ -1,4 +1,4 @@
-"""A scrolling pane between borders, which paints its rows in a third of the time that Textual takes.
+"""A scrolling pane between borders, which asks Textual for nothing twice that looks as it did.
 
 Textual asks for border, padding and filters again at each line of each frame, and gives every part of a line a style of
 its own that says where it lies, so that no style is found in any cache. Here what surrounds the rows is asked for once

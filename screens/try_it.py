@@ -1,13 +1,11 @@
 """Try it: a run's student is asked a question, by a process of its own; what is known of the question beside it."""
 
 import shlex
-import sqlite3
 import time
 from bisect import bisect_left
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical, VerticalScroll
@@ -18,12 +16,13 @@ from textual.widgets import Static
 from engine.evaluation.reply import SAMPLES, TEMPERATURE, Asked, Doing, Failed, Over, Piece, Ready, Reply, Told, Votes
 from engine.runs import launch
 from engine.runs.inference_client import InferenceClient
-from engine.store.rationales.known import Known, find_example, read_known, read_splits
-from engine.store.runs.browse import RunRow, read_run
+from engine.store.rationales.known import Known, find_example
+from engine.store.runs.browse import read_run
 from screens.base import Ask, Look, View
 from screens.keys.table import bindings, key_of
 from screens.keys.twins import twin
 from screens.reading.reader import Answer, Reader, Snapshot
+from screens.reading.try_reading import Seen, TryWatch
 from screens.widgets.answers import Exchange, known_text, student_text, student_title
 from screens.widgets.footer import Footer
 from screens.widgets.question_field import LONGEST, QuestionField
@@ -31,38 +30,6 @@ from screens.widgets.words import STATUS, count, line, paragraph
 
 TEMPERATURES = (0.3, TEMPERATURE, 1.0, 1.5)
 MOST_SAMPLES = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A run, the questions of its data, and what is known of one of them."""
-
-    run: RunRow
-    splits: tuple[tuple[str, tuple[str, ...]], ...]
-    known: Known | None
-
-
-@dataclass(frozen=True, slots=True)
-class TryWatch:
-    """A run, and a question of its data; None: one that is typed."""
-
-    run_id: int | None
-    example: str | None
-
-    def read(self, con: sqlite3.Connection, kept: dict[str, Any]) -> Seen | None:
-        """None where there is no such run."""
-        run = None if self.run_id is None else read_run(con, self.run_id)
-        if run is None:
-            return None
-        of, splits = kept.get("splits", (-1, ()))
-        if of != run.id or not splits:
-            splits = read_splits(con, run.id)
-            kept["splits"] = (run.id, splits)
-        return Seen(run, splits, None if self.example is None else read_known(con, run.id, self.example))
-
-    def at(self, content: Seen, now: float) -> Seen:
-        """Nothing about it grows old."""
-        return content
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """What the discriminator and the writing of negatives take of a training's time."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,13 +10,18 @@ import torch
 
 
 class Stopwatch:
-    """Seconds of named parts of what runs, by the clock and of this process's threads; a part within another is its."""
+    """Seconds of named parts of what runs; a part within another is its.
+
+    By the clock: of the thread that made this, so of a part that goes on beside it only what it waits for. By CPU: of
+    every thread that does one of the parts.
+    """
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self.wall: dict[str, float] = {}
         self.cpu: dict[str, float] = {}
-        self._within = False
+        self._here = threading.get_ident()
+        self._within = threading.local()
 
     @contextmanager
     def watches(self, owner: Any, name: str, part: str) -> Iterator[None]:
@@ -29,17 +35,17 @@ class Stopwatch:
 
     def _timed(self, call: Callable[..., Any], part: str) -> Callable[..., Any]:
         def timed(*arguments: Any, **named: Any) -> Any:
-            if self._within:
+            if getattr(self._within, "part", None) is not None:
                 return call(*arguments, **named)
-            self._within = True
-            wall, cpu = self.now()
+            self._within.part = part
+            wall, cpu = self.now()[0], _own_cpu()
             try:
                 return call(*arguments, **named)
             finally:
-                self._within = False
-                after = self.now()
-                self.wall[part] = self.wall.get(part, 0.0) + after[0] - wall
-                self.cpu[part] = self.cpu.get(part, 0.0) + after[1] - cpu
+                self._within.part = None
+                if threading.get_ident() == self._here:
+                    self.wall[part] = self.wall.get(part, 0.0) + self.now()[0] - wall
+                self.cpu[part] = self.cpu.get(part, 0.0) + _own_cpu() - cpu
 
         return timed
 
@@ -62,3 +68,8 @@ class Stopwatch:
             found[name] = {part: taken.get(part, 0.0) / max(total, 1e-9) for part in parts}
             found[name]["together"] = sum(found[name].values())
         return found
+
+
+def _own_cpu() -> float:
+    """Of this thread, and of those that compute for it."""
+    return time.thread_time() if torch.get_num_threads() == 1 else time.process_time()

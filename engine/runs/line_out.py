@@ -3,14 +3,15 @@
 import os
 from typing import TextIO
 
+from engine.cores import cores
+
 MOST_THREADS = 4
 """The machine may be training."""
 
 
 def prepare() -> TextIO:
     """Standard output for lines of ours alone, and few threads; before torch is imported."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    os.environ.setdefault("OMP_NUM_THREADS", str(min(cores, MOST_THREADS)))
+    os.environ.setdefault("OMP_NUM_THREADS", str(min(cores(), MOST_THREADS)))
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")

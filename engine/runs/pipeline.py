@@ -11,7 +11,6 @@ import torch
 
 from engine.data.load import load
 from engine.data.splits import asked
-from engine.errors import QcrdError
 from engine.evaluation.final import evaluate_finally
 from engine.judge import training as judge_training
 from engine.judge.discriminator import Discriminator, build
@@ -25,9 +24,9 @@ from engine.parallel import processes
 from engine.parallel.ranks import Ranks
 from engine.randomness import generator
 from engine.records import Dataset, Example, Sample
+from engine.runs import provenance
 from engine.runs.export import export
 from engine.runs.orders import Orders
-from engine.runs.provenance import collect
 from engine.runs.ranking import rank
 from engine.runs.stage import during
 from engine.runs.taught import Taught, record_votes, take_vote, training_texts, unasked
@@ -52,6 +51,7 @@ from engine.training.batches import Item, items, iterations_of
 from engine.training.limits import count_cut, within_limits
 from engine.training.memory import AtOnce
 from engine.training.setup import Setup
+from engine.training.spare_core import spare_core
 from engine.training.train import train
 from engine.training.validation import Validation
 
@@ -73,7 +73,7 @@ def run_stages(spec: RunSpec, database: Path, run_id: int, recorder: Recorder, o
     """Runs all stages; raises Interrupted where an order or a signal stops it, QcrdError where it cannot go on."""
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or torch.get_num_threads()))  # as the worker has set it
     folder = _run_folder(database, run_id)
-    base = _provenance(database, run_id, "base")
+    base = provenance.stored(database, run_id, "base")
     recorder.declare_stages(stages(spec, base is not None or not _begun(folder)))
 
     with during(recorder, "data"):
@@ -82,7 +82,7 @@ def run_stages(spec: RunSpec, database: Path, run_id: int, recorder: Recorder, o
         step_judge_of(spec)  # before samples are paid for
         peers = peer.folders(spec.negatives, database) if spec.negatives else []
         dataset = load(spec)
-        _note_origin(spec, database, run_id, dataset, recorder)
+        provenance.note(spec, database, run_id, dataset.hash, recorder)
         recorder.dataset(dataset)
         for note in dataset.notes:
             recorder.log("info", note, "data")
@@ -204,6 +204,7 @@ def learn(spec: RunSpec, lesson: Lesson, recorder: Recorder, orders: Orders, ran
         orders=orders,
         ranks=ranks,
         at_once=at_once,
+        aside=spare_core(student, ranks),
     )
     if spec.needs_teacher:
         record_votes(taught, spec, setup.followed, recorder)
@@ -371,30 +372,7 @@ def _validation(
     )
 
 
-def _note_origin(spec: RunSpec, database: Path, run_id: int, dataset: Dataset, recorder: Recorder) -> None:
-    """Provenance of the first session stays; a later one on other data is refused, on other code or machine is said."""
-    now = collect(spec, dataset.hash)
-    first = {key: _provenance(database, run_id, key) for key in now}
-    if first["data_hash"] is None:
-        recorder.provenance(now)
-        return
-    if first["data_hash"] != dataset.hash:
-        raise QcrdError(
-            f"data.dataset = {spec.data.dataset!r} has changed since this run began: put it back as it was, "
-            "or start another run"
-        )
-    for key in sorted(now):
-        if first[key] != now[key] and key != "command":
-            recorder.log("warning", f"{key} was {first[key]} in the first session, is {now[key]} now", "data")
-
-
 def _run_folder(database: Path, run_id: int) -> Path:
     with closing(open_reader(database)) as connection:
         row = connection.execute("SELECT folder FROM runs WHERE id = ?", (run_id,)).fetchone()
     return folder_of(database, row)
-
-
-def _provenance(database: Path, run_id: int, key: str) -> str | None:
-    with closing(open_reader(database)) as connection:
-        row = connection.execute("SELECT value FROM provenance WHERE run_id = ? AND key = ?", (run_id, key)).fetchone()
-    return None if row is None else str(row["value"])

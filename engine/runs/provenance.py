@@ -6,9 +6,14 @@ import platform
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
+from engine.cores import cores
+from engine.errors import QcrdError
 from engine.spec.run import RunSpec
+from engine.store.connect import open_reader
+from engine.store.recorder import Recorder
 
 PACKAGES = (
     "torch", "transformers", "tokenizers", "safetensors", "litellm", "datasets", "math-verify", "numpy", "pydantic",
@@ -29,7 +34,7 @@ def collect(spec: RunSpec, dataset_hash: str) -> dict[str, str]:
         "platform": platform.platform(),
         **{name: _version(name) for name in PACKAGES},
         "cpu": _cpu(),
-        "cores": str(_cores()),
+        "cores": str(cores()),
         "memory_gib": _memory(),
         **_gpu(),
         "data_hash": dataset_hash,
@@ -39,6 +44,33 @@ def collect(spec: RunSpec, dataset_hash: str) -> dict[str, str]:
         "command": " ".join(sys.argv),
     }
     return {key: value for key, value in found.items() if value}
+
+
+def note(spec: RunSpec, database: Path, run_id: int, data_hash: str, recorder: Recorder) -> None:
+    """Provenance of the first session stays; a later one on other code or another machine is said.
+
+    Raises QcrdError for one on other data.
+    """
+    now = collect(spec, data_hash)
+    first = {key: stored(database, run_id, key) for key in now}
+    if first["data_hash"] is None:
+        recorder.provenance(now)
+        return
+    if first["data_hash"] != data_hash:
+        raise QcrdError(
+            f"data.dataset = {spec.data.dataset!r} has changed since this run began: put it back as it was, "
+            "or start another run"
+        )
+    for key in sorted(now):
+        if first[key] != now[key] and key != "command":
+            recorder.log("warning", f"{key} was {first[key]} in the first session, is {now[key]} now", "data")
+
+
+def stored(database: Path, run_id: int, key: str) -> str | None:
+    """What the run has recorded under that name, if anything."""
+    with closing(open_reader(database)) as connection:
+        row = connection.execute("SELECT value FROM provenance WHERE run_id = ? AND key = ?", (run_id, key)).fetchone()
+    return None if row is None else str(row["value"])
 
 
 def _version(package: str) -> str:
@@ -80,12 +112,6 @@ def _cpu() -> str:
     except OSError:  # not Linux
         pass
     return platform.processor() or platform.machine()
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _memory() -> str:

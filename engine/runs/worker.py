@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+from engine.cores import cores
 from engine.errors import ANOTHER_RUN, AtLimit, Interrupted, QcrdError, SpecError
 from engine.runs.heartbeat import heartbeat
 from engine.runs.orders import Orders
@@ -171,13 +172,7 @@ def _first(database: Path, run_id: int) -> dict[str, str]:
 
 def _fitting_threads(spec: RunSpec) -> int:
     """The built-in student's matrices are so small that waking a second thread costs more than it computes."""
-    return 1 if spec.student.model.startswith("builtin/") else min(_cores(), MOST_THREADS)
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return 1 if spec.student.model.startswith("builtin/") else min(cores(), MOST_THREADS)
 
 
 if __name__ == "__main__":

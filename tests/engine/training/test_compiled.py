@@ -48,10 +48,10 @@ def test_compiled_blocks_have_the_losses_and_gradients_of_the_student_as_it_is(k
     monkeypatch.setattr("torch._inductor.config.compile_threads", 1)
     if reason := without_compiler(CPU):
         pytest.skip(reason)
-    _compare(kind)
+    _compare(kind, 5e-5)  # C++ adds up in another order
 
 
-def _compare(kind):
+def _compare(kind, most=1e-5):
     s = t5_student() if kind == "t5" else causal_student(kind)
     random = torch.Generator().manual_seed(0)
     config = Qcrd()
@@ -74,7 +74,7 @@ def _compare(kind):
     torch.testing.assert_close(losses, wanted_losses, rtol=1e-5, atol=1e-6)
     assert gradients.keys() == wanted.keys()
     for name, gradient in wanted.items():
-        torch.testing.assert_close(gradients[name], gradient, rtol=1e-5, atol=1e-5, msg=name)
+        torch.testing.assert_close(gradients[name], gradient, rtol=1e-5, atol=most, msg=name)
 
 
 @pytest.mark.slow
@@ -89,7 +89,7 @@ def test_a_training_goes_on_from_its_checkpoint_with_blocks_compiled_anew(tmp_pa
     trained(monkeypatch, setup(tmp_path / "2", plain, Said()))
     assert whole.model.decoder.compiles
     for name, p in weights(whole).items():
-        torch.testing.assert_close(weights(again)[name], p, rtol=1e-5, atol=1e-5, msg=name)
+        torch.testing.assert_close(weights(again)[name], p, rtol=1e-5, atol=most, msg=name)
         torch.testing.assert_close(weights(plain)[name], p, rtol=1e-3, atol=1e-3, msg=name)
 
 

@@ -2,13 +2,16 @@
 
 import shlex
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Container
+from textual.message import Message
 
 from engine.errors import UsageError
 from engine.store.runs.listing import Listed
@@ -18,30 +21,28 @@ from screens.doing.deeds import Deed
 from screens.keys.table import bindings, hints
 from screens.keys.twins import listing, twin, words
 from screens.listing.arrange import Group
-from screens.listing.asking import Asking
 from screens.listing.columns import Moment
-from screens.listing.preview import group_preview, preview
-from screens.listing.run_table import readable, settings_of
+from screens.listing.run_table import readable
+from screens.listing.typed import begun, looked, resorted
 from screens.reading.reader import Answer, Snapshot
 from screens.reading.run_watch import RunsSeen, RunsWatch
 from screens.remembered.kept import RunsKept
 from screens.widgets.footer import Footer
 from screens.widgets.run_pane import RunPane
-from screens.widgets.run_preview import RunPreview
+from screens.widgets.run_preview import BESIDE, PREVIEW, RunPreview
+from screens.widgets.run_rows import Header, RunRows
 from screens.widgets.words import line
 
 if TYPE_CHECKING:
     from screens.widgets.first_run import FirstRun
+    from screens.widgets.prompt import Kind, Prompt
 
 NEWEST = 100
 """So many runs fill the first frame; the others are read when it is there."""
-BESIDE = 160
-"""Columns from which the preview stands beside the list; it takes PREVIEW of them."""
-PREVIEW = 64
 UNCHANGED = RunsKept()
 
 
-class RunsScreen(Asking):
+class RunsScreen(View):
     """The list. Rows keep their place; the cursor keeps its run."""
 
     CSS_PATH = "runs.tcss"
@@ -70,6 +71,13 @@ class RunsScreen(Asking):
         """To the last row, once it is known which it is."""
         self._first_run: FirstRun | None = None
         """Where there is no run."""
+        self._prompt: Prompt | None = None
+        """Once something was to be typed."""
+
+    @property
+    def rows(self) -> RunRows:
+        """The list."""
+        return self.query_one(RunRows)
 
     def compose(self) -> ComposeResult:
         """The table, and below or beside it what is known of one run."""
@@ -90,29 +98,20 @@ class RunsScreen(Asking):
     def blanks(self) -> dict[str, str]:
         """The runs that a key is for, and what the list is asked for."""
         ids = " ".join(map(str, self.targets()))
-        found = {"RUNS": ids, "RUN": ids} if ids else {}
-        found |= {"FILTER": shlex.quote(self.kept.where)} if self.kept.where else {}
-        return {**found, "KEY": self.kept.sort} if self.kept.sort else found
+        where = shlex.quote(self.kept.where) if self.kept.where else ""
+        found = {"RUNS": ids, "RUN": ids, "FILTER": where, "KEY": self.kept.sort}
+        return {name: words for name, words in found.items() if words}
 
     def wanted(self) -> RunsWatch:
         """The runs of the filter, and the scores of the one under the cursor."""
-        where = self.kept.where
-        timed = any(word in where.lower() for word in ("age", "state", "status"))
-        minute = int(self.clock() // 60) if timed else 0
-        settings = settings_of(self.kept)
-        newest = 0 if self.kept.sort or self.kept.groups else self._newest
-        return RunsWatch(self.selected, where, settings, self.kept.archived, minute, newest, self.clock)
+        return RunsWatch.of(self.kept, self.selected, self._newest, self.clock)
 
     @property
     def awaits(self) -> bool:
         """Whether the run that was opened or remembered is still to get its row: keys are for it, not for the first."""
         if self.selected is None or self.selected == self._followed or self._unreadable:
             return False
-        return self._seen is None or (self._partial(self._seen) and self.selected not in self.runs)
-
-    @staticmethod
-    def _partial(seen: RunsSeen) -> bool:
-        return len(seen.runs.runs) < seen.runs.found
+        return self._seen is None or (self._seen.partial and self.selected not in self.runs)
 
     def moment(self) -> Moment:
         """Now, to the second: less would be drawn anew for nothing."""
@@ -125,34 +124,27 @@ class RunsScreen(Asking):
         if seen is None:
             if snapshot.problem is not None and self._seen is None:
                 self._empty(snapshot.absent)
-                self.pane.nothing("no runs could be read: what is wrong stands above")
+                self.query_one(RunPane).nothing("no runs could be read: what is wrong stands above")
             return
         before, self._seen = self._seen, seen
         if before is None or seen.runs is not before.runs:
-            new = {one.run.id: one for one in seen.runs.runs}
-            # not what a filter brings in: what was made since
-            newest = max(self.runs, default=0)
-            fresh = [key for key in new if key > newest] if self.runs and before is not None else []
-            if fresh and before is not None and seen.runs.total > before.runs.total:
-                names = ", ".join(line(new[key].run.name, 40) for key in sorted(fresh)[:3])
-                self.notify(f"New: {names}", markup=False)
-            self.runs = new
-            self.chosen &= new.keys()
+            if before is not None and (new := seen.made_since(before)):
+                self.notify(f"New: {', '.join(line(one.run.name, 40) for one in new[:3])}", markup=False)
+            self.runs = {one.run.id: one for one in seen.runs.runs}
+            self.chosen &= self.runs.keys()
         self._empty(not seen.runs.total)
-        partial = self._partial(seen)
         if self._newest:
             self.call_after_refresh(self._read_all)
         self.draw()
         if self.awaits:
-            self.query_one(RunPreview).clear()
+            self.query_one(RunPreview).show(None, (), self.moment())
             return  # the cursor goes there when it has a row
-        if self._to_last and not partial:
+        if self._to_last and not seen.partial:
             self._to_last = False
             self.action_end(1)
         if self.selected is not None and self.selected != self._followed:
             self.rows.move_to(self.selected)
         self.follow_cursor()
-        self._preview()
 
     def _read_all(self) -> None:
         """The rest, now that the newest stand there."""
@@ -182,21 +174,10 @@ class RunsScreen(Asking):
         if self._seen is None:
             return
         width = self.width - (PREVIEW if self.width >= BESIDE else 0)
-        self.pane.show(
-            self._seen.runs,
-            self.runs,
-            self.kept,
-            settings_of(self.kept),
-            self.moment(),
-            self.chosen,
-            width,
-            hints("runs", "runs", self.keys),
-        )
+        keys = hints("runs", "runs", self.keys)
+        self.query_one(RunPane).show(self._seen.runs, self.runs, self.kept, self.moment(), self.chosen, width, keys)
 
-    def on_run_rows_moved(self) -> None:
-        """The cursor moved: show that run below."""
-        self.follow_cursor()
-
+    @on(RunRows.Moved)
     def follow_cursor(self) -> None:
         """Take the run under the cursor: keys may be faster than the list's own message."""
         under = self.rows.under
@@ -210,13 +191,8 @@ class RunsScreen(Asking):
 
     def _preview(self) -> None:
         under = self.rows.under
-        pane = self.query_one(RunPreview)
-        if isinstance(under, Group):
-            pane.show("Group", group_preview(under))
-        elif under is not None and self._seen is not None:
-            pane.show("Run", preview(self.runs[under], self._seen.scores, self.moment()))
-        else:
-            pane.clear()
+        scores = self._seen.scores if self._seen is not None else ()
+        self.query_one(RunPreview).show(self.runs[under] if isinstance(under, int) else under, scores, self.moment())
 
     def keep(self, kept: RunsKept) -> None:
         """Show the list so from now on, and remember it."""
@@ -231,29 +207,27 @@ class RunsScreen(Asking):
         """What can be typed; or the run that was begun from the empty list."""
         if isinstance(answer.result, orders.Begun):
             self.post_message(Open(answer.result.run_id))
-            return
-        self.offer(answer.result)
+        elif self._prompt is not None:
+            self._prompt.offer(answer.result)
 
+    @on(RunRows.Opened)
     def action_open(self) -> None:
         """Open the run under the cursor, or fold and unfold a group; where there is no run, begin the built-in one."""
         if self.has_class("-empty") and self._first_run is not None:
             self._first_run.begin()
             return
         if isinstance(self.rows.under, Group):
-            self.pane.turn(self.rows.under)
+            self.query_one(RunPane).turn(self.rows.under)
             self.draw()
             return
         self.follow_cursor()
         if self.selected is not None:
             self.post_message(Open(self.selected))
 
-    def on_run_rows_opened(self) -> None:
-        """A click on the row under the cursor."""
-        self.action_open()
-
     def leave(self) -> bool:
         """Put the prompt away, or unchoose; False where there was nothing to leave."""
-        if self.close_prompt():
+        if self._prompt is not None and self._prompt.close():
+            self.rows.focus()
             return True
         was = bool(self.chosen)
         self.chosen = frozenset()
@@ -272,48 +246,39 @@ class RunsScreen(Asking):
     def action_end(self, by: int) -> None:
         """The first row, or the last."""
         self.action_move(by * len(self.rows.rows))
-        self._to_last = by > 0 and self._seen is not None and self._partial(self._seen)
+        self._to_last = by > 0 and self._seen is not None and self._seen.partial
 
     def action_fold(self) -> None:
         """Fold the group of the cursor, which goes there."""
-        self.pane.fold()
+        self.query_one(RunPane).fold()
         self.draw()
 
     def action_unfold(self) -> None:
         """Unfold the group under the cursor."""
-        self.pane.unfold()
+        self.query_one(RunPane).unfold()
         self.draw()
 
     def action_choose(self) -> None:
         """Choose what is under the cursor, or no longer."""
-        under = self.rows.under
-        ids = frozenset(under.run_ids if isinstance(under, Group) else () if under is None else (under,))
+        ids = frozenset(self.rows.ids_under)
         self.chosen = self.chosen - ids if ids <= self.chosen else self.chosen | ids
         self.draw()
         self.action_move(1)
 
     def targets(self) -> tuple[int, ...]:
         """The chosen runs, else those under the cursor; newest first."""
-        under = self.rows.under
-        ids = self.chosen or (under.run_ids if isinstance(under, Group) else () if under is None else (under,))
-        return tuple(sorted(ids, reverse=True))
+        return tuple(sorted(self.chosen or self.rows.ids_under, reverse=True))
 
     def _targeted(self) -> list[Listed]:
         return [self.runs[key] for key in self.targets()]
-
-    def _statuses(self) -> dict[int, str]:
-        moment = self.moment()
-        return {one.run.id: moment.status(one) for one in self._targeted()}
 
     def do(self, deed: Deed) -> None:
         """Have it done, after its question where it has one."""
         if deed.question:
             from screens.confirm import ConfirmScreen
 
-            self.app.push_screen(
-                ConfirmScreen(deed.question, deed.detail),
-                lambda yes: self.do(replace(deed, question="")) if yes else None,
-            )
+            box, agreed = ConfirmScreen(deed.question, deed.detail), replace(deed, question="")
+            self.app.push_screen(box, lambda yes: self.do(agreed) if yes else None)
             return
         self.twin = deed.command
         self.post_message(Ask(deed.job))
@@ -331,50 +296,92 @@ class RunsScreen(Asking):
 
     def action_stop(self) -> None:
         """Stop those that run, after a question."""
-        self._if_any(deeds.stop)
+        with self._refusals():
+            self.do(deeds.stop(self._targeted(), self.moment()))
 
     def action_resume(self) -> None:
         """Let paused ones go on, start workers for those that have none; several are asked about."""
-        self._if_any(deeds.resume)
+        with self._refusals():
+            self.do(deeds.resume(self._targeted(), self.moment()))
 
-    def _if_any(self, deed: Callable[[Sequence[Listed], Mapping[int, str]], Deed]) -> None:
-        """Do it to those of the runs that it can be done to; where there is none, say so."""
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        """What cannot be done is said."""
         try:
-            self.do(deed(self._targeted(), self._statuses()))
+            yield
         except UsageError as error:
             self.notify(str(error), severity="warning", markup=False)
 
     def action_compare(self) -> None:
         """Lay them beside each other; the oldest is what the others are compared with."""
         ids = tuple(reversed(self.targets()))
-        try:
+        with self._refusals():
             deeds.comparable(ids, self.runs)
-        except UsageError as error:
-            self.notify(str(error), severity="warning", markup=False)
-            return
-        self.twin = words("compare", ids)
-        self.post_message(Compare(ids))
+            self.twin = words("compare", ids)
+            self.post_message(Compare(ids))
 
     def action_try_it(self) -> None:
         """Ask the student of the run under the cursor."""
-        self.follow_cursor()
-        if self.selected is not None:
-            self.twin = f"try {self.selected}"
-            self.post_message(TryIt(self.selected))
+        self._go("try", TryIt)
 
     def action_votes(self) -> None:
         """What votes among answers of the run under the cursor are worth."""
-        self.follow_cursor()
-        if self.selected is not None:
-            self.twin = f"evaluate {self.selected}"
-            self.post_message(Votes(self.selected))
+        self._go("evaluate", Votes)
 
     def action_export(self) -> None:
         """Export the student of the run under the cursor."""
+        self._go("export", lambda run_id: Export(run_id, self.runs[run_id].run.name))
+
+    def _go(self, command: str, message: Callable[[int], Message]) -> None:
+        """Have something opened for the run under the cursor."""
         self.follow_cursor()
         if self.selected is not None:
-            self.twin = f"export {self.selected}"
-            self.post_message(Export(self.selected, self.runs[self.selected].run.name))
+            self.twin = f"{command} {self.selected}"
+            self.post_message(message(self.selected))
+
+    async def action_ask(self, kind: "Kind") -> None:
+        """Ask what the list is to be filtered, sorted or grouped by, or for its columns."""
+        await self._ask(kind, begun(kind, self.kept, self.width))
+
+    async def action_tag(self) -> None:
+        """Ask for tags."""
+        if ids := self.targets():
+            await self._ask("tags", "", f"Tags of {orders.named(ids)}")
+
+    async def action_note(self) -> None:
+        """Ask for a note."""
+        self.follow_cursor()
+        if self.selected in self.runs:
+            await self._ask("note", line(self.runs[self.selected].note, 4000), f"Note on run {self.selected}")
+
+    async def _ask(self, kind: "Kind", text: str, heading: str = "") -> None:
+        if self._prompt is None:
+            from screens.widgets.prompt import Prompt
+
+            self._prompt = Prompt()
+            await self.mount(self._prompt, before=self.query_one(Footer))
+        self._prompt.open(kind, text, heading)
+        self.post_message(Ask(orders.words))
+
+    def on_prompt_done(self, event: "Prompt.Done") -> None:
+        """Do what was typed."""
+        self.rows.focus()
+        if event.kind == "note":
+            if self.selected is not None:
+                self.do(deeds.note(self.selected, event.text))
+        elif event.kind == "tags":
+            if event.text:
+                self.do(deeds.tag(self._targeted(), event.text.split()))
+        else:
+            with self._refusals():
+                kept = looked(event.kind, event.text, self.kept, event.words)
+                if event.kind == "group":
+                    self.query_one(RunPane).folded = frozenset()
+                self.keep(kept)
+
+    def on_header_sort(self, event: Header.Sort) -> None:
+        """A title was clicked."""
+        self.keep(resorted(self.kept, event.key))
 
     def action_archived(self) -> None:
         """Show what was put away, or hide it."""

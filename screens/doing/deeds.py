@@ -10,6 +10,7 @@ from engine.store.runs.listing import Listed
 from screens.doing import orders
 from screens.keys.table import key_of
 from screens.keys.twins import each, words
+from screens.listing.columns import Moment
 from screens.reading.reader import Reader, Said
 from screens.widgets.words import line
 
@@ -66,9 +67,9 @@ def note(run_id: int, text: str) -> Deed:
     return Deed(partial(orders.note, run_id=run_id, text=text), f"note {run_id} {shlex.quote(text)}")
 
 
-def stop(runs: Sequence[Listed], status: Mapping[int, str]) -> Deed:
-    """Stop those that are at work, by their `status`, after a question. Raises UsageError where none is."""
-    there = [one for one in runs if status[one.run.id] in ("queued", "running", "paused")]
+def stop(runs: Sequence[Listed], moment: Moment) -> Deed:
+    """Stop those that are at work, after a question. Raises UsageError where none is."""
+    there = [one for one in runs if moment.status(one) in ("queued", "running", "paused")]
     if not there:
         raise UsageError("nothing to stop: no such run is at work")
     ids = _ids(there)
@@ -81,11 +82,10 @@ def stop(runs: Sequence[Listed], status: Mapping[int, str]) -> Deed:
     )
 
 
-def resume(runs: Sequence[Listed], status: Mapping[int, str]) -> Deed:
+def resume(runs: Sequence[Listed], moment: Moment) -> Deed:
     """Let paused ones go on, start workers for those that have none; several are asked about. Raises UsageError."""
-    ids = _ids(runs)
-    paused = tuple(key for key in ids if status[key] == "paused")
-    ended = tuple(key for key in ids if status[key] in ("queued", "interrupted", "failed", "stale"))
+    paused = _ids([one for one in runs if moment.status(one) == "paused"])
+    ended = _ids([one for one in runs if moment.status(one) in ("queued", "interrupted", "failed", "stale")])
     if not paused and not ended:
         raise UsageError("nothing to resume: such runs are at work or done")
     job, typed = partial(orders.resume_all, paused=paused, ended=ended), each("resume", (*paused, *ended), "-d")

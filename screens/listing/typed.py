@@ -1,4 +1,4 @@
-"""What is typed below the list of runs: what stands there already, what is offered, and how the list then looks."""
+"""What is typed below the list of runs: what stands there already, what it can name, and how the list then looks."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from engine.store.runs.complete import Words
     from screens.widgets.prompt import Kind
 
-HEADINGS: "dict[Kind, str]" = {"filter": "Filter", "sort": "Sort by", "group": "Group by", "columns": "Columns"}
-
 
 def begun(kind: "Kind", kept: RunsKept, width: int) -> str:
     """How the list is now, in a terminal of that width."""
@@ -22,21 +20,16 @@ def begun(kind: "Kind", kept: RunsKept, width: int) -> str:
     return {"filter": kept.where, "sort": kept.sort, "group": " ".join(kept.groups)}[kind]
 
 
-def offered(kind: "Kind", known: "Words | None") -> "Words":
-    """A filter and tags know what there is in the database, the others the columns of the list and its settings."""
-    from engine.store.runs.complete import Words  # the language of filters takes a while to load
-
-    known = known or Words()
-    if kind in ("filter", "tags"):
-        return known
-    return Words((*COLUMNS, *(key for key in known.keys if "." in key)))
+def nameable(known: "Words") -> tuple[str, ...]:
+    """What the list can be sorted and grouped by: its columns, and the settings that there are."""
+    return (*COLUMNS, *(key for key in known.keys if "." in key))
 
 
-def looked(kind: "Kind", text: str, kept: RunsKept, known: "Words | None") -> RunsKept:
+def looked(kind: "Kind", text: str, kept: RunsKept, known: "Words") -> RunsKept:
     """How the list looks once that was typed. Raises UsageError where there is no such column."""
     if kind == "filter":
         return replace(kept, where=text)
-    keys = named_columns(text.split(), offered(kind, known).keys if known else ())
+    keys = named_columns(text.split(), nameable(known) if known.keys else ())
     if kind == "sort":
         return resorted(kept, keys[0] if keys else "")
     return replace(kept, groups=keys) if kind == "group" else replace(kept, columns=keys)

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.store.runs.browse import Score, read_scores
-from engine.store.runs.listing import RunList, RunListReader, stale
+from engine.store.runs.listing import Listed, RunList, RunListReader, stale
+from screens.listing.run_table import settings_of
+from screens.remembered.kept import RunsKept
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,14 @@ class RunsWatch:
     newest: int = 0
     """So many of the newest are enough where nothing has been read yet; 0: all are wanted."""
     clock: Callable[[], float] = field(default=time.time, compare=False)
+
+    @classmethod
+    def of(cls, kept: RunsKept, selected: int | None, newest: int, clock: Callable[[], float]) -> "RunsWatch":
+        """What a list that looks so needs; the newest alone are enough where nothing sorts or groups it."""
+        timed = any(word in kept.where.lower() for word in ("age", "state", "status"))
+        minute = int(clock() // 60) if timed else 0
+        newest = 0 if kept.sort or kept.groups else newest
+        return cls(selected, kept.where, settings_of(kept), kept.archived, minute, newest, clock)
 
     def read(self, con: sqlite3.Connection, kept: dict[str, Any]) -> "RunsSeen":
         """The rows."""
@@ -42,3 +52,15 @@ class RunsSeen:
     runs: RunList
     scores: tuple[Score, ...]
     stale: frozenset[int] = frozenset()
+
+    @property
+    def partial(self) -> bool:
+        """Whether these are the newest alone."""
+        return len(self.runs.runs) < self.runs.found
+
+    def made_since(self, before: "RunsSeen") -> list[Listed]:
+        """The runs made meanwhile, oldest first; not what another filter brings in."""
+        if not before.runs.runs or self.runs.total <= before.runs.total:
+            return []
+        newest = max(one.run.id for one in before.runs.runs)
+        return sorted((one for one in self.runs.runs if one.run.id > newest), key=lambda one: one.run.id)

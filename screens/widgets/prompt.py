@@ -12,9 +12,11 @@ from textual.message import Message
 from textual.widgets import Input, Static
 
 from engine.store.runs.complete import Words, complete, matching
+from screens.listing.typed import nameable
 from screens.widgets.words import line
 
 Kind = Literal["filter", "group", "sort", "columns", "tags", "note"]
+HEADINGS: dict[Kind, str] = {"filter": "Filter", "sort": "Sort by", "group": "Group by", "columns": "Columns"}
 LIST = {
     "group": "columns or settings that the list is a tree by, outermost first; nothing: no tree",
     "sort": "a column or a setting; the one it is sorted by already: the other way round; nothing: the newest first",
@@ -69,14 +71,14 @@ class Prompt(Vertical):
     class Done(Message):
         """Enter was pressed."""
 
-        def __init__(self, kind: Kind, text: str) -> None:
+        def __init__(self, kind: Kind, text: str, words: Words) -> None:
             super().__init__()
-            self.kind, self.text = kind, text
+            self.kind, self.text, self.words = kind, text, words
 
     def __init__(self) -> None:
         super().__init__()
         self.words = Words()
-        """What is offered."""
+        """What there is in the database; empty until it is known."""
         self.kind: Kind = "filter"
         self._typed = Typed()
 
@@ -85,16 +87,10 @@ class Prompt(Vertical):
         yield Field(compact=True)
         yield Static("", markup=False)
 
-    @property
-    def shown(self) -> bool:
-        """Whether it is open."""
-        return self.has_class("-shown")
-
-    def open(self, kind: Kind, title: str, text: str, words: Words) -> None:
-        """Ask for something; `text` is there already."""
-        self.words = words
+    def open(self, kind: Kind, text: str, heading: str = "") -> None:
+        """Ask for something; `text` is there already, `heading` is what the border says in place of the usual."""
         self.kind, self._typed = kind, Typed(text)
-        self.border_title = Content(title)
+        self.border_title = Content(heading or HEADINGS[kind])
         self.add_class("-shown")
         field = self.query_one(Field)
         field.value = text
@@ -107,9 +103,11 @@ class Prompt(Vertical):
         self.words = words
         self.draw()
 
-    def close(self) -> None:
-        """Put it away."""
+    def close(self) -> bool:
+        """Put it away; False where it was not open."""
+        was_open = self.has_class("-shown")
         self.remove_class("-shown")
+        return was_open
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Offer anew, unless it is an offer that was taken."""
@@ -135,7 +133,7 @@ class Prompt(Vertical):
         """Enter."""
         event.stop()
         self.close()
-        self.post_message(self.Done(self.kind, event.value.strip()))
+        self.post_message(self.Done(self.kind, event.value.strip(), self.words))
 
     def offers(self) -> tuple[str, ...]:
         """What the whole text may become."""
@@ -149,7 +147,7 @@ class Prompt(Vertical):
             sign = "-" if last.startswith("-") else ""
             known = matching(last.removeprefix("-"), self.words.of("tag"))
         else:
-            sign, known = "", matching(last, self.words.keys)
+            sign, known = "", matching(last, nameable(self.words))
         return tuple(f"{before}{blank}{sign}{key}" for key in known)
 
     def draw(self) -> None:

@@ -12,7 +12,7 @@ from engine.store.runs.listing import Listed, RunList
 from screens.keys.table import key_of
 from screens.listing.arrange import Group, Path, Row, ordered, tree
 from screens.listing.columns import Moment, column_of
-from screens.listing.run_table import fitting, group_name, layout, title
+from screens.listing.run_table import fitting, group_name, layout, settings_of, title
 from screens.remembered.kept import RunsKept
 from screens.widgets.run_rows import Header, RunRows
 from screens.widgets.words import count, line
@@ -43,13 +43,13 @@ class RunPane(Vertical):
         found: RunList,
         runs: Mapping[int, Listed],
         kept: RunsKept,
-        settings: tuple[str, ...],
         moment: Moment,
         chosen: frozenset[int],
         width: int,
         keys: str,
     ) -> None:
         """`found` as rows of at most `width` cells; `runs` has them by id, `keys` is what the border says of keys."""
+        settings = settings_of(kept)
         columns = layout(kept, settings, width)
         groups: list[Callable[[Listed], str]] = [
             partial(group_name, column=column_of(key, settings), moment=moment) for key in kept.groups

@@ -57,6 +57,12 @@ class RunRows(ScrollView, can_focus=True, inherit_bindings=False):
         """The row under the cursor."""
         return self.rows[self.cursor_row] if self.cursor_row < len(self.rows) else None
 
+    @property
+    def ids_under(self) -> tuple[int, ...]:
+        """The run under the cursor, or the runs of the group there."""
+        under = self.under
+        return under.run_ids if isinstance(under, Group) else () if under is None else (under,)
+
     def show(
         self,
         rows: tuple[Row, ...],

@@ -19,6 +19,7 @@ from screens.doing import orders
 from screens.reading.reader import Snapshot
 from screens.remembered.kept import Kept, RunsKept
 from screens.runs import RunsScreen
+from screens.widgets.prompt import Prompt
 from screens.widgets.run_rows import RunRows
 from tests.pilot import console, press, settle, shown, until
 from tests.screens.test_hostile_pilot import HOSTILE
@@ -92,7 +93,7 @@ async def test_tab_completes_a_filter(database: Path) -> None:
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await settle(pilot)
         await pilot.press("slash")
-        await until(pilot, lambda: bool(screen(pilot).words.keys))
+        await until(pilot, lambda: bool(screen(pilot).query_one(Prompt).words.keys))
         await pilot.press(*"met", "tab")
         assert screen(pilot).query_one("Prompt Field").value == "method"  # type: ignore[attr-defined]
         await pilot.press("equals_sign", "tab", "tab")
@@ -101,6 +102,32 @@ async def test_tab_completes_a_filter(database: Path) -> None:
         await pilot.press("shift+tab", "enter")
         await settle(pilot)
         assert listed(pilot) == [9, 8, 7, 6, 5, 4]
+
+
+async def test_tab_completes_a_column_or_a_setting_and_nothing_else_that_a_filter_knows(database: Path) -> None:
+    app = console(database)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await settle(pilot)
+        await pilot.press("S")
+        await until(pilot, lambda: bool(screen(pilot).query_one(Prompt).words.keys))
+        await pilot.press(*"archi", "tab")
+        field = screen(pilot).query_one("Prompt Field")
+        assert field.value == "archi"  # type: ignore[attr-defined]
+        field.value = "delt"  # type: ignore[attr-defined]
+        await pilot.press("tab", "enter")
+        await settle(pilot)
+        assert screen(pilot).kept.sort == "method.loss.delta"
+
+
+async def test_another_tree_is_unfolded(database: Path) -> None:
+    app = console(database)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await settle(pilot)
+        await fill(pilot, "b", "dataset")
+        await press(pilot, "h")
+        assert listed(pilot)[:2] == ["arithmetic", "svamp"]
+        await fill(pilot, "b", "dataset method")
+        assert listed(pilot)[:3] == ["arithmetic", "qcrd", 9]
 
 
 async def test_a_tree_that_folds(database: Path) -> None:

@@ -12,6 +12,7 @@ from textual.widgets import Input
 from engine.store.rationales.notes import remark
 from screens.base import Compare
 from screens.runs import RunsScreen
+from screens.widgets.prompt import Prompt
 from tests.pilot import console, press, settle, shown, until
 
 STATES = {
@@ -61,7 +62,7 @@ async def filtering(pilot: Pilot[None]) -> None:
     await pilot.press("slash")
     view = pilot.app.screen
     assert isinstance(view, RunsScreen)
-    await until(pilot, lambda: bool(view.words.keys))
+    await until(pilot, lambda: bool(view.query_one(Prompt).words.keys))
     await pilot.press(*"acc>0.4 method", "equals_sign")
     await pilot.pause()
 

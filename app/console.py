@@ -41,6 +41,7 @@ class Console(App[None]):
 
     TITLE = "qcrd"
     BINDINGS = bindings("all")
+    ESCAPE_TO_MINIMIZE = False  # Textual's own way draws nothing anew: `action_back` does
     CSS_PATH = [Path(themes.__file__).with_name(f"{name}.tcss") for name in ("themes", "base", "runs")]  # noqa: RUF012
     # the list's too: Textual reads none for the screen that it begins with
 
@@ -332,7 +333,7 @@ class Console(App[None]):
             if self._places.rationales.close_search():
                 return
             if self._places.rationales.maximized is not None:
-                self._places.rationales.minimize()
+                self._places.rationales.action_maximise()
                 return
             self.action_go("live")
         elif view is not self._runs:

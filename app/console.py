@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding
-from textual.events import Event, Key, Paste
+from textual.events import Event
 from textual.screen import Screen
 
 from app.frames import QUIET, Frames
 from app.places import Places
 from app.settings import load_kept, remember
 from app.stylesheet import ParsedOnce
-from app.turns import Handled, Turns
+from app.turns import Handled, Turns, takes_turn
 from screens import themes
 from screens.base import Ask, Compare, Export, Keep, Open, Prefer, Read, TryIt, View, Votes, draw_hints
 from screens.doing.background import Finished
@@ -101,6 +101,7 @@ class Console(App[None]):
 
             self._keys, _ = remapped(self._kept.keys)
         hold_to(self._keys)
+        self._turns.quit_keys = frozenset(next(k.keys for k in self._keys if k.name == "all.quit").split(","))
         self.set_keymap({key.name: key.keys for key in self._keys if key.name in self._kept.keys})
         self._places.hold(self._keys, self._kept)
         self._runs.draw()
@@ -143,12 +144,12 @@ class Console(App[None]):
 
     async def on_event(self, event: Event) -> None:
         """A key when it is its turn; anything else at once."""
-        if not isinstance(event, Key | Paste) or event.is_forwarded:
+        if not takes_turn(event):
             await super().on_event(event)
             return
         self._frames.pressed(time.monotonic())
         if self._front() is self._runs and self._runs.awaits:
-            self._turns.hold()
+            self._turns.hold(event)
         if self._turns.may_go(event):
             await super().on_event(event)
             self._turns.follow()

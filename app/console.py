@@ -76,14 +76,12 @@ class Console(App[None]):
         self._places = Places(self, database, self._runs, lambda: self._latest)
         self._reader = Reader(database, self._came, clock)
         self._hold()
-        last = self._kept.last
+        last = self._kept.last.of(database)
+        self._places.compared = last.compared
         self._first = "runs" if run_id is None else "live"
         """Where it opens."""
         if run_id is None and last.place in PLACES:
-            here = last.database == str(database.absolute())
-            if last.place not in ("live", "rationales") or (here and last.run):
-                self._first = last.place
-                self.run_id = last.run if here and last.run else None
+            self._first, self.run_id = last.place, last.run or None
 
     def _came(self, result: Snapshot | Said | Answer) -> None:
         """On the reader's thread: it has something."""
@@ -224,6 +222,7 @@ class Console(App[None]):
 
     def on_compare(self, message: Compare) -> None:
         """Runs were chosen in the list."""
+        self._places.compared = message.run_ids
         self._places.compare.open(message.run_ids)
         self.action_go("compare")
 
@@ -324,8 +323,8 @@ class Console(App[None]):
                 self.switch_screen(place)
             if place in ("try", "votes"):  # of a run that is named by what led there
                 return
-            last = LastKept(place, self.run_id or 0, str(self._reader.database.absolute()))
-            self.on_keep(Keep("last", last))
+            database = str(self._reader.database.absolute())
+            self.on_keep(Keep("last", LastKept(place, self.run_id or 0, database, self._places.compared)))
 
     async def action_back(self) -> None:
         """One level up; out of a search or a maximised pane first."""

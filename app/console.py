@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding
-from textual.events import Event, Key, Paste
+from textual.events import Event
 from textual.screen import Screen
 
 from app.frames import QUIET, Frames
 from app.places import Places
 from app.settings import load_kept, remember
 from app.stylesheet import ParsedOnce
-from app.turns import Handled, Turns
+from app.turns import Handled, Turns, takes_turn
 from screens import themes
 from screens.base import Ask, Compare, Export, Keep, Open, Prefer, Read, TryIt, View, Votes, draw_hints
 from screens.doing.background import Finished
@@ -41,6 +41,7 @@ class Console(App[None]):
 
     TITLE = "qcrd"
     BINDINGS = bindings("all")
+    ESCAPE_TO_MINIMIZE = False  # Textual's own way draws nothing anew: `action_back` does
     CSS_PATH = [Path(themes.__file__).with_name(f"{name}.tcss") for name in ("themes", "base", "runs")]  # noqa: RUF012
     # the list's too: Textual reads none for the screen that it begins with
 
@@ -75,14 +76,12 @@ class Console(App[None]):
         self._places = Places(self, database, self._runs, lambda: self._latest)
         self._reader = Reader(database, self._came, clock)
         self._hold()
-        last = self._kept.last
+        last = self._kept.last.of(database)
+        self._places.compared = last.compared
         self._first = "runs" if run_id is None else "live"
         """Where it opens."""
         if run_id is None and last.place in PLACES:
-            here = last.database == str(database.absolute())
-            if last.place not in ("live", "rationales") or (here and last.run):
-                self._first = last.place
-                self.run_id = last.run if here and last.run else None
+            self._first, self.run_id = last.place, last.run or None
 
     def _came(self, result: Snapshot | Said | Answer) -> None:
         """On the reader's thread: it has something."""
@@ -100,6 +99,7 @@ class Console(App[None]):
 
             self._keys, _ = remapped(self._kept.keys)
         hold_to(self._keys)
+        self._turns.quit_keys = frozenset(next(k.keys for k in self._keys if k.name == "all.quit").split(","))
         self.set_keymap({key.name: key.keys for key in self._keys if key.name in self._kept.keys})
         self._places.hold(self._keys, self._kept)
         self._runs.draw()
@@ -142,12 +142,12 @@ class Console(App[None]):
 
     async def on_event(self, event: Event) -> None:
         """A key when it is its turn; anything else at once."""
-        if not isinstance(event, Key | Paste) or event.is_forwarded:
+        if not takes_turn(event):
             await super().on_event(event)
             return
         self._frames.pressed(time.monotonic())
         if self._front() is self._runs and self._runs.awaits:
-            self._turns.hold()
+            self._turns.hold(event)
         if self._turns.may_go(event):
             await super().on_event(event)
             self._turns.follow()
@@ -222,6 +222,7 @@ class Console(App[None]):
 
     def on_compare(self, message: Compare) -> None:
         """Runs were chosen in the list."""
+        self._places.compared = message.run_ids
         self._places.compare.open(message.run_ids)
         self.action_go("compare")
 
@@ -322,8 +323,8 @@ class Console(App[None]):
                 self.switch_screen(place)
             if place in ("try", "votes"):  # of a run that is named by what led there
                 return
-            last = LastKept(place, self.run_id or 0, str(self._reader.database.absolute()))
-            self.on_keep(Keep("last", last))
+            database = str(self._reader.database.absolute())
+            self.on_keep(Keep("last", LastKept(place, self.run_id or 0, database, self._places.compared)))
 
     async def action_back(self) -> None:
         """One level up; out of a search or a maximised pane first."""
@@ -332,7 +333,7 @@ class Console(App[None]):
             if self._places.rationales.close_search():
                 return
             if self._places.rationales.maximized is not None:
-                self._places.rationales.minimize()
+                self._places.rationales.action_maximise()
                 return
             self.action_go("live")
         elif view is not self._runs:

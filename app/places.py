@@ -37,6 +37,8 @@ class Places:
         """The list is there from the start."""
         self.made: dict[str, View] = {}
         """Those that were wanted so far."""
+        self.compared: tuple[int, ...] = ()
+        """The runs that were last beside each other."""
         self._keys: tuple[Key, ...] = KEYS
         self._kept = Kept()
         self._install("runs", runs)
@@ -75,7 +77,7 @@ class Places:
         """Runs beside each other."""
         from screens.compare import CompareScreen
 
-        return self._new("compare", CompareScreen())
+        return self._new("compare", CompareScreen(self.compared))
 
     @cached_property
     def sql(self) -> "SqlScreen":

@@ -4,7 +4,7 @@ import json
 import os
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from engine.errors import QcrdError, UsageError
 from screens.remembered.kept import Kept
@@ -110,7 +110,8 @@ def _section(default: Any, found: Any) -> Any:
         value = found.get(field.name, getattr(default, field.name))
         if isinstance(getattr(default, field.name), tuple):
             value = tuple(value) if isinstance(value, list | tuple) else value
-            right = isinstance(value, tuple) and all(isinstance(item, str) for item in value)
+            kind = get_args(field.type)[0]  # of what such a tuple is
+            right = isinstance(value, tuple) and all(type(item) is kind for item in value)
         else:
             right = type(value) is type(getattr(default, field.name))
             right = right and value in field.metadata.get("choices", (value,))

@@ -7,14 +7,21 @@ until a message sent behind the one before it has come up twice: once behind the
 
 from collections import deque
 from functools import partial
-from typing import Any
+from typing import Any, TypeGuard
 
 from textual.app import App
-from textual.events import Key, Paste
+from textual.events import Event, Key, Paste
 from textual.message import Message
 
 PATIENCE = 2.0
 """Seconds after which the next key goes on all the same: a widget that was taken away hands nothing up."""
+
+
+def takes_turn(event: Event) -> TypeGuard[Key | Paste]:
+    """Whether it is one of those that wait: not Ctrl+Q, which leaves whatever comes before it."""
+    if isinstance(event, Key):
+        return not event.is_forwarded and event.key != "ctrl+q"
+    return isinstance(event, Paste) and not event.is_forwarded
 
 
 class Handled(Message):
@@ -30,6 +37,8 @@ class Turns:
 
     def __init__(self, app: App[Any]) -> None:
         self._app = app
+        self.quit_keys: frozenset[str] = frozenset()
+        """They leave the console from anywhere but a field."""
         self._waiting: deque[Key | Paste] = deque()
         self._called: Key | Paste | None = None
         """It waited, and is posted to the app again."""
@@ -39,9 +48,9 @@ class Turns:
         self._over = True
         """Word of the last one that went came up twice."""
 
-    def hold(self) -> None:
-        """None goes until `release`: what keys are for is not there yet. Patience is had once."""
-        if not self._impatient:
+    def hold(self, event: Key | Paste) -> None:
+        """None goes until `release`: what keys are for is not there yet. Patience is had once, and not to quit."""
+        if not self._impatient and not (isinstance(event, Key) and event.key in self.quit_keys):
             self._busy = self._held = True
 
     def release(self) -> None:

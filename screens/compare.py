@@ -12,6 +12,7 @@ from textual.widgets import Static
 
 from engine.evaluation.side_by_side import (
     LISTED,
+    MOST,
     Difference,
     Disagreement,
     Side,
@@ -94,9 +95,9 @@ class CompareScreen(View):
     PLACE = "compare"
     BINDINGS = bindings("compare")
 
-    def __init__(self) -> None:
+    def __init__(self, run_ids: tuple[int, ...] = ()) -> None:
         super().__init__()
-        self.run_ids: tuple[int, ...] = ()
+        self.run_ids = run_ids[:MOST]
         self._head = "explain"
         self._metric = FIRST_METRICS[0]
         self._example: str | None = None
@@ -146,8 +147,9 @@ class CompareScreen(View):
             self._draw_curves()
 
     def blanks(self) -> dict[str, str]:
-        """The runs."""
-        ids = " ".join(map(str, self.run_ids))
+        """The runs, without those that are no longer there."""
+        there = self.run_ids if self._seen is None else [side.run.id for side in self._seen.runs.sides]
+        ids = " ".join(map(str, there))
         return {"RUNS": ids, "METRIC": self._metric} if ids else {}
 
     def wanted(self) -> CompareWatch:
@@ -158,7 +160,7 @@ class CompareScreen(View):
         """Draw what was read."""
         seen: Compared | None = snapshot.content
         if seen is None:
-            self.set_class(not self.run_ids, "-empty")
+            self.set_class(not self.run_ids or snapshot.problem is None, "-empty")
             self.query_one("#empty", Static).update(Content(nothing()))
             if self.run_ids and snapshot.problem is None:
                 self.show_problem(f"these runs are not in this database: {key_of('all.runs')} shows those there are")

@@ -4,7 +4,8 @@ A field with a help text is a setting: F2 and `qcrd settings` show and change it
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 THEMES = ("dark", "light", "safe-dark", "safe-light", "ansi")
@@ -33,7 +34,14 @@ class LastKept:
     run: int = 0
     """The run it showed; 0: none."""
     database: str = ""
-    """Whose run it is."""
+    """Whose runs they are."""
+    compared: tuple[int, ...] = ()
+    """The runs that were last beside each other."""
+
+    def of(self, database: Path) -> "LastKept":
+        """What holds in that database: in another, no run and no screen of one."""
+        found = self if self.database == str(database.absolute()) else LastKept(self.place)
+        return found if found.run or self.place not in ("live", "rationales") else replace(found, place="")
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from textual.widget import Widget
 
 from screens.widgets.row import Row
 from screens.widgets.slim_bar import SlimBar
-from screens.widgets.strips import selected, strip
+from screens.widgets.strips import selected, strip, veiled
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class Framed(ScrollView):
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """The rows between their borders."""
-        if self.text_selection is not None:
+        if self.text_selection is not None or veiled(self):
             return super().render_lines(crop)
         width, height = self.outer_size
         gutter, seen = self.styles.gutter, self.scrollable_content_region.width

@@ -6,6 +6,8 @@ from textual.geometry import Region
 from textual.scrollbar import ScrollBar, ScrollBarRender
 from textual.strip import Strip
 
+from screens.widgets.strips import veiled
+
 
 class SlimBar(ScrollBar):
     """Vertical; it has neither border nor padding."""
@@ -13,7 +15,7 @@ class SlimBar(ScrollBar):
     def render_lines(self, crop: Region) -> list[Strip]:
         """Few of its lines differ: each kind is made once."""
         bar = self.render()
-        if not isinstance(bar, ScrollBarRender) or not isinstance(bar.style, Style):
+        if veiled(self) or not isinstance(bar, ScrollBarRender) or not isinstance(bar.style, Style):
             return super().render_lines(crop)
         colours = bar.style
         if colours.color is None or colours.bgcolor is None:

@@ -28,3 +28,8 @@ def selected(widget: Widget, content: Content, row: int, selection: Selection) -
         return content
     style = Style.from_styles(widget.screen.get_component_styles("screen--selection"))
     return content.stylize(style, span[0], len(content.plain) if span[1] == -1 else span[1])
+
+
+def veiled(widget: Widget) -> bool:
+    """Whether a tint or an opacity, also one of what it lies in, changes what is drawn."""
+    return bool(widget.styles.tint.a) or widget.styles.text_opacity != 1 or widget.opacity != 1

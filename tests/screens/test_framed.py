@@ -72,6 +72,41 @@ async def test_it_paints_what_textual_would(theme: str) -> None:
                 assert isinstance(bar, ScrollBar)
 
 
+@pytest.mark.parametrize(
+    ("of", "rule", "value"),
+    [
+        ("#pane", "opacity", 0.5),
+        ("Screen", "opacity", 0.5),
+        ("#pane", "text_opacity", 0.4),
+        ("#pane", "tint", "red 40%"),
+        ("SlimBar", "tint", "red 40%"),
+        ("SlimBar", "opacity", 0.3),
+    ],
+)
+async def test_tint_and_opacity_are_painted_as_textual_would_while_they_last(of: str, rule: str, value: object) -> None:
+    chance = random.Random(rule)
+    app = Alone()
+    async with app.run_test(size=(40, 12)) as pilot:
+        pane = app.query_one(Framed)
+        bar = pane.vertical_scrollbar
+        styles = {"#pane": pane, "Screen": app.screen, "SlimBar": bar}[of].styles
+        whole, along = Region(0, 0, *pane.outer_size), Region(0, 0, 1, pane.size.height)
+        rows = [a_row(chance) for _ in range(30)]
+        seen = []
+        for now in (None, value, None):
+            setattr(styles, rule, now)
+            for shift in range(3):
+                pane.put(rows[shift:], 34)
+                bar.refresh()  # Textual keeps a bar as it was when another opacity is given to what it is of
+                await pilot.pause()
+                painted = [cells(pane.render_lines(whole)), cells(bar.render_lines(along))]
+                pane._styles_cache.clear()  # its rows anew
+                theirs = [cells(ScrollView.render_lines(pane, whole)), cells(ScrollBar.render_lines(bar, along))]
+                assert painted == theirs
+            seen.append(painted)
+        assert seen[0] == seen[2] != seen[1]
+
+
 async def test_other_rows_are_shown_and_those_that_stay_are_not_painted_again() -> None:
     app = Alone()
     async with app.run_test(size=(40, 12)) as pilot:

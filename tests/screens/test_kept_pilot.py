@@ -42,6 +42,8 @@ async def test_what_the_list_was_left_like_is_kept(database: Path, tmp_path: Pat
         ('{"runs": {"columns": "name"}}', "runs.columns is"),
         ('{"runs": {"columns": ["name", 3]}}', "runs.columns is"),
         ('{"runs": {"archived": 1}}', "runs.archived is 1"),
+        ('{"last": {"compared": [2, "3"]}}', "last.compared is"),
+        ('{"last": {"compared": [true]}}', "last.compared is"),
         ('{"runs": {"later": 1}, "theme": {"name": "x"}}', None),
         ("{}", None),
     ],

@@ -311,6 +311,9 @@ async def test_a_long_rationale_is_cut_with_its_count_and_alone_shows_more(datab
         await until(pilot, lambda: "more characters)" in shown(pilot) or "begin 7." in shown(pilot))
         await press(pilot, "z")
         assert pane.virtual_size.height == short
+        await press(pilot, "z", "escape")
+        assert app.screen.maximized is None
+        assert pane.virtual_size.height == short
 
 
 async def test_what_the_mouse_is_drawn_over_is_selected(database: Path) -> None:

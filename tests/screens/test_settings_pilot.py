@@ -1,6 +1,7 @@
 """F2, themes, other keys, what is remembered, the palette."""
 
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from textual.widgets import Tabs
 from app.console import Console
 from app.settings import load_kept, save_kept
 from screens.base import Compare
+from screens.compare import CompareScreen
 from screens.help import HelpScreen, table
 from screens.keys.table import KEYS, hold_to
 from screens.live import LiveScreen
@@ -127,6 +129,65 @@ async def test_how_screens_were_left_is_how_they_begin(database: Path, tmp_path:
         assert app.screen.query_one(Tabs).active == "show-stages"
         assert isinstance(app.screen, LiveScreen)
         assert app.screen._lens.log_y
+
+
+async def test_what_was_compared_comes_back_with_its_runs_that_are_still_there(database: Path, tmp_path: Path) -> None:
+    path = tmp_path / "console.json"
+    app = with_settings(database, path)
+    async with app.run_test(size=(160, 45)) as pilot:
+        await settle(pilot)
+        app.post_message(Compare((2, 3, 4)))
+        await until(pilot, lambda: load_kept(path)[0].last.compared == (2, 3, 4))
+    con = sqlite3.connect(database)
+    con.execute("DELETE FROM runs WHERE id = 3")
+    con.commit()
+    con.close()
+    app = with_settings(database, path)
+    async with app.run_test(size=(160, 45)) as pilot:
+        await settle(pilot)
+        view = app.screen
+        assert isinstance(view, CompareScreen)
+        assert "a arithmetic-dss" in shown(pilot)
+        assert "b arithmetic-qcrd" in shown(pilot)
+        assert view.blanks()["RUNS"] == "2 4"
+        await press(pilot, "1", "5")
+        await until(pilot, lambda: load_kept(path)[0].last.place == "sql")
+    app = with_settings(database, path, 8)  # it is remembered where another screen was in front, or is asked for
+    async with app.run_test(size=(160, 45)) as pilot:
+        await settle(pilot)
+        await press(pilot, "4")
+        assert "b arithmetic-qcrd" in shown(pilot)
+
+
+@pytest.mark.parametrize(
+    ("last", "told"),
+    [
+        ({"compared": [2, 3], "database": "/elsewhere.db"}, False),
+        ({"compared": [98, 99]}, True),  # another file is there by now
+    ],
+)
+async def test_where_none_of_the_compared_runs_is_there_it_says_how_to_choose(
+    database: Path, tmp_path: Path, last: dict[str, object], told: bool
+) -> None:
+    path = tmp_path / "console.json"
+    path.write_text(json.dumps({"last": {"place": "compare", "database": str(database), **last}}))
+    app = with_settings(database, path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        assert isinstance(app.screen, CompareScreen)
+        assert "Choose two to eight runs" in shown(pilot)
+        assert ("these runs are not in this database" in shown(pilot)) == told
+
+
+async def test_more_runs_than_fit_beside_each_other_are_left_out(database: Path, tmp_path: Path) -> None:
+    path = tmp_path / "console.json"
+    last = {"place": "compare", "database": str(database), "compared": list(range(1, 10))}
+    path.write_text(json.dumps({"last": last}))
+    app = with_settings(database, path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        assert isinstance(app.screen, CompareScreen)
+        assert app.screen.run_ids == tuple(range(1, 9))
 
 
 async def test_another_database_begins_with_its_list_and_sql_is_of_any(database: Path, tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ async def test_a_key_that_was_called_waits_where_what_it_is_for_is_not_there_aft
         assert not keys.may_go(second)
         keys._next()  # the first was acted on, and led to the list
         assert called == [second]
-        keys.hold()
+        keys.hold(second)
         assert not keys.may_go(second)
         keys.release()
         assert called == [second, second]
@@ -105,6 +105,42 @@ async def test_keys_wait_once_for_a_run_that_does_not_come(database: Path, monke
         await settle(pilot)
         at_once(app, "j", "j")
         await until(pilot, lambda: app._runs.rows.cursor_row == 2)
+
+
+@pytest.mark.parametrize("typed", [("ctrl+q",), ("j", "slash", "x", "ctrl+q"), ("q",), ("ctrl+c",)])
+@pytest.mark.parametrize("opened", [True, False])
+async def test_the_console_is_left_without_waiting_for_the_remembered_run(
+    database: Path, monkeypatch: pytest.MonkeyPatch, typed: tuple[str, ...], opened: bool
+) -> None:
+    monkeypatch.setattr(turns, "PATIENCE", 600)
+    monkeypatch.setattr(RunsScreen, "awaits", True)
+    app = console(database)
+    async with app.run_test(size=(120, 40)) as pilot:
+        if opened:
+            await settle(pilot)
+        at_once(app, *typed)
+        await until(pilot, lambda: app._exit)
+
+
+async def test_a_key_mapped_to_quit_waits_for_no_run_and_stays_behind_those_that_do(
+    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "PATIENCE", 600)
+    settings = tmp_path / "settings.toml"
+    remember(None, settings, Kept(keys={"all.quit": "Z"}), "keys")
+    app = Console(database, clock=lambda: NOW, settings=settings)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        with monkeypatch.context() as patched:
+            patched.setattr(RunsScreen, "awaits", True)
+            at_once(app, "slash", "Z")  # it may be for the field that opens
+            await until(pilot, lambda: len(app._turns._waiting) == 2)
+        app._turns.release()
+        await until(pilot, lambda: [field.value for field in app.screen.query(Input)] == ["Z"])
+        await pilot.press("escape")
+        monkeypatch.setattr(RunsScreen, "awaits", True)
+        at_once(app, "Z")
+        await until(pilot, lambda: app._exit)
 
 
 async def test_keys_that_are_let_go_before_the_last_ones_word_came_up_keep_their_order(
@@ -127,7 +163,7 @@ async def test_keys_that_are_let_go_before_the_last_ones_word_came_up_keep_their
                 patched.setattr(app.focused, "post_message", post)
             assert keys.may_go(Key("a", "a"))
             keys.follow()
-            keys.hold()  # it led to a list whose row is still to come
+            keys.hold(Key("b", "b"))  # it led to a list whose row is still to come
             assert not keys.may_go(Key("b", "b"))
             assert not keys.may_go(Key("c", "c"))
             keys.release()

@@ -111,11 +111,15 @@ def _section(default: Any, found: Any) -> Any:
         if isinstance(getattr(default, field.name), tuple):
             value = tuple(value) if isinstance(value, list | tuple) else value
             kind = get_args(field.type)[0]  # of what such a tuple is
-            right = isinstance(value, tuple) and all(type(item) is kind for item in value)
+            right = isinstance(value, tuple) and all(_is(item, kind) for item in value)
         else:
-            right = type(value) is type(getattr(default, field.name))
-            right = right and value in field.metadata.get("choices", (value,))
+            right = _is(value, type(getattr(default, field.name))) and value in field.metadata.get("choices", (value,))
         if not right:
             raise ValueError(f".{field.name} is {json.dumps(value)[:40]}")
         values[field.name] = value
     return type(default)(**values)
+
+
+def _is(value: Any, kind: type) -> bool:
+    """Whether it is of that kind; an integer, one that SQLite can look for."""
+    return type(value) is kind and (not isinstance(value, int) or 0 <= value < 2**63)

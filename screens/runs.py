@@ -346,32 +346,32 @@ class RunsScreen(View):
     async def action_tag(self) -> None:
         """Ask for tags."""
         if ids := self.targets():
-            await self._ask("tags", "", f"Tags of {orders.named(ids)}")
+            await self._ask("tags", "", f"Tags of {orders.named(ids)}", ids)
 
     async def action_note(self) -> None:
         """Ask for a note."""
         self.follow_cursor()
         if self.selected in self.runs:
-            await self._ask("note", line(self.runs[self.selected].note, 4000), f"Note on run {self.selected}")
+            run_id, note = self.selected, line(self.runs[self.selected].note, 4000)
+            await self._ask("note", note, f"Note on run {run_id}", (run_id,))
 
-    async def _ask(self, kind: "Kind", text: str, heading: str = "") -> None:
+    async def _ask(self, kind: "Kind", text: str, heading: str = "", run_ids: tuple[int, ...] = ()) -> None:
         if self._prompt is None:
             from screens.widgets.prompt import Prompt
 
             self._prompt = Prompt()
             await self.mount(self._prompt, before=self.query_one(Footer))
-        self._prompt.open(kind, text, heading)
+        self._prompt.open(kind, text, heading, run_ids)
         self.post_message(Ask(orders.words))
 
     def on_prompt_done(self, event: "Prompt.Done") -> None:
         """Do what was typed."""
         self.rows.focus()
         if event.kind == "note":
-            if self.selected is not None:
-                self.do(deeds.note(self.selected, event.text))
+            self.do(deeds.note(event.run_ids[0], event.text))
         elif event.kind == "tags":
             if event.text:
-                self.do(deeds.tag(self._targeted(), event.text.split()))
+                self.do(deeds.tag([self.runs[key] for key in event.run_ids if key in self.runs], event.text.split()))
         else:
             with self._refusals():
                 kept = looked(event.kind, event.text, self.kept, event.words)

@@ -176,9 +176,8 @@ def _show(found: Mapping[str, Any]) -> None:
         if name in found:
             value = found[name]["wall"] if isinstance(found[name], Mapping) else found[name]
             print(f"{name.replace('_', ' ')}: {value:.2f}")
-    for part, share in found.get("shares", {}).get("wall", {}).items():
-        cpu = found["shares"]["cpu"][part]
-        print(f"{part}, share of qcrd's training: {100 * share:.0f} % of the time, {100 * cpu:.0f} % of the CPU's")
+    for part, share in found.get("shares", {}).get("cpu", {}).items():
+        print(f"{part}, share of qcrd's training time (CPU): {100 * share:.0f} %")
     if memory := found.get("memory"):
         print(
             f"resident memory: {memory['at_a_tenth'] / 2**20:,.0f} MB after a tenth of {found['calls']:,} calls, "

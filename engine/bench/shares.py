@@ -1,6 +1,5 @@
 """What the discriminator and the writing of negatives take of a training's time."""
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,18 +9,13 @@ import torch
 
 
 class Stopwatch:
-    """Seconds of named parts of what runs; a part within another is its.
-
-    By the clock: of the thread that made this, so of a part that goes on beside it only what it waits for. By CPU: of
-    every thread that does one of the parts.
-    """
+    """Seconds of named parts of what runs, by the clock and of this process's threads; a part within another is its."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self.wall: dict[str, float] = {}
         self.cpu: dict[str, float] = {}
-        self._here = threading.get_ident()
-        self._within = threading.local()
+        self._within = False
 
     @contextmanager
     def watches(self, owner: Any, name: str, part: str) -> Iterator[None]:
@@ -35,17 +29,17 @@ class Stopwatch:
 
     def _timed(self, call: Callable[..., Any], part: str) -> Callable[..., Any]:
         def timed(*arguments: Any, **named: Any) -> Any:
-            if getattr(self._within, "part", None) is not None:
+            if self._within:
                 return call(*arguments, **named)
-            self._within.part = part
-            wall, cpu = self.now()[0], _own_cpu()
+            self._within = True
+            wall, cpu = self.now()
             try:
                 return call(*arguments, **named)
             finally:
-                self._within.part = None
-                if threading.get_ident() == self._here:
-                    self.wall[part] = self.wall.get(part, 0.0) + self.now()[0] - wall
-                self.cpu[part] = self.cpu.get(part, 0.0) + _own_cpu() - cpu
+                self._within = False
+                after = self.now()
+                self.wall[part] = self.wall.get(part, 0.0) + after[0] - wall
+                self.cpu[part] = self.cpu.get(part, 0.0) + after[1] - cpu
 
         return timed
 
@@ -68,8 +62,3 @@ class Stopwatch:
             found[name] = {part: taken.get(part, 0.0) / max(total, 1e-9) for part in parts}
             found[name]["together"] = sum(found[name].values())
         return found
-
-
-def _own_cpu() -> float:
-    """Of this thread, and of those that compute for it."""
-    return time.thread_time() if torch.get_num_threads() == 1 else time.process_time()

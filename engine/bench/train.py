@@ -16,19 +16,15 @@ from engine.bench.trainers import WARM_UP
 from engine.judge import training as judge_training
 from engine.judge.discriminator import build
 from engine.methods.table import METHODS
-from engine.negatives import self_adversarial
 from engine.negatives.during import During
 from engine.negatives.sampled import How
-from engine.parallel.ranks import ALONE
 from engine.spec.methods import Qcrd
 from engine.spec.run import RunSpec
 from engine.store.recorder import Recorder
 from engine.store.runs.run import create_run
 from engine.store.writer import Writer
 from engine.students.load import pick_device
-from engine.training import step
 from engine.training.setup import Setup
-from engine.training.spare_core import spare_core
 from engine.training.step import Row
 from engine.training.train import train
 from engine.training.validation import Validation
@@ -37,10 +33,6 @@ QUESTIONS = 8
 """Batches' worth of different questions."""
 ITERATION = 18
 """Steps of an iteration of the built-in run (900 in 50), and between two visits of a question here."""
-LAG = 2
-"""Iterations in which an earlier self may write beside the steps; the default is 5, and it takes a part of one."""
-MEASURED = 4
-"""The iteration that is looked into: the first with negatives of the student's own, while others are written."""
 JUDGED = 0.18
 """Share of its visits all of whose candidates are judged: followed questions, and each one's last visit."""
 TEMPERATURE = 1.5
@@ -53,7 +45,7 @@ def measure(
 ) -> dict[str, Any]:
     """Seconds a step of our loop (database and optimiser included) with three methods, and of others' loops with DSS.
 
-    shares: of one of qcrd's iterations, which judges, updates the discriminator and writes an iteration's negatives, as
+    shares: of qcrd's second iteration, which judges, updates the discriminator and writes an iteration's negatives, as
     every iteration of the built-in run does past the first `lag`; its pre-training, once a run, is not in it.
     """
     device = pick_device(device_name)
@@ -129,8 +121,8 @@ def _ours(student: shapes.BenchStudent, rows: list[Row], method: str, batch_size
     return clock.ends.taken(WARM_UP)
 
 
-class _OneIteration(_Clock):
-    """Measures from the end of one iteration to that of the next."""
+class _SecondIteration(_Clock):
+    """Measures from the end of the first iteration to that of the second."""
 
     def __init__(self, stopwatch: Stopwatch) -> None:
         super().__init__()
@@ -140,38 +132,34 @@ class _OneIteration(_Clock):
 
     def poll(self) -> None:
         super().poll()
-        if len(self.ends.at) == (MEASURED - 1) * ITERATION:
+        if len(self.ends.at) == ITERATION:
             self.since = self.stopwatch.start()
-        if len(self.ends.at) == MEASURED * ITERATION:
+        if len(self.ends.at) == 2 * ITERATION:
             self.shares = self.stopwatch.shares(self.since, (JUDGING, SAMPLING))
 
 
 def _qcrd(
     student: shapes.BenchStudent, rows: list[Row], shape: str, batch_size: int
 ) -> tuple[list[Taken], dict[str, dict[str, float]]]:
-    """Iterations of qcrd at its defaults but for the lag; weights hardly move, so that texts keep a length."""
+    """Three iterations of qcrd at its defaults but for the lag; weights hardly move, so that texts keep a length."""
     shapes.ending_after(student, [row.item.explain for row in rows], shapes.SHAPES[shape].rationale, TEMPERATURE)
-    last = MEASURED + LAG
-    spec = _spec({"name": "qcrd", "negatives": {"lag": LAG}}, last * ITERATION, last, batch_size)
+    spec = _spec({"name": "qcrd", "negatives": {"lag": 1}}, 3 * ITERATION, 3, batch_size)
     assert isinstance(spec.method, Qcrd)
     judge = build("student-sized", student, 1024, 1024, 0)
     stopwatch = Stopwatch(student.device)
-    clock = _OneIteration(stopwatch)
+    clock = _SecondIteration(stopwatch)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         database = Path(folder) / "bench.db"
         run_id = create_run(database, spec)
         writer = stack.enter_context(Writer(database))
         stack.enter_context(stopwatch.watches(judge, "judge", JUDGING))
-        stack.enter_context(stopwatch.watches(step, "judged", JUDGING))
         stack.enter_context(stopwatch.watches(judge_training, "update", JUDGING))
         stack.enter_context(stopwatch.watches(During, "write_due", SAMPLING))
-        stack.enter_context(stopwatch.watches(During, "settle", SAMPLING))
-        stack.enter_context(stopwatch.watches(self_adversarial, "write", SAMPLING))
         setup = _setup(spec, student, rows, clock, Path(folder), writer, run_id)
         followed = {row.item.example.id for row in rows[: int(JUDGED * len(rows))]}
         optimizer = judge_training.optimizer(judge, spec.method.discriminator)
         train(replace(setup, judge=judge, judge_optimizer=optimizer, followed=followed), None)
-    return clock.ends.taken((MEASURED - 1) * ITERATION - 1, MEASURED * ITERATION), clock.shares
+    return clock.ends.taken(ITERATION - 1, 2 * ITERATION), clock.shares
 
 
 def _spec(method: dict[str, Any], steps: int, iterations: int, batch_size: int) -> RunSpec:
@@ -209,5 +197,4 @@ def _setup(
         folder=folder,
         recorder=Recorder(writer, run_id),
         orders=clock,
-        aside=spare_core(student, ALONE),
     )

@@ -1,8 +1,6 @@
 """Negatives over a training: which ones a visit has, and writing the student's own at the ends of iterations."""
 
 from collections.abc import Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass
 
 import torch
 
@@ -13,19 +11,7 @@ from engine.records import Rationale
 from engine.training.batches import Candidate, candidate, counted
 from engine.training.checkpoint import Progress
 from engine.training.setup import Setup
-from engine.training.spare_core import HERE, as_it_is_now
 from engine.training.step import Row, Stepped
-
-
-@dataclass(frozen=True, slots=True)
-class _Writing:
-    """What an earlier self of the student is writing."""
-
-    use_at: int
-    """The iteration that it is for."""
-    step: int
-    """After which it began."""
-    written: Future[list[Rationale]]
 
 
 class During:
@@ -39,14 +25,11 @@ class During:
         """Of this iteration's self-adversarial ones."""
         self.fixed: dict[str, list[Candidate]] = self._candidates(progress.fixed)
         self.iteration = 0
-        self._writing: _Writing | None = None
 
     def rows(self, batch: Sequence[int], iteration: int, final: Sequence[bool]) -> list[Row]:
         """The batch of the next step with the negatives of this iteration."""
         if iteration != self.iteration:
             self.iteration = iteration
-            if self._writing is not None and self._writing.use_at == iteration:
-                self.settle()
             for old in [t for t in self.progress.pending if t < iteration]:
                 del self.progress.pending[old]
             self.by_example = self._candidates(self.progress.pending.get(iteration, []))
@@ -70,11 +53,7 @@ class During:
         ]
 
     def write_due(self, iteration: int) -> None:
-        """At the end of an iteration: the negatives for `lag` iterations later, from the weights as they are now.
-
-        Where a core is idle this only begins it, with a copy of the weights; `settle` waits for its end.
-        """
-        self.settle()
+        """At the end of an iteration: the negatives for `lag` iterations later, from the weights as they are now."""
         setup, config = self.setup, self.setup.spec.negatives
         if config is None:
             return
@@ -88,10 +67,8 @@ class During:
         use_at = iteration + config.lag
         if "self" not in config.sources or use_at > setup.schedule.iterations:
             return
-        here = setup.aside is HERE
-        written = setup.aside.submit(
-            self_adversarial.write,
-            setup.student if here else as_it_is_now(setup.student),
+        written = self_adversarial.write(
+            setup.student,
             [setup.items[i] for i in setup.schedule.due(use_at)],
             config,
             iteration=iteration,
@@ -99,19 +76,9 @@ class During:
             first_number=self.progress.number,
             how=how,
         )
-        self._writing = _Writing(use_at, self.progress.step, written)
-        if here:  # on every rank alike: a band is asked by all of them together
-            self.settle()
-
-    def settle(self) -> None:
-        """Takes over what the student was writing, once it is written; a checkpoint then holds it."""
-        if self._writing is None:
-            return
-        writing, self._writing = self._writing, None
-        written = writing.written.result()
         right = sum(r.polarity == "dropped" for r in written)
-        self.progress.pending[writing.use_at] = self._kept(written)
-        self.setup.recorder.points(writing.step, {"self_right_share": right / max(len(written), 1)})
+        self.progress.pending[use_at] = self._kept(written)
+        setup.recorder.points(self.progress.step, {"self_right_share": right / max(len(written), 1)})
 
     def _kept(self, written: list[Rationale]) -> list[Rationale]:
         """Stores what was written and returns the negatives among it."""

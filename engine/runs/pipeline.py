@@ -51,7 +51,6 @@ from engine.training.batches import Item, items, iterations_of
 from engine.training.limits import count_cut, within_limits
 from engine.training.memory import AtOnce
 from engine.training.setup import Setup
-from engine.training.spare_core import spare_core
 from engine.training.train import train
 from engine.training.validation import Validation
 
@@ -204,7 +203,6 @@ def learn(spec: RunSpec, lesson: Lesson, recorder: Recorder, orders: Orders, ran
         orders=orders,
         ranks=ranks,
         at_once=at_once,
-        aside=spare_core(student, ranks),
     )
     if spec.needs_teacher:
         record_votes(taught, spec, setup.followed, recorder)

@@ -1,6 +1,5 @@
 """What a training is made of."""
 
-from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -17,7 +16,6 @@ from engine.store.recorder import Recorder
 from engine.students.seam import Student
 from engine.training.batches import Item, Schedule, iterations_of
 from engine.training.memory import AtOnce
-from engine.training.spare_core import HERE
 from engine.training.validation import Validation
 
 
@@ -45,8 +43,6 @@ class Setup:
     orders: Orders
     ranks: Ranks = ALONE
     at_once: AtOnce = field(default_factory=AtOnce)
-    aside: Executor = HERE
-    """Where the discriminator reads and an earlier self writes."""
 
     @property
     def schedule(self) -> Schedule:

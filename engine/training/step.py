@@ -10,7 +10,6 @@ batch in the same way (`ranks.py`): each has a part, and tells the others the sc
 """
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,7 +21,6 @@ from engine.parallel.ranks import ALONE, Heard, Ranks
 from engine.students.seam import Encoded, Student
 from engine.training.batches import Candidate, Item
 from engine.training.losses import Choice, Outcome, Scores, Wants
-from engine.training.spare_core import HERE
 
 LossOf = Callable[[Scores], Outcome]
 Exchange = Ranks | Heard
@@ -75,14 +73,13 @@ def step(
     wants: Wants = NOTHING,
     micro_batch: int = 0,
     ranks: Exchange = ALONE,
-    aside: Executor = HERE,
 ) -> Stepped:
     """Scores a batch and adds the gradient of its loss to the student's parameters, and to nothing else.
 
     `draw`: (B, 2) uniform numbers for schemes that sample. `progress`: the share of the training that is done.
     `wants`: what the loss asks for beyond cross-entropies. `micro_batch`: rows computed at once; 0: all. `ranks`: the
     processes that share the rows out among them: the gradient is then that of this one's, to be added to the others';
-    all else is the whole batch's. `aside`: where the discriminator reads, while the student scores what was chosen.
+    all else is the whole batch's.
     """
     mine = ranks.share(len(rows))
     size = micro_batch or len(mine)
@@ -98,11 +95,12 @@ def step(
             first = replace(first, positive_ce=up, negative_ce=down)
     choice = loss(first).choice
     judged_positive, judged_negative = choice.positive, choice.negative
-    judging = None
     if judge is not None:
         judged_positive, judged_negative = _to_judge(rows, first, choice.positive, choice.negative)
         here = _rows_in(mine, judged_positive)
-        judging = aside.submit(_judge, judge, rows, first, judged_positive & here, judged_negative & here)
+        first = _judge(judge, rows, first, judged_positive & here, judged_negative & here)
+        up, down = ranks.by_row([first.positive_quality, first.negative_quality])
+        first = replace(first, positive_quality=up, negative_quality=down)
     final = replace(first, choice=choice)
     if wants.unlikely:
         final = replace(final, negative_unlikely=torch.zeros_like(first.negative_ce))
@@ -121,8 +119,6 @@ def step(
             scored = _be_taught(student, prompts, rows, scored, choice.positive, wants.taught == "released")
         if wants.pads is not None and pooled:
             scored = _pool(student, prompts, rows, scored, choice, wants.pads)
-        if judging is not None:
-            scored, judging = judged(scored, judging, ranks), None
         outcome = loss(scored)
         if outcome.loss.requires_grad:
             outcome.loss.backward()
@@ -139,12 +135,6 @@ def step(
         judged_negative=judged_negative,
         target_tokens=labels + used,
     )
-
-
-def judged(scores: Scores, judging: Future[tuple[Tensor, Tensor]], ranks: Exchange) -> Scores:
-    """`scores` with the qualities that the discriminator was asked for, once it has read."""
-    up, down = ranks.by_row(judging.result())
-    return replace(scores, positive_quality=up, negative_quality=down)
 
 
 def _read(student: Student, rows: Sequence[Row], part: Sequence[int]) -> _Prompts:
@@ -375,17 +365,16 @@ def _to_judge(rows: Sequence[Row], scores: Scores, positive: Tensor, negative: T
     )
 
 
-def _judge(
-    judge: Discriminator, rows: Sequence[Row], scores: Scores, positive: Tensor, negative: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Both sides' qualities, those of the masked candidates new; equal rationales of a question are read once."""
+def _judge(judge: Discriminator, rows: Sequence[Row], scores: Scores, positive: Tensor, negative: Tensor) -> Scores:
+    """`scores` with the qualities of the masked candidates; equal rationales of a question are read once."""
     owners = [*positive.nonzero()[:, 0].tolist(), *negative.nonzero()[:, 0].tolist()]
     asked = [(i, c.text) for i, c in zip(owners, _at(rows, positive, negative), strict=True)]
     place = {one: at for at, one in enumerate(dict.fromkeys(asked))}
     read = judge.judge([judge.pair(rows[i].item.example.question, text) for i, text in place])
     found = read[[place[one] for one in asked]].to(positive.device)
     split = int(positive.sum())
-    return (
-        scores.positive_quality.masked_scatter(positive, found[:split]),
-        scores.negative_quality.masked_scatter(negative, found[split:]),
+    return replace(
+        scores,
+        positive_quality=scores.positive_quality.masked_scatter(positive, found[:split]),
+        negative_quality=scores.negative_quality.masked_scatter(negative, found[split:]),
     )

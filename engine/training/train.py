@@ -81,7 +81,7 @@ def train(setup: Setup, resume_at: int | None) -> Progress:
     speed = _Speed()
     if progress.unevaluated:
         _evaluate(setup, resumable, progress, negatives)
-        resumable.after_step(progress, negatives.settle)
+        resumable.after_step(progress)
     gc.collect()
     gc.freeze()  # libraries and examples stay to the end: looking through them again and again cost a step 3 %
     for at in range(progress.step + 1, spec.training.steps + 1):
@@ -129,7 +129,7 @@ def train(setup: Setup, resume_at: int | None) -> Progress:
         recorder.stage("train", done=at)
         if at % spec.evaluation.every == 0 or at == spec.training.steps:
             _evaluate(setup, resumable, progress, negatives)
-        resumable.after_step(progress, negatives.settle)
+        resumable.after_step(progress)
     return progress
 
 
@@ -155,7 +155,7 @@ def _take(setup: Setup, progress: Progress, rows: Sequence[Row], draw: Tensor, a
         loss = partial(setup.method.loss, spec.method)
         heard.again()
         asked = wants(setup.method, spec.method)
-        return step(setup.student, setup.judge, loss, rows, draw, share, asked, micro_batch, heard, setup.aside)
+        return step(setup.student, setup.judge, loss, rows, draw, share, asked, micro_batch, heard)
 
     def halved(before: int, now: int) -> None:
         line = f"out of memory at step {at} with {before} questions at once: goes on with {now}, in the same batches"
@@ -214,7 +214,6 @@ def _evaluate(setup: Setup, resumable: Resumable, progress: Progress, negatives:
         value = setup.ranks.agree(validate(setup.validation, setup.student, setup.recorder, at, setup.ranks))
     except Interrupted:
         progress.unevaluated = True
-        negatives.settle()
         resumable.save(progress)
         raise
     progress.unevaluated = False

@@ -71,15 +71,17 @@ class Prompt(Vertical):
     class Done(Message):
         """Enter was pressed."""
 
-        def __init__(self, kind: Kind, text: str, words: Words) -> None:
+        def __init__(self, kind: Kind, text: str, run_ids: tuple[int, ...], words: Words) -> None:
             super().__init__()
-            self.kind, self.text, self.words = kind, text, words
+            self.kind, self.text, self.run_ids, self.words = kind, text, run_ids, words
 
     def __init__(self) -> None:
         super().__init__()
         self.words = Words()
         """What there is in the database; empty until it is known."""
         self.kind: Kind = "filter"
+        self.run_ids: tuple[int, ...] = ()
+        """Whose tags or note."""
         self._typed = Typed()
 
     def compose(self) -> ComposeResult:
@@ -87,9 +89,12 @@ class Prompt(Vertical):
         yield Field(compact=True)
         yield Static("", markup=False)
 
-    def open(self, kind: Kind, text: str, heading: str = "") -> None:
-        """Ask for something; `text` is there already, `heading` is what the border says in place of the usual."""
-        self.kind, self._typed = kind, Typed(text)
+    def open(self, kind: Kind, text: str, heading: str = "", run_ids: tuple[int, ...] = ()) -> None:
+        """Ask for something, of those runs where it is of some: others may be under the cursor by then.
+
+        `text` is there already, `heading` is what the border says in place of the usual.
+        """
+        self.kind, self.run_ids, self._typed = kind, run_ids, Typed(text)
         self.border_title = Content(heading or HEADINGS[kind])
         self.add_class("-shown")
         field = self.query_one(Field)
@@ -133,7 +138,7 @@ class Prompt(Vertical):
         """Enter."""
         event.stop()
         self.close()
-        self.post_message(self.Done(self.kind, event.value.strip(), self.words))
+        self.post_message(self.Done(self.kind, event.value.strip(), self.run_ids, self.words))
 
     def offers(self) -> tuple[str, ...]:
         """What the whole text may become."""

@@ -196,6 +196,29 @@ async def test_choosing_marks_and_their_command_lines(database: Path, monkeypatc
         await until(pilot, lambda: listed(pilot) == [])
 
 
+@pytest.mark.parametrize(
+    ("key", "written"),
+    [
+        ("N", "SELECT run_id FROM run_marks WHERE note = 'odd'"),
+        ("t", "SELECT run_id FROM run_tags WHERE tag = 'odd'"),
+    ],
+)
+async def test_what_is_typed_is_for_the_run_that_was_asked_about(database: Path, key: str, written: str) -> None:
+    """Not for the row that was clicked while it was typed."""
+    app = console(database)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        assert screen(pilot).selected == 9
+        await press(pilot, key)
+        await pilot.click(RunRows, offset=(4, 3))
+        await until(pilot, lambda: screen(pilot).selected not in (9, None))
+        field = app.screen.query_one("Prompt Field")
+        field.focus()
+        field.value = "odd"  # type: ignore[attr-defined]
+        await press(pilot, "enter")
+        await until(pilot, lambda: ask(database, written) == [(9,)])
+
+
 async def test_compare_stop_and_resume(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[int] = []
     monkeypatch.setattr(orders.launch, "start_worker", lambda path, run_id: started.append(run_id))

@@ -97,7 +97,7 @@ class CompareScreen(View):
 
     def __init__(self, run_ids: tuple[int, ...] = ()) -> None:
         super().__init__()
-        self.run_ids = run_ids[:MOST]
+        self.run_ids = tuple(dict.fromkeys(run_ids))[:MOST]
         self._head = "explain"
         self._metric = FIRST_METRICS[0]
         self._example: str | None = None
@@ -148,6 +148,8 @@ class CompareScreen(View):
 
     def blanks(self) -> dict[str, str]:
         """The runs, without those that are no longer there."""
+        if self.has_class("-empty"):
+            return {}
         there = self.run_ids if self._seen is None else [side.run.id for side in self._seen.runs.sides]
         ids = " ".join(map(str, there))
         return {"RUNS": ids, "METRIC": self._metric} if ids else {}

@@ -371,7 +371,7 @@ class RunsScreen(View):
             self.do(deeds.note(event.run_ids[0], event.text))
         elif event.kind == "tags":
             if event.text:
-                self.do(deeds.tag([self.runs[key] for key in event.run_ids if key in self.runs], event.text.split()))
+                self.do(deeds.tag(event.run_ids, event.text.split()))
         else:
             with self._refusals():
                 kept = looked(event.kind, event.text, self.kept, event.words)

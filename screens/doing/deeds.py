@@ -53,13 +53,12 @@ def archive(runs: Sequence[Listed]) -> Deed:
     return Deed(partial(orders.archive, run_ids=ids, on=on), words("archive", ids, "" if on else "--undo"))
 
 
-def tag(runs: Sequence[Listed], typed: Sequence[str]) -> Deed:
+def tag(run_ids: tuple[int, ...], typed: Sequence[str]) -> Deed:
     """Give the tags that were typed, and take away those with a minus before them."""
-    ids = _ids(runs)
     add = tuple(word for word in typed if not word.startswith("-"))
     remove = tuple(word[1:] for word in typed if word.startswith("-"))
     options = [f"--add {shlex.quote(word)}" for word in add] + [f"--remove {shlex.quote(word)}" for word in remove]
-    return Deed(partial(orders.tag, run_ids=ids, add=add, remove=remove), words("tag", ids, " ".join(options)))
+    return Deed(partial(orders.tag, run_ids=run_ids, add=add, remove=remove), words("tag", run_ids, " ".join(options)))
 
 
 def note(run_id: int, text: str) -> Deed:

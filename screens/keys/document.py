@@ -35,7 +35,8 @@ A key is called as in the tables below:
     qcrd settings keys.live.pause P        # or, in console.json: "keys": {"live.pause": "P,f6"}
 
 Refused, in a line that says what stands: a key that does something else in that place or everywhere, and those that
-terminals take (Ctrl+B, S, H, I, J, M; Ctrl+P is the palette's). Help, footer and borders show what is set.
+terminals take (Ctrl+B, S, H, I, J, M; Ctrl+P is the palette's, Ctrl+Q always quits). Help, footer and borders show
+what is set.
 """
 
 

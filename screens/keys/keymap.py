@@ -18,6 +18,7 @@ TAKEN = {
     "ctrl+j": "terminals send it for Enter",
     "ctrl+m": "terminals send it for Enter",
     "ctrl+p": "it is the palette's",
+    "ctrl+q": "it always quits",
 }
 SHOWN = {
     "escape": "Esc",

@@ -16,7 +16,7 @@ from transformers import (
 )
 
 from engine.data.arithmetic import generate
-from engine.runs import pipeline, worker
+from engine.runs import pipeline, provenance, worker
 from engine.spec.sections import ArithmeticConfig
 from engine.store.runs.run import create_run
 from engine.students import tiny
@@ -208,8 +208,8 @@ def test_a_run_is_not_resumed_on_changed_data_and_says_when_its_code_or_machine_
     assert "has changed since this run began" in str(found.error)
 
     train.write_text(whole)
-    collect = pipeline.collect
-    monkeypatch.setattr(pipeline, "collect", lambda *of: {**collect(*of), "python": "2.7"})
+    collect = provenance.collect
+    monkeypatch.setattr(provenance, "collect", lambda *of: {**collect(*of), "python": "2.7"})
     found = ended(database, run_id, worker.work(database, run_id))
     assert (found.code, found.status) == (0, "done")
     assert any("python was" in line and "is 2.7 now" in line for line in found.logs)

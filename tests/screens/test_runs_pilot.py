@@ -13,6 +13,7 @@ from textual.pilot import Pilot
 from app.console import Console
 from app.settings import save_kept
 from engine.store.runs.listing import RunList, RunListReader
+from engine.store.runs.marks import set_archived
 from screens.compare import CompareScreen
 from screens.confirm import ConfirmScreen
 from screens.doing import orders
@@ -217,6 +218,19 @@ async def test_what_is_typed_is_for_the_run_that_was_asked_about(database: Path,
         field.value = "odd"  # type: ignore[attr-defined]
         await press(pilot, "enter")
         await until(pilot, lambda: ask(database, written) == [(9,)])
+
+
+async def test_a_run_that_leaves_the_list_while_its_tags_are_typed_gets_them(database: Path) -> None:
+    app = console(database)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        await press(pilot, "t")
+        set_archived(database, (9,), True)
+        await until(pilot, lambda: 9 not in listed(pilot))
+        app.screen.query_one("Prompt Field").value = "odd"  # type: ignore[attr-defined]
+        await press(pilot, "enter", "y")
+        await until(pilot, lambda: ask(database, "SELECT run_id FROM run_tags WHERE tag = 'odd'") == [(9,)])
+        assert app.clipboard.startswith("qcrd tag 9 --add odd")
 
 
 async def test_compare_stop_and_resume(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -177,11 +177,12 @@ async def test_where_none_of_the_compared_runs_is_there_it_says_how_to_choose(
         assert isinstance(app.screen, CompareScreen)
         assert "Choose two to eight runs" in shown(pilot)
         assert ("these runs are not in this database" in shown(pilot)) == told
+        assert app.screen.blanks() == {}
 
 
 async def test_more_runs_than_fit_beside_each_other_are_left_out(database: Path, tmp_path: Path) -> None:
     path = tmp_path / "console.json"
-    last = {"place": "compare", "database": str(database), "compared": list(range(1, 10))}
+    last = {"place": "compare", "database": str(database), "compared": [1, 1, *range(1, 10)]}
     path.write_text(json.dumps({"last": last}))
     app = with_settings(database, path)
     async with app.run_test(size=(120, 40)) as pilot:

@@ -84,7 +84,7 @@ async def screens(app: Console, qcrd: int, other: int, followed: str) -> None:
         await pilot.pause(1)
         await save(pilot, "rationales")
         await try_it(pilot)
-        await press(pilot, "1", "e")
+        await press(pilot, "1", "e", "v")
         await save(pilot, "votes")
         app.post_message(Compare((other, qcrd)))
         await pilot.pause()
@@ -94,7 +94,7 @@ async def screens(app: Console, qcrd: int, other: int, followed: str) -> None:
         await pilot.press("f5")
         await until(pilot, lambda: app.screen.query_one("#result").border_title is not None)
         await save(pilot, "sql")
-        await press(pilot, "escape", "6")
+        await press(pilot, "escape", "6", "a")  # of all runs: the second was taught from what the first had bought
         await save(pilot, "teacher")
         await press(pilot, "1")
         for key, name in (("f2", "settings"), ("n", "new_run")):

@@ -23,7 +23,7 @@ from screens.keys.twins import listing, twin, words
 from screens.listing.arrange import Group
 from screens.listing.columns import Moment
 from screens.listing.run_table import readable
-from screens.listing.typed import begun, looked, resorted
+from screens.listing.typed import Kind, begun, looked, resorted
 from screens.reading.reader import Answer, Snapshot
 from screens.reading.run_watch import RunsSeen, RunsWatch
 from screens.remembered.kept import RunsKept
@@ -35,7 +35,7 @@ from screens.widgets.words import line
 
 if TYPE_CHECKING:
     from screens.widgets.first_run import FirstRun
-    from screens.widgets.prompt import Kind, Prompt
+    from screens.widgets.prompt import Prompt
 
 NEWEST = 100
 """So many runs fill the first frame; the others are read when it is there."""
@@ -339,7 +339,7 @@ class RunsScreen(View):
             self.twin = f"{command} {self.selected}"
             self.post_message(message(self.selected))
 
-    async def action_ask(self, kind: "Kind") -> None:
+    async def action_ask(self, kind: Kind) -> None:
         """Ask what the list is to be filtered, sorted or grouped by, or for its columns."""
         await self._ask(kind, begun(kind, self.kept, self.width))
 
@@ -355,7 +355,7 @@ class RunsScreen(View):
             run_id, note = self.selected, line(self.runs[self.selected].note, 4000)
             await self._ask("note", note, f"Note on run {run_id}", (run_id,))
 
-    async def _ask(self, kind: "Kind", text: str, heading: str = "", run_ids: tuple[int, ...] = ()) -> None:
+    async def _ask(self, kind: Kind, text: str, heading: str = "", run_ids: tuple[int, ...] = ()) -> None:
         if self._prompt is None:
             from screens.widgets.prompt import Prompt
 

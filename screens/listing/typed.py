@@ -1,7 +1,7 @@
 """What is typed below the list of runs: what stands there already, what it can name, and how the list then looks."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from screens.listing.columns import COLUMNS
 from screens.listing.run_table import layout, named_columns, settings_of
@@ -9,10 +9,11 @@ from screens.remembered.kept import RunsKept
 
 if TYPE_CHECKING:
     from engine.store.runs.complete import Words
-    from screens.widgets.prompt import Kind
+
+Kind = Literal["filter", "group", "sort", "columns", "tags", "note"]
 
 
-def begun(kind: "Kind", kept: RunsKept, width: int) -> str:
+def begun(kind: Kind, kept: RunsKept, width: int) -> str:
     """How the list is now, in a terminal of that width."""
     if kind == "columns":
         shown = kept.columns or tuple(column.key for column, _ in layout(kept, settings_of(kept), width))
@@ -25,7 +26,7 @@ def nameable(known: "Words") -> tuple[str, ...]:
     return (*COLUMNS, *(key for key in known.keys if "." in key))
 
 
-def looked(kind: "Kind", text: str, kept: RunsKept, known: "Words") -> RunsKept:
+def looked(kind: Kind, text: str, kept: RunsKept, known: "Words") -> RunsKept:
     """How the list looks once that was typed. Raises UsageError where there is no such column."""
     if kind == "filter":
         return replace(kept, where=text)

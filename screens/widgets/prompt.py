@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -12,10 +11,9 @@ from textual.message import Message
 from textual.widgets import Input, Static
 
 from engine.store.runs.complete import Words, complete, matching
-from screens.listing.typed import nameable
+from screens.listing.typed import Kind, nameable
 from screens.widgets.words import line
 
-Kind = Literal["filter", "group", "sort", "columns", "tags", "note"]
 HEADINGS: dict[Kind, str] = {"filter": "Filter", "sort": "Sort by", "group": "Group by", "columns": "Columns"}
 LIST = {
     "group": "columns or settings that the list is a tree by, outermost first; nothing: no tree",

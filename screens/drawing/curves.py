@@ -17,6 +17,8 @@ COLOURS = {
 }
 """Of the losses, as of the heads; of any other loss what OTHERS has next."""
 OTHERS = ("$text-warning", "$text-accent", "$text-error")
+SIDES = {"positive": ("+", "$text-success"), "negative": ("−", "$text-error")}
+"""The letter and colour of a rationale's polarity."""
 
 
 def last(curve: Curve | None) -> float | None:
@@ -58,13 +60,18 @@ def losses(live: Live) -> tuple[Line, ...]:
 
 
 def qualities(live: Live) -> tuple[Line, ...]:
-    """The discriminator's score of chosen positives and negatives: the mean, and where the middle four fifths lie."""
+    """The discriminator's score of chosen positives and active negatives: the mean, and where the middle 80 % lie.
+
+    A side that the last step had none of has no value now, whatever it had before.
+    """
     found = []
-    for side, letter, style in (("positive", "+", "$text-success"), ("negative", "−", "$text-error")):
+    newest = max((c.steps[-1] for side in SIDES if (c := live.curve(f"quality/{side}")) and c.steps), default=0)
+    for side, (letter, style) in SIDES.items():
         mean = live.curve(f"quality/{side}")
+        now = last(mean) if mean is not None and mean.steps and mean.steps[-1] == newest else None
         for edge in ("low", "high"):
             found.append(Line("", "", f"{style} dim", live.curve(f"quality_{edge}/{side}")))
-        found.append(Line("", letter, style, mean, two(last(mean))))
+        found.append(Line("", letter, style, mean, two(now)))
     return tuple(found)
 
 

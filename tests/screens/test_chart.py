@@ -1,14 +1,16 @@
 """The braille chart as text."""
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.store.runs.browse import RunRow
 from engine.store.runs.curves import Curve
-from screens.drawing.curves import zoomed
+from engine.store.runs.live import Live
+from screens.drawing.curves import qualities, zoomed
 from screens.widgets.plot import Across, Lens, Line, at_cursor, extent, render
 
 
@@ -146,3 +148,16 @@ def test_zooming_stays_within_the_curves() -> None:
     assert zoomed((0, 100), (0, 100), None, 1) == (50, 100)
     assert zoomed((50, 100), (0, 100), 10, -1) == (0, 100)
     assert zoomed((0, 100), (0, 100), 10, 1) == (0, 50)
+
+
+def test_a_side_without_a_score_at_the_newest_step_shows_none() -> None:
+    def told(*curves: Curve) -> list[str]:
+        live = Live(cast(RunRow, None), (), None, curves, (), (), ())
+        return [line.legend for line in qualities(live) if line.letter]
+
+    plus = Curve("quality/positive", (1, 2, 3), (0.5, 0.6, 0.7))
+    minus = Curve("quality/negative", (1, 3), (0.1, 0.25))
+    assert told(plus, minus) == ["0.70", "0.25"]
+    assert told(plus, Curve("quality/negative", (1, 2), (0.1, 0.25))) == ["0.70", "–"]
+    assert told(plus) == ["0.70", "–"]
+    assert told() == ["–", "–"]

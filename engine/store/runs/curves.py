@@ -80,8 +80,8 @@ class CurveReader:
             elif last is not None and (not steps or last > steps[-1]):
                 new = con.execute(
                     "SELECT step, CASE WHEN special IS NULL THEN value END, at FROM points"
-                    " WHERE series_id = ? AND step > ? ORDER BY step",
-                    (key, steps[-1] if steps else -(2**62)),
+                    " WHERE series_id = ? AND step > ? AND step <= ? ORDER BY step",
+                    (key, steps[-1] if steps else -(2**62), last),  # so that all end at the moment of the first query
                 ).fetchall()
                 steps.extend(row[0] for row in new)
                 values.extend(math.nan if row[1] is None else row[1] for row in new)

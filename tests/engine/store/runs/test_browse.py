@@ -4,6 +4,7 @@ import math
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -68,6 +69,26 @@ def test_curves_grow_and_follow_a_resumed_run_back(con: sqlite3.Connection) -> N
     back = third.curve("loss/predict")
     assert back is not None
     assert back.steps[-1] == 1200
+
+
+def test_curves_end_at_one_moment_though_the_run_writes_meanwhile(tmp_path: Path) -> None:
+    class Meanwhile(sqlite3.Connection):
+        written = 1310
+
+        def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+            if sql.startswith("SELECT step, CASE"):  # before each curve is read, all have a point more
+                self.written += 10
+                writing.execute(more, (self.written,))
+                writing.commit()
+            return super().execute(sql, *values)
+
+    writing = sqlite3.connect(build(tmp_path / "experiments.db"))
+    more = "INSERT INTO points SELECT id, ?, 0.5, NULL, 0 FROM series WHERE run_id = 8"
+    con: Any = sqlite3.connect(tmp_path / "experiments.db", factory=Meanwhile)
+    live = LiveReader(8).read(con)
+    assert live is not None
+    assert con.written > 1330
+    assert max(c.steps[-1] for c in live.curves) == 1310
 
 
 def test_a_long_curve_is_sketched_then_read_to_its_extremes(con: sqlite3.Connection) -> None:

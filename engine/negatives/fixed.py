@@ -6,6 +6,7 @@ The paper's ablation of self-adversarial negatives (its table of lags: fixed 66.
 from collections.abc import Sequence
 
 from engine.negatives import sampled
+from engine.negatives.sampled import How, Task
 from engine.randomness import derive
 from engine.records import Rationale
 from engine.spec.negatives import Negatives
@@ -20,11 +21,10 @@ def write(
     *,
     seed: int,
     first_number: int,
-    how: sampled.How,
+    how: How,
 ) -> list[Rationale]:
     """`per_example` samples for each item from the weights as they are now."""
-    return sampled.write(
-        student,
+    task = Task(
         items,
         [x.explain for x in items],
         config,
@@ -34,3 +34,4 @@ def write(
         first_number=first_number,
         how=how,
     )
+    return sampled.write(student, task)

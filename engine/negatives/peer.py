@@ -6,6 +6,7 @@ from pathlib import Path
 
 from engine.errors import UsageError
 from engine.negatives import sampled
+from engine.negatives.sampled import How, Task
 from engine.randomness import derive
 from engine.records import Rationale
 from engine.spec.negatives import Negatives
@@ -48,15 +49,14 @@ def write(
     *,
     first_number: int,
     first_slot: int,
-    how: sampled.How,
+    how: How,
 ) -> list[Rationale]:
     """`per_example` samples of each peer for each item. A peer reads the prompt in its own tokens."""
     written: list[Rationale] = []
     for place, folder in enumerate(peers):
         asked = spec.model_copy(update={"student": spec.student.model_copy(update={"model": str(folder)})})
         student = load_student(asked, [], folder)
-        written += sampled.write(
-            student,
+        task = Task(
             items,
             [student.prompt(explain_prompt(x.example.question)) for x in items],
             config,
@@ -67,4 +67,5 @@ def write(
             how=how,
             first_slot=first_slot + place * config.per_example,
         )
+        written += sampled.write(student, task)
     return written

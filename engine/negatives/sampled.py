@@ -30,64 +30,86 @@ class How:
     at_once: AtOnce = field(default_factory=AtOnce)
 
 
-def write(
-    student: Student,
-    items: Sequence[Item],
-    prompts: Sequence[Tokens],
-    config: Negatives,
-    *,
-    source: str,
-    iteration: int,
-    seed: int,
-    first_number: int,
-    how: How,
-    first_slot: int = 0,
-) -> list[Rationale]:
-    """`per_example` samples for each item, to its prompt in the writing student's own tokens.
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a student is to write: `per_example` samples for each item, to its prompt in the student's own tokens."""
 
-    Each is kept as a Rationale (numbered on from `first_number`): polarity "dropped" where it ends in the label and
-    `how.drop_right` or is an answer alone, "unparsed" where it is empty, else "negative". One without an answer is one.
-    """
-    order = sorted(range(len(items)), key=lambda i: len(prompts[i]))
-    repeated = [i for i in order for _ in range(config.per_example)]
-    longest = max((len(p) for p in prompts), default=0)
-    size = max(1, AT_ONCE // (longest + how.max_new))
+    items: Sequence[Item]
+    prompts: Sequence[Tokens]
+    config: Negatives
+    source: str
+    iteration: int
+    seed: int
+    first_number: int
+    """The rationales are numbered on from it."""
+    how: How
+    first_slot: int = 0
+
+    @property
+    def count(self) -> int:
+        """Samples."""
+        return len(self.items) * self.config.per_example
+
+
+def write(student: Student, task: Task) -> list[Rationale]:
+    """The task's samples as rationales, sorted; the run's ranks share them out."""
 
     def some(places: Sequence[int]) -> list[Rationale]:
-        groups = [places[at : at + size] for at in range(0, len(places), size)]
-        texts = how.at_once.each("sampling negatives", groups, sample)
-        return [sorted_in(p, text) for p, text in zip(places, texts, strict=True)]
+        return sort(task, places, draft(student, task, places))
+
+    return task.how.ranks.spread(range(task.count), some)
+
+
+def _owners(task: Task) -> list[int]:
+    """The item of each sample: those of similar length are written together."""
+    order = sorted(range(len(task.items)), key=lambda i: len(task.prompts[i]))
+    return [i for i in order for _ in range(task.config.per_example)]
+
+
+def draft(student: Student, task: Task, places: Sequence[int]) -> list[str]:
+    """The texts of those samples."""
+    owners, max_new = _owners(task), task.how.max_new
+    size = max(1, AT_ONCE // (max((len(p) for p in task.prompts), default=0) + max_new))
 
     def sample(part: Sequence[int]) -> list[str]:
-        draws = uniforms(seed, part, how.max_new)
-        return student.generate([prompts[repeated[p]] for p in part], how.max_new, config.temperature, draws)
+        draws = uniforms(task.seed, part, max_new)
+        return student.generate([task.prompts[owners[p]] for p in part], max_new, task.config.temperature, draws)
 
-    def sorted_in(place: int, text: str) -> Rationale:
-        item = items[repeated[place]]
-        parsed = parse(how.kind, text, item.example.choices)
-        wanted = right_answer(item)
-        right = parsed.answer is not None and wanted is not None and equal(how.kind, wanted, parsed.answer)
-        polarity: Polarity = "negative"
-        reason: Reason = ""
-        if not parsed.rationale:
-            polarity = "unparsed" if parsed.answer is None else "dropped"
-            reason = "" if parsed.answer is None else "no rationale"
-        elif right and how.drop_right:
-            polarity, reason = "dropped", "right"
-        return Rationale(
-            number=first_number + place,
-            example_id=item.example.id,
-            text=parsed.rationale,
-            answer=parsed.answer,
-            rule=parsed.rule,
-            polarity=polarity,
-            source=source,
-            iteration=iteration,
-            slot=first_slot + place % config.per_example,
-            reason=reason,
-        )
+    groups = [places[at : at + size] for at in range(0, len(places), size)]
+    return task.how.at_once.each("sampling negatives", groups, sample)
 
-    return how.ranks.spread(range(len(repeated)), some)
+
+def sort(task: Task, places: Sequence[int], texts: Sequence[str]) -> list[Rationale]:
+    """Each text as a Rationale: polarity "dropped" where it ends in the label and `how.drop_right` or is an answer
+    alone, "unparsed" where it is empty, else "negative". One without an answer is one."""
+    owners = _owners(task)
+    return [_sorted(task, task.items[owners[p]], p, text) for p, text in zip(places, texts, strict=True)]
+
+
+def _sorted(task: Task, item: Item, place: int, text: str) -> Rationale:
+    kind = task.how.kind
+    parsed = parse(kind, text, item.example.choices)
+    wanted = right_answer(item)
+    right = parsed.answer is not None and wanted is not None and equal(kind, wanted, parsed.answer)
+    polarity: Polarity = "negative"
+    reason: Reason = ""
+    if not parsed.rationale:
+        polarity = "unparsed" if parsed.answer is None else "dropped"
+        reason = "" if parsed.answer is None else "no rationale"
+    elif right and task.how.drop_right:
+        polarity, reason = "dropped", "right"
+    return Rationale(
+        number=task.first_number + place,
+        example_id=item.example.id,
+        text=parsed.rationale,
+        answer=parsed.answer,
+        rule=parsed.rule,
+        polarity=polarity,
+        source=task.source,
+        iteration=task.iteration,
+        slot=task.first_slot + place % task.config.per_example,
+        reason=reason,
+    )
 
 
 def right_answer(item: Item) -> str | None:

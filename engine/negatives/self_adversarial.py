@@ -2,27 +2,15 @@
 
 from collections.abc import Sequence
 
-from engine.negatives import sampled
+from engine.negatives.sampled import How, Task
 from engine.randomness import derive
-from engine.records import Rationale
 from engine.spec.negatives import Negatives
-from engine.students.seam import Student
 from engine.training.batches import Item
 
 
-def write(
-    student: Student,
-    items: Sequence[Item],
-    config: Negatives,
-    *,
-    iteration: int,
-    seed: int,
-    first_number: int,
-    how: sampled.How,
-) -> list[Rationale]:
-    """`per_example` samples for each item from the weights as they are at the end of `iteration`."""
-    return sampled.write(
-        student,
+def task(items: Sequence[Item], config: Negatives, *, iteration: int, seed: int, first_number: int, how: How) -> Task:
+    """`per_example` samples for each item, for the student as it is at the end of `iteration`."""
+    return Task(
         items,
         [x.explain for x in items],
         config,

@@ -21,6 +21,7 @@ from engine.negatives.band import Band, judge_of, marked
 from engine.negatives.prepared import joined, prepare
 from engine.negatives.sampled import How
 from engine.parallel import processes
+from engine.parallel.helper import core_to_spare
 from engine.parallel.ranks import Ranks
 from engine.randomness import generator
 from engine.records import Dataset, Example, Sample
@@ -203,6 +204,8 @@ def learn(spec: RunSpec, lesson: Lesson, recorder: Recorder, orders: Orders, ran
         orders=orders,
         ranks=ranks,
         at_once=at_once,
+        # a compiler has processes of its own, which a copy of this one would share
+        helped=ranks.count == 1 and not spec.compute.compile and core_to_spare(student.model),
     )
     if spec.needs_teacher:
         record_votes(taught, spec, setup.followed, recorder)

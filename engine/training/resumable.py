@@ -1,5 +1,6 @@
 """A training that may be stopped or killed at any step: what it keeps, what it goes on from, and what it is ordered."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,16 +60,17 @@ class Resumable:
         checkpoint.tidy(self.place, self.keep, progress.best_step)
         return folder
 
-    def after_step(self, progress: Progress) -> None:
+    def after_step(self, progress: Progress, settle: Callable[[], None] = lambda: None) -> None:
         """A checkpoint where one is due, is the best, or is ordered; a pause where that is.
 
+        `settle` brings in what is under way and belongs into a checkpoint.
         Raises Interrupted, after a checkpoint, where the run is to stop; QcrdError where it is no longer ours.
         """
         if self.ranks.first:
-            self._obey(progress)
+            self._obey(progress, settle)
         self.ranks.agree(None)  # while rank 0 is paused or writes, the others wait here, and not in a GPU's collective
 
-    def _obey(self, progress: Progress) -> None:
+    def _obey(self, progress: Progress, settle: Callable[[], None]) -> None:
         orders, at = self.orders, progress.step
         orders.poll()
         asked, orders.checkpoint = orders.checkpoint, False
@@ -77,6 +79,7 @@ class Resumable:
         due = at % self.every == 0 or at == self.steps or progress.best_step == at
         if not (due or asked or orders.stop):
             return
+        settle()
         folder = self.save(progress)
         if asked:
             self.recorder.log("info", f"checkpoint of step {at} in {folder.name}, as ordered", self.stage)

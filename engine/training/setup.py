@@ -43,6 +43,8 @@ class Setup:
     orders: Orders
     ranks: Ranks = ALONE
     at_once: AtOnce = field(default_factory=AtOnce)
+    helped: bool = False
+    """Whether a copy of this process writes negatives beside the training."""
 
     @property
     def schedule(self) -> Schedule:

@@ -94,7 +94,8 @@ def step(
             up, down = ranks.by_row([first.positive_ce, first.negative_ce])
             first = replace(first, positive_ce=up, negative_ce=down)
     choice = loss(first).choice
-    judged_positive, judged_negative = choice.positive, choice.negative if wants.silent_qualities else choice.active
+    judged_positive = choice.positive
+    judged_negative = choice.negative if wants.silent_qualities else choice.active
     if judge is not None:
         judged_positive, judged_negative = _to_judge(rows, first, judged_positive, judged_negative)
         here = _rows_in(mine, judged_positive)

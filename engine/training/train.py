@@ -4,6 +4,7 @@ import gc
 import math
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from functools import partial
 from typing import Any
 
@@ -45,8 +46,7 @@ def train(setup: Setup, resume_at: int | None) -> Progress:
 
     Raises Interrupted after a checkpoint when an order to stop comes in.
     """
-    spec, student, recorder, schedule = setup.spec, setup.student, setup.recorder, setup.schedule
-    ranks = setup.ranks
+    spec, student, recorder, ranks = setup.spec, setup.student, setup.recorder, setup.ranks
     optimizer = torch.optim.AdamW(
         student.parameter_groups(spec.training.lr, spec.training.weight_decay), betas=(0.9, 0.98), fused=True
     )
@@ -76,14 +76,29 @@ def train(setup: Setup, resume_at: int | None) -> Progress:
     if spec.compute.compile:
         _compile(student, recorder)
     student.model.train()
+    gc.collect()
+    gc.freeze()  # libraries and examples stay to the end: looking through them again and again cost a step 3 %
+    with closing(During(setup, progress)) as negatives:
+        _go_on(setup, resumable, optimizer, peaks, progress, negatives)
+    return progress
+
+
+def _go_on(
+    setup: Setup,
+    resumable: Resumable,
+    optimizer: torch.optim.Optimizer,
+    peaks: Sequence[float],
+    progress: Progress,
+    negatives: During,
+) -> None:
+    """The steps that are left. `peaks`: each group's learning rate, as a multiple of the spec's."""
+    spec, student, recorder, schedule = setup.spec, setup.student, setup.recorder, setup.schedule
+    ranks = setup.ranks
     last_visits = schedule.last_visits()
-    negatives = During(setup, progress)
     speed = _Speed()
     if progress.unevaluated:
         _evaluate(setup, resumable, progress, negatives)
-        resumable.after_step(progress)
-    gc.collect()
-    gc.freeze()  # libraries and examples stay to the end: looking through them again and again cost a step 3 %
+        resumable.after_step(progress, negatives.settle)
     for at in range(progress.step + 1, spec.training.steps + 1):
         iteration = schedule.iteration(at)
         batch = schedule.batch(at)
@@ -129,8 +144,7 @@ def train(setup: Setup, resume_at: int | None) -> Progress:
         recorder.stage("train", done=at)
         if at % spec.evaluation.every == 0 or at == spec.training.steps:
             _evaluate(setup, resumable, progress, negatives)
-        resumable.after_step(progress)
-    return progress
+        resumable.after_step(progress, negatives.settle)
 
 
 def checkpoint_activations(model: Any) -> None:
@@ -214,6 +228,7 @@ def _evaluate(setup: Setup, resumable: Resumable, progress: Progress, negatives:
         value = setup.ranks.agree(validate(setup.validation, setup.student, setup.recorder, at, setup.ranks))
     except Interrupted:
         progress.unevaluated = True
+        negatives.settle()
         resumable.save(progress)
         raise
     progress.unevaluated = False

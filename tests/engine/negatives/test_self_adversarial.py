@@ -3,7 +3,7 @@
 import torch
 
 from engine.negatives import self_adversarial
-from engine.negatives.sampled import How
+from engine.negatives.sampled import How, write
 from engine.spec.methods import QcrdNegatives
 from tests.engine.tiny_t5 import item, student
 
@@ -22,15 +22,9 @@ def written(texts: list[str], drop_right: bool = True, per_example: int = 1):
     s = student()
     random = torch.Generator().manual_seed(0)
     items = [item(s, random, 1, 0) for _ in range(len(texts) // per_example)]
-    return self_adversarial.write(
-        Scripted(list(texts)),
-        items,
-        QcrdNegatives(per_example=per_example),
-        iteration=4,
-        seed=0,
-        first_number=10,
-        how=How(kind="number", max_new=8, drop_right=drop_right),
-    )
+    config, how = QcrdNegatives(per_example=per_example), How(kind="number", max_new=8, drop_right=drop_right)
+    task = self_adversarial.task(items, config, iteration=4, seed=0, first_number=10, how=how)
+    return write(Scripted(list(texts)), task)
 
 
 def test_the_right_ones_are_dropped_and_the_empty_ones_are_no_rationale() -> None:
@@ -50,15 +44,9 @@ def test_an_answer_alone_is_no_rationale() -> None:
 def test_without_a_label_the_answer_of_the_positives_is_right() -> None:
     s = student()
     unlabelled = item(s, torch.Generator().manual_seed(0), 1, 0, label=False)  # its positive ends in 3
-    found = self_adversarial.write(
-        Scripted(["5 makes 3 Answer: 3"]),
-        [unlabelled],
-        QcrdNegatives(),
-        iteration=1,
-        seed=0,
-        first_number=0,
-        how=How(kind="number", max_new=8, drop_right=True),
-    )
+    how = How(kind="number", max_new=8, drop_right=True)
+    task = self_adversarial.task([unlabelled], QcrdNegatives(), iteration=1, seed=0, first_number=0, how=how)
+    found = write(Scripted(["5 makes 3 Answer: 3"]), task)
     assert [r.polarity for r in found] == ["dropped"]
 
 
@@ -76,17 +64,13 @@ def test_a_resumed_run_writes_the_same_again() -> None:
     random = torch.Generator().manual_seed(1)
     items = [item(s, random, 1, 0) for _ in range(6)]
 
-    def write(iteration: int):
+    how = How(kind="number", max_new=8, drop_right=True)
+
+    def after(iteration: int):
         torch.manual_seed(iteration * 7)  # whatever the global generator does
-        return self_adversarial.write(
-            s,
-            items,
-            QcrdNegatives(),
-            iteration=iteration,
-            seed=0,
-            first_number=0,
-            how=How(kind="number", max_new=8, drop_right=True),
+        return write(
+            s, self_adversarial.task(items, QcrdNegatives(), iteration=iteration, seed=0, first_number=0, how=how)
         )
 
-    assert write(2) == write(2)
-    assert [r.text for r in write(2)] != [r.text for r in write(3)]
+    assert after(2) == after(2)
+    assert [r.text for r in after(2)] != [r.text for r in after(3)]

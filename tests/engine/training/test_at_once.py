@@ -64,7 +64,8 @@ def test_answers_and_samples_do_not_depend_on_it(monkeypatch) -> None:
         how = How(kind="number", max_new=8, drop_right=True, at_once=at_once)
         config = Negatives(sources=("self",), per_example=2)
         prompts = [x.explain for x in items]
-        written = sampled.write(s, items, prompts, config, source="self", iteration=1, seed=3, first_number=0, how=how)
+        task = sampled.Task(items, prompts, config, source="self", iteration=1, seed=3, first_number=0, how=how)
+        written = sampled.write(s, task)
         greedy, drawn = (
             answer(s, examples, "explain", "number", max_new=8, batch_size=5, temperature=t, at_once=at_once)
             for t in (0.0, 0.7)

@@ -56,9 +56,9 @@ class During:
 
     def rows(self, batch: Sequence[int], iteration: int, final: Sequence[bool]) -> list[Row]:
         """The batch of the next step with the negatives of this iteration, which it waits for if need be."""
-        if self.under_way is not None and self.helper is not None:
-            if self.under_way.use_at == iteration or self.helper.ready():
-                self.settle()
+        begun, by = self.under_way, self.helper
+        if begun is not None and by is not None and (begun.use_at == iteration or by.ready()):
+            self.settle()
         if iteration != self.iteration:
             self.iteration = iteration
             for old in [t for t in self.progress.pending if t < iteration]:

@@ -71,7 +71,8 @@ class Helper(Generic[Question, Answer]):
         except (EOFError, pickle.UnpicklingError):
             raise self._gone() from None
         if error is not None:
-            raise QcrdError(f"a helper of the training failed:\n{error}")
+            reason = error.strip().splitlines()[-1]
+            raise QcrdError(f"the training's helper (process {self.pid}) failed: {reason}") from RuntimeError(error)
         answer: Answer = found
         return answer
 
@@ -86,8 +87,8 @@ class Helper(Generic[Question, Answer]):
 
     def _gone(self) -> QcrdError:
         return QcrdError(
-            f"the training's helper (process {self.pid}) was ended from outside: make room if the machine had no memory "
-            "left, and resume the run from its last checkpoint"
+            f"the training's helper (process {self.pid}) was ended from outside: make room if the machine had no "
+            "memory left, and resume the run from its last checkpoint"
         )
 
 

@@ -186,7 +186,7 @@ class TrainingConfig(Section):
     """Checkpoints kept beside the best one; older ones are deleted."""
     threads: Annotated[int, Field(ge=0)] = 0
     """CPU threads, of all processes together; 0: one for the built-in student, else all cores, at most 4. A resumed run
-    keeps its first number. With one thread and a core to spare a small student's negatives are written there (Linux)."""
+    keeps its first number. With one thread and a core to spare, a small student's own negatives are written there."""
 
 
 class ComputeConfig(Section):

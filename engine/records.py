@@ -115,7 +115,7 @@ class Visit:
     """The rationale's, within the run."""
     example: str
     quality: float | None
-    """The discriminator's score in [0, 1]; None without one, and where it had no say and was not asked."""
+    """The discriminator's score in [0, 1]; None without one."""
     cross_entropy: float
     """Mean over the target's tokens, in nats; with compute.choice = "iteration" of what is not both chosen and active
     it is that of the iteration's start."""

@@ -98,8 +98,7 @@ def rationales(
         typer.Option("--source", help="From there."),
     ] = None,
     quality: Annotated[
-        str | None,
-        typer.Option("--quality", metavar="RANGE", help='0.2..0.6, "<0.3" or ">0.7", at the last visit, if judged.'),
+        str | None, typer.Option("--quality", metavar="RANGE", help='0.2..0.6, "<0.3" or ">0.7", at the last visit.')
     ] = None,
     chosen: Annotated[
         bool | None, typer.Option("--chosen/--not-chosen", help="That the last visit chose, or not.")

@@ -4,18 +4,13 @@ from engine.methods.supervision import Supervision, label_of
 from engine.negatives import minority
 from engine.records import Voted
 from engine.spec.methods import Qcrd
-from engine.training.losses import Outcome, Scores, Wants, choose, contrastive, mean_over
+from engine.training.losses import Outcome, Scores, choose, contrastive, mean_over
 
 
 def supervise(config: Qcrd, voted: Voted, labels: str) -> Supervision:
     """The label, every positive, the teacher's outvoted rationales; the student's own negatives come in training."""
     negatives = minority.of(config.negatives, voted)
     return Supervision(label=label_of(voted, labels), positives=voted.positives, negatives=negatives)
-
-
-def wants(config: Qcrd) -> Wants:
-    """weighted-mean shares a row's weight out by the qualities of all its negatives."""
-    return Wants(silent_qualities=config.loss.scheme == "weighted-mean")
 
 
 def loss(config: Qcrd, scores: Scores) -> Outcome:

@@ -119,8 +119,7 @@ class QcrdDiscriminator(Section):
     decay: Literal["lr", "loss"] = "lr"
     """What falls to 0.9 of itself every iteration: lr, or the paper's alpha_3 = 0.5 before L_D (which AdamW undoes)."""
     normalise: bool = True
-    """Divide s of chosen positives and 1 - s of active negatives by their batch mean (no gradient): L_D ranks, it sets
-    no level."""
+    """Divide s of positives and 1 - s of negatives by their batch mean (no gradient): L_D ranks, it sets no level."""
 
 
 class Qcrd(Section):

@@ -35,8 +35,6 @@ class Wants:
     """The active negatives' mean of -log(1 - p) instead of their cross-entropy."""
     uses_all: bool = False
     """It chooses all candidates, whatever their cross-entropies, so that none has to be scored before."""
-    silent_qualities: bool = False
-    """The qualities of chosen negatives that the hinge silences, too."""
     taught: Literal["", "rationale", "released"] = ""
     """What NAT says of the chosen positives, by which mask; "": nothing."""
 
@@ -60,7 +58,7 @@ class Scores:
     positive_quality: Tensor
     """(B, m) the discriminator's s in [0, 1]; 1 where the method has none."""
     negative_quality: Tensor
-    """(B, k) the same of negatives; 0 where the method has none, and where nobody asked for it."""
+    """(B, k) the same of negatives; 0 where the method has none."""
     draw: Tensor
     """(B, 2) uniform in [0, 1): the scheme "sampling" draws with these."""
     choice: Choice | None = None
@@ -157,9 +155,7 @@ def contrastive(config: QcrdLoss, scores: Scores, choice: Choice, normalise: boo
     """L_cl, and the weights it gives positives and negatives (equation 6 of the paper, with the scheme's aggregate).
 
     L_cl = 1/N sum_i [ s_pos CE(pos) - beta (1 - s_neg) min(CE(neg) - delta, 0) ]
-    `normalise`: s of the chosen positives and 1 - s of the active negatives are divided by their means: what is silent
-    sets no level, and is not judged. With `hinge = "margin"` delta is counted from CE(pos), with `ramp` beta grows at
-    the start: ours, for comparison.
+    With `hinge = "margin"` delta is counted from CE(pos), with `ramp` beta grows at the start: ours, for comparison.
     """
     examples = scores.positive_mask.any(dim=1).sum().clamp(min=1)
     beta = config.beta * (min(1.0, scores.progress / config.ramp) if config.ramp else 1.0)
@@ -167,7 +163,7 @@ def contrastive(config: QcrdLoss, scores: Scores, choice: Choice, normalise: boo
     badness = 1 - scores.negative_quality.detach()
     if normalise:
         s = s / mean_over(s, choice.positive).clamp(min=1e-6)
-        badness = badness / mean_over(badness, choice.active).clamp(min=1e-6)
+        badness = badness / mean_over(badness, choice.negative).clamp(min=1e-6)
     if config.scheme == "weighted-mean":
         # the qualities are the shares of a row: better positives and worse negatives count more
         positive_weight = _share(scores.positive_quality.detach(), choice.positive)

@@ -94,10 +94,9 @@ def step(
             up, down = ranks.by_row([first.positive_ce, first.negative_ce])
             first = replace(first, positive_ce=up, negative_ce=down)
     choice = loss(first).choice
-    judged_positive = choice.positive
-    judged_negative = choice.negative if wants.silent_qualities else choice.active
+    judged_positive, judged_negative = choice.positive, choice.negative
     if judge is not None:
-        judged_positive, judged_negative = _to_judge(rows, first, judged_positive, judged_negative)
+        judged_positive, judged_negative = _to_judge(rows, first, choice.positive, choice.negative)
         here = _rows_in(mine, judged_positive)
         first = _judge(judge, rows, first, judged_positive & here, judged_negative & here)
         up, down = ranks.by_row([first.positive_quality, first.negative_quality])
@@ -354,9 +353,16 @@ def _at(rows: Sequence[Row], positive: Tensor, negative: Tensor) -> list[Candida
 
 
 def _to_judge(rows: Sequence[Row], scores: Scores, positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
-    """Those given, whose qualities weigh; and all of the rows that ask for it, to be shown."""
+    """The chosen; the student's own negatives, whose only visit this may be; all of the rows that ask for it."""
     everything = torch.tensor([[row.judge_all] for row in rows], device=positive.device)
-    return positive | (scores.positive_mask & everything), negative | (scores.negative_mask & everything)
+    own = torch.zeros_like(scores.negative_mask)
+    for i, row in enumerate(rows):
+        for j, c in enumerate(row.negatives):
+            own[i, j] = c.rationale.source == "self"
+    return (
+        positive | (scores.positive_mask & everything),
+        negative | own | (scores.negative_mask & everything),
+    )
 
 
 def _judge(judge: Discriminator, rows: Sequence[Row], scores: Scores, positive: Tensor, negative: Tensor) -> Scores:

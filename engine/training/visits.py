@@ -38,10 +38,10 @@ def visits(
 
 def numbers(stepped: Stepped, has_judge: bool) -> dict[str, float]:
     """The step's metrics by series name; what the batch says nothing about is missing."""
-    outcome, scores, choice = stepped.outcome, stepped.scores, stepped.outcome.choice
+    outcome, scores = stepped.outcome, stepped.scores
     found = {f"loss/{name}": float(value) for name, value in outcome.terms.items()}
     found["loss/total"] = float(outcome.loss.detach())
-    positive, negative = choice.positive, choice.negative
+    positive, negative = outcome.choice.positive, outcome.choice.negative
     if positive.any():
         found["cross_entropy/positive"] = float(mean_over(scores.positive_ce.detach(), positive))
         if has_judge:
@@ -50,9 +50,9 @@ def numbers(stepped: Stepped, has_judge: bool) -> dict[str, float]:
             found |= _spread("gamma", "", gamma(scores.positive_taught[..., 1]), positive)
     if negative.any():
         found["cross_entropy/negative"] = float(mean_over(scores.negative_ce.detach(), negative))
-        found["active_share"] = int(choice.active.sum()) / int(negative.sum())
-        if has_judge and choice.active.any():
-            found |= _spread("quality", "/negative", scores.negative_quality, choice.active)
+        found["active_share"] = int(outcome.choice.active.sum()) / int(negative.sum())
+        if has_judge:
+            found |= _spread("quality", "/negative", scores.negative_quality, negative)
     return found
 
 

@@ -60,7 +60,7 @@ def losses(live: Live) -> tuple[Line, ...]:
 
 
 def qualities(live: Live) -> tuple[Line, ...]:
-    """The discriminator's score of chosen positives and active negatives: the mean, and where the middle 80 % lie.
+    """The discriminator's score of chosen positives and negatives: the mean, and where the middle 80 % lie.
 
     A side that the last step had none of has no value now, whatever it had before.
     """

@@ -17,7 +17,7 @@ TEXT_LENGTH = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A rationale with what the method made of it at a visit; None: not visited then, or not judged."""
+    """A rationale with what the method made of it at a visit; None: not visited then, or no discriminator."""
 
     number: int
     polarity: str

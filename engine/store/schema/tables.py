@@ -195,7 +195,7 @@ CREATE TABLE visits (                   -- followed questions: every visit of ev
     step INTEGER NOT NULL,
     number INTEGER NOT NULL,
     iteration INTEGER NOT NULL,
-    quality REAL,                       -- null: no discriminator, or it had no say and was not asked
+    quality REAL,                       -- null: the method has no discriminator
     cross_entropy REAL NOT NULL,
     weight REAL NOT NULL,               -- factor in the explain term: s or beta (1 - s); 0: not chosen or silent
     chosen INTEGER NOT NULL,

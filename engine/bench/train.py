@@ -46,7 +46,8 @@ def measure(
     """Seconds a step of our loop (database and optimiser included) with three methods, and of others' loops with DSS.
 
     shares: of qcrd's second iteration, which judges, updates the discriminator and writes an iteration's negatives, as
-    every iteration of the built-in run does past the first `lag`; its pre-training, once a run, is not in it.
+    every iteration of the built-in run does past the first `lag`; its pre-training, once a run, is not in it. All of it
+    in this process: where a core is idle a run's negatives are written beside it.
     """
     device = pick_device(device_name)
     arms: dict[str, list[Taken]] = {}

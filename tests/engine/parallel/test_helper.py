@@ -119,5 +119,5 @@ def test_a_core_is_spare_for_small_models_on_one_thread_of_several_cores(monkeyp
 
     assert without(helping, "cores", lambda: 1)
     assert without(torch, "get_num_threads", lambda: 2)
-    assert without(torch.cuda, "is_initialized", lambda: True)
+    assert without(torch.cuda, "is_available", lambda: True)
     assert without(helping, "SMALL", 19)
